@@ -1,0 +1,1 @@
+"""Dense depth maps from LiDAR scans."""

@@ -1,0 +1,1 @@
+"""Distillation terms, one file each, and their sums."""

@@ -1,0 +1,1 @@
+"""The KITTI benchmark on a CPU; numpy and numba alone."""

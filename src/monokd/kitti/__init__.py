@@ -1,0 +1,1 @@
+"""KITTI's files: labels, calibration, splits, the index of frames."""

@@ -1,0 +1,1 @@
+"""Detection terms and the weights of the tasks."""

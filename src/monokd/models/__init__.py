@@ -1,0 +1,1 @@
+"""The detector: backbone, neck, heads, decoding, published checkpoints."""

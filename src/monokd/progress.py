@@ -1,0 +1,56 @@
+"""Progress bars with the time left, on stderr, silent where nobody watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+
+def progress_bar() -> Progress:
+    """A bar with counts, elapsed time and time left; the caller adds tasks."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+    )
+
+
+def track(items: Iterable[A], description: str, total: int) -> Iterator[A]:
+    """Yield `items` while a bar counts them."""
+    with progress_bar() as bar:
+        task = bar.add_task(description, total=total, note="")
+        for item in items:
+            yield item
+            bar.advance(task)
+
+
+def map_frames(function: Callable[[A], R], items: Sequence[A], description: str, workers: int) -> list[R]:
+    """Apply a picklable `function` to every item in `workers` processes, in order of `items`, with a progress bar.
+
+    One worker means this process. The first exception ends the map and is raised here.
+    """
+    if workers <= 1 or len(items) <= 1:
+        return list(track(map(function, items), description, len(items)))
+    context = get_context("spawn")
+    chunk = max(1, min(16, len(items) // (workers * 4)))
+    with ProcessPoolExecutor(min(workers, len(items)), mp_context=context) as pool:
+        return list(track(pool.map(function, items, chunksize=chunk), description, len(items)))

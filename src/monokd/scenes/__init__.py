@@ -1,0 +1,1 @@
+"""A synthetic KITTI: street scenes, rendered images and a simulated scanner."""

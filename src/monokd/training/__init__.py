@@ -1,0 +1,1 @@
+"""One training loop for teacher, baseline and student."""
