@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -22,3 +24,17 @@ class DataError(Exception):
     def __reduce__(self) -> tuple[type[DataError], tuple[str, str | Path | None, int | None]]:
         """Pickle by the constructor's arguments, so that worker processes can raise it."""
         return type(self), (self.reason, self.path, self.line)
+
+
+def run(command: Callable[[], object]) -> None:
+    """Run a program's `command`; wrong data ends in one line on stderr and exit status 2."""
+    try:
+        command()
+    except DataError as error:
+        print(f"monokd: {error}", file=sys.stderr)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"monokd: {where}{error.strerror or error}", file=sys.stderr)
+    else:
+        return
+    sys.exit(2)

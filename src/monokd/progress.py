@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -21,7 +22,7 @@ A = TypeVar("A")
 R = TypeVar("R")
 
 
-def progress_bar() -> Progress:
+def progress_bar(visible: bool = True) -> Progress:
     """A bar with counts, elapsed time and time left; the caller adds tasks."""
     return Progress(
         TextColumn("{task.description}"),
@@ -31,6 +32,7 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=Console(stderr=True),
+        disable=not visible,
     )
 
 
@@ -54,3 +56,8 @@ def map_frames(function: Callable[[A], R], items: Sequence[A], description: str,
     chunk = max(1, min(16, len(items) // (workers * 4)))
     with ProcessPoolExecutor(min(workers, len(items)), mp_context=context) as pool:
         return list(track(pool.map(function, items, chunksize=chunk), description, len(items)))
+
+
+def worker_count(workers: int) -> int:
+    """`workers`, or one a usable core where it is 0."""
+    return workers or len(os.sched_getaffinity(0))

@@ -1,0 +1,32 @@
+.PHONY: setup repro test check bench
+.DEFAULT_GOAL := help
+
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+
+help:
+	@echo "make repro   set everything up and rebuild the results"
+	@echo "make test    set everything up and run the tests"
+	@echo "make check   lint and check types"
+	@echo "make bench   measure"
+	@echo "make setup   only set up"
+
+setup: .venv/.complete
+
+.venv/.complete: requirements.txt pyproject.toml .ci/setup.sh
+	@sh .ci/setup.sh
+
+repro: setup
+	@dvc repro
+	@python stages/table.py
+
+test: setup
+	@python -m pytest -n 2
+
+check: setup
+	@ruff check src stages tests benchmarks
+	@ruff format --check src stages tests benchmarks
+	@mypy
+
+bench: setup
+	@for script in benchmarks/*.py; do echo "== $$script"; python $$script || exit 1; done

@@ -1,0 +1,100 @@
+"""The `monokd` command: arguments in, one line out where something is wrong. Imports wait until a command needs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monokd.errors import run
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Monocular 3D detection: KITTI evaluation, dense depth, knowledge distillation.",
+)  # fmt: skip
+
+Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 means one a core.")]
+
+
+@app.command()
+def check(root: Annotated[Path, typer.Argument(help="A folder in KITTI's layout.")]) -> None:
+    """Report what is missing or broken in a KITTI folder, one line each; exit status 1 if anything is."""
+    from monokd.kitti.check import check_command
+
+    check_command(root)
+
+
+@app.command()
+def densify(
+    root: Annotated[Path, typer.Argument(help="A folder in KITTI's layout.")],
+    out: Annotated[Path, typer.Argument(help="Where the depth PNGs go.")],
+    split: Annotated[Path | None, typer.Option(help="A file of frame ids; default: every frame.")] = None,
+    workers: Workers = 0,
+) -> None:
+    """Make dense depth maps (uint16 PNG, metres × 256) from the LiDAR scans of ROOT/training."""
+    from monokd.depth.command import densify_command
+    from monokd.progress import worker_count
+
+    densify_command(root, out, split=split, workers=worker_count(workers))
+
+
+@app.command()
+def evaluate(
+    labels: Annotated[Path, typer.Argument(help="Folder of label files.")],
+    results: Annotated[Path, typer.Argument(help="Folder of result files.")],
+    split: Annotated[str | None, typer.Option(help="train, val, trainval, or a file of frame ids.")] = None,
+    rule: Annotated[str, typer.Option(help="le: the current official kit; lt: the older one.")] = "le",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write every AP as CSV.")] = None,
+    curves: Annotated[Path | None, typer.Option(help="Write precision and recall as CSV.")] = None,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of frames for 95 % intervals.")] = 0,
+    against: Annotated[Path | None, typer.Option(help="Other results: paired differences.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the resamples.")] = 0,
+) -> None:
+    """Score results by the KITTI rules: AP R40 and R11; bbox, bev, 3d, aos; easy, moderate, hard."""
+    from monokd.evaluation.command import evaluate_command
+
+    evaluate_command(
+        labels, results, split=split, rule=rule, json_output=json, csv=csv, curves=curves, bootstrap=bootstrap,
+        against=against, seed=seed,
+    )  # fmt: skip
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model file (safetensors).")],
+    images: Annotated[Path, typer.Argument(help="An image, or a folder of images.")],
+    calib: Annotated[Path, typer.Argument(help="A calibration file, or a folder with one an image.")],
+    out: Annotated[Path, typer.Argument(help="Where the result files go.")],
+    draw: Annotated[bool, typer.Option("--draw", help="Also write pictures with the boxes.")] = False,
+    score_threshold: Annotated[float, typer.Option(min=0, max=1, help="Least score of a peak.")] = 0.2,
+    behaviour: Annotated[str, typer.Option(help="published or corrected decoding.")] = "corrected",
+) -> None:
+    """Detect objects in images; KITTI text out."""
+    from monokd.training.predict import predict_command
+
+    predict_command(
+        model, images, calib, out, draw=draw, score_threshold=score_threshold, behaviour=behaviour
+    )
+
+
+@app.command(name="import")
+def import_(
+    checkpoint: Annotated[Path, typer.Argument(help="A published checkpoint (.pth).")],
+    out: Annotated[Path, typer.Argument(help="The model file to write.")],
+    part: Annotated[str | None, typer.Option(help="student or teacher, of a distillation checkpoint.")] = None,
+) -> None:
+    """Turn a published checkpoint into a model file, with a table of every key."""
+    from monokd.models.import_command import import_command
+
+    import_command(checkpoint, out, part=part)
+
+
+def main() -> None:
+    """Run the command line."""
+    run(app)
+
+
+if __name__ == "__main__":
+    main()

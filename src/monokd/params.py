@@ -1,0 +1,238 @@
+"""params.yaml as frozen models: the only place where configuration is a tree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from monokd.errors import DataError
+
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+ClassName = Literal["Pedestrian", "Car", "Cyclist"]
+Behaviour = Literal["published", "corrected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """What the published code does differently from what it means (docs/quirks.md); True is the published way."""
+
+    shifted_task_history: bool = True
+    rank_teacher_only: bool = True
+    teacher_train_mode: bool = True
+    per_replica_normaliser: bool = True
+    drop_last_validation: bool = True
+    anisotropic_decode: bool = True
+    depth_scaled_twice: bool = True
+    unclipped_masks: bool = True
+    nan_without_depth: bool = True
+    fused_flags_ignored: bool = True
+    two_decimal_scores: bool = True
+    running_level_sums: bool = True
+    trainable_teacher_side: bool = True
+
+
+QUIRK_NAMES = tuple(field.name for field in fields(Quirks))
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Scenes(_Section):
+    """The synthetic data set."""
+
+    train_frames: Positive
+    val_frames: Positive
+    width_px: Positive
+    height_px: Positive
+    objects_per_frame: Rate
+    min_distance_m: Rate
+    max_distance_m: Rate
+    pitch_std_rad: Weight
+
+
+class Depth(_Section):
+    """Where dense depth comes from: LiDAR, or a folder of the user's own PNGs."""
+
+    source: Literal["lidar", "files"]
+    files: str = ""
+
+
+class Data(_Section):
+    """What a sample is."""
+
+    train_split: str
+    val_split: str
+    classes: Annotated[tuple[ClassName, ...], Field(min_length=1)]
+    width_px: Annotated[int, Field(ge=64, multiple_of=32)]
+    height_px: Annotated[int, Field(ge=64, multiple_of=32)]
+
+
+class Model(_Section):
+    """The size of the detector and what its backbone starts from."""
+
+    width: Annotated[float, Field(gt=0, le=4)]
+    backbone_file: str = ""
+    backbone_sha256: str = ""
+
+
+class Training(_Section):
+    """One training stage."""
+
+    epochs: Positive
+    batch_size: Positive
+    optimiser: Literal["adam", "adamw"]
+    learning_rate: Rate
+    weight_decay: Weight
+    schedule: Literal["steps", "cosine"]
+    warmup_epochs: Count
+    decay_epochs: tuple[Positive, ...]
+    gradient_clip: Weight
+    accumulate: Positive
+    flip: Share
+    crop: Share
+    jitter: bool
+    task_weights: bool
+
+
+class Machine(_Section):
+    """How to compute; nothing here changes what is computed, beyond rounding."""
+
+    accelerator: Literal["auto", "cpu", "cuda"]
+    precision: Literal["32", "bf16-mixed"]
+    channels_last: bool
+    compile: bool
+    sync_batch_norm: bool
+    workers: Count
+    cache_images: bool
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _precision_as_text(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) else value
+
+
+class Predict(_Section):
+    """Decoding."""
+
+    score_threshold: Share
+    batch_size: Positive
+
+
+class Evaluate(_Section):
+    """Scoring."""
+
+    rule: Literal["le", "lt"]
+    bootstrap: Count
+
+
+class Profile(_Section):
+    """A data set and everything that depends on its size."""
+
+    behaviour: Behaviour
+    scenes: Scenes | None = None
+    depth: Depth
+    data: Data
+    model: Model
+    teacher: Training
+    baseline: Training
+    student: Training
+    machine: Machine
+    predict: Predict
+    evaluate: Evaluate
+
+
+class LossWeights(_Section):
+    """Weights of the distillation terms; 0 leaves a term out."""
+
+    spearman: Weight = 0.0
+    affinity: Weight = 0.0
+    head: Weight = 0.0
+    foreground: Weight = 0.0
+    align_select: Weight = 0.0
+
+
+class Params(_Section):
+    """The whole of params.yaml."""
+
+    profile: str
+    loss: str
+    seed: Count
+    behaviour: Literal["profile", "published", "corrected"]
+    quirks: dict[str, bool]
+    launch: str = "python"
+    losses: dict[str, LossWeights]
+    profiles: dict[str, Profile]
+
+    @property
+    def active(self) -> Profile:
+        """The profile in use."""
+        return self.profiles[self.profile]
+
+    @property
+    def loss_weights(self) -> LossWeights:
+        """The weights of the loss in use."""
+        return self.losses[self.loss]
+
+    @property
+    def data_root(self) -> Path:
+        """The KITTI folder of the profile in use."""
+        return Path("data") / self.profile
+
+    def resolved_quirks(self) -> Quirks:
+        """All quirks by the behaviour in force, then the single ones that `quirks` sets."""
+        behaviour = self.active.behaviour if self.behaviour == "profile" else self.behaviour
+        base = Quirks(**dict.fromkeys(QUIRK_NAMES, behaviour == "published"))
+        return replace(base, **self.quirks)
+
+
+def load_params(path: str | Path = "params.yaml") -> Params:
+    """Read and validate params.yaml.
+
+    Raises:
+        DataError: unreadable, no YAML, an unknown key, a wrong type or value; the message names the dotted path.
+    """
+    try:
+        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read the parameters: {error.strerror}", path) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"expected YAML: {error}", path) from error
+    if not isinstance(tree, dict):
+        raise DataError(f"expected a mapping of parameters, found {type(tree).__name__}", path)
+    try:
+        params = Params.model_validate(tree)
+    except ValidationError as error:
+        raise DataError(_first_problem(error), path) from error
+    _check_names(params, path)
+    return params
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    dotted = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{dotted}: unknown parameter"
+    if first["type"] == "missing":
+        return f"{dotted}: missing parameter"
+    rest = len(error.errors()) - 1
+    more = f" (and {rest} more)" if rest else ""
+    return f"{dotted}: {first['msg'].lower()}, found {first['input']!r}{more}"
+
+
+def _check_names(params: Params, path: str | Path) -> None:
+    for key, value, known in (
+        ("profile", params.profile, params.profiles),
+        ("loss", params.loss, params.losses),
+        *(("quirks", name, dict.fromkeys(QUIRK_NAMES)) for name in params.quirks),
+    ):
+        if value not in known:
+            raise DataError(f"{key}: expected one of {', '.join(known)}, found {value!r}", path)
