@@ -1,0 +1,244 @@
+"""Label and result files: what is read, what is refused with file and line, what is written."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monokd.errors import DataError
+from monokd.kitti.labels import (
+    CLASSES,
+    OTHER,
+    read_labels,
+    read_results,
+    read_table,
+    write_labels,
+    write_results,
+)
+from monokd.kitti.objects import Objects, from_rows
+
+CAR = "Car 0.15 1 -1.57 100.00 150.50 200.25 250.00 1.50 1.60 3.90 -2.00 1.70 15.00 1.57"
+DONT_CARE = "DontCare -1 -1 -10 503.89 169.71 590.61 190.13 -1 -1 -1 -1000 -1000 -1000 -10"
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+def test_fields_land_in_their_columns(tmp_path: Path) -> None:
+    objects = read_results(write(tmp_path / "0.txt", f"{CAR} 0.875"))
+    assert objects.names == ("Car",)
+    assert (objects.truncation[0], objects.occlusion[0], objects.alpha_rad[0]) == (0.15, 1, -1.57)
+    assert objects.boxes_px.tolist() == [[100, 150.5, 200.25, 250]]
+    assert objects.sizes_m.tolist() == [[1.5, 1.6, 3.9]]
+    assert objects.locations_m.tolist() == [[-2, 1.7, 15]]
+    assert (objects.rotation_y_rad[0], objects.scores[0]) == (1.57, 0.875)
+
+
+def test_labels_have_no_score_and_dont_care_keeps_its_marks(tmp_path: Path) -> None:
+    objects = read_labels(write(tmp_path / "0.txt", CAR, DONT_CARE))
+    assert objects.names == ("Car", "DontCare")
+    assert np.isnan(objects.scores).all()
+    assert objects.sizes_m[1].tolist() == [-1, -1, -1]
+
+
+def test_blank_lines_tabs_carriage_returns_and_a_missing_last_newline_are_fine(tmp_path: Path) -> None:
+    path = tmp_path / "0.txt"
+    path.write_bytes(f"\n{CAR.replace(' ', chr(9))}\r\n  \n{CAR}  ".encode())
+    assert read_labels(path).names == ("Car", "Car")
+
+
+def test_an_empty_file_is_an_empty_frame(tmp_path: Path) -> None:
+    path = tmp_path / "0.txt"
+    path.touch()
+    assert len(read_labels(path)) == 0
+    assert len(read_results(path)) == 0
+
+
+def test_an_object_without_a_3d_box_may_carry_kittis_marks(tmp_path: Path) -> None:
+    flat = "Car -1 -1 0.1 100 150 200 250 -1 -1 -1 -1000 -1000 -1000 -10 0.5"
+    assert read_results(write(tmp_path / "0.txt", flat)).sizes_m[0, 0] == -1
+
+
+@pytest.mark.parametrize(
+    "line, reason",
+    [
+        (CAR, "expected 16 fields (class to score), found 15, no score"),
+        (f"{CAR} 0.5 7", "expected 16 fields (class to score), found 17"),
+        (f"{CAR} nan", "score: expected a finite number, found 'nan'"),
+        (f"{CAR} -inf", "score: expected a finite number, found '-inf'"),
+        (f"{CAR} 1e999", "score: expected a finite number, found '1e999'"),
+        (f"{CAR} 1_0", "score: expected a finite number, found '1_0'"),
+        (f"{CAR} 0x1p3", "score: expected a finite number, found '0x1p3'"),
+        (f"{CAR} 1e", "score: expected a finite number, found '1e'"),
+        (f"{CAR} .", "score: expected a finite number, found '.'"),
+        (f"{CAR} -", "score: expected a finite number, found '-'"),
+        (f"{CAR.replace('15.00', 'far')} 0.5", "z: expected a finite number, found 'far'"),
+        (
+            f"{CAR.replace(' 3.90', ' -3.90')} 0.5",
+            "length: expected a size in metres that is not negative, found -3.90",
+        ),
+        (f"{CAR}\0 0.5", "found the byte 0x00"),
+        (f"{CAR} 0.5 ü", "found the byte 0xc3"),
+    ],
+)
+def test_bad_lines_are_refused_with_file_and_line(tmp_path: Path, line: str, reason: str) -> None:
+    path = write(tmp_path / "000007.txt", f"{CAR} 0.5", "", line, f"{CAR} 0.25")
+    with pytest.raises(DataError) as caught:
+        read_results(path)
+    assert str(caught.value).startswith(f"{path}:3: ")
+    assert reason in str(caught.value)
+
+
+def test_a_score_in_a_label_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"expected 15 fields .* found 16, a score in a label"):
+        read_labels(write(tmp_path / "0.txt", f"{CAR} 0.5"))
+
+
+def test_a_binary_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "0.txt"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    with pytest.raises(DataError, match="is this a binary file"):
+        read_results(path)
+
+
+def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        read_labels(tmp_path / "none.txt")
+    with pytest.raises(DataError, match="cannot read the file"):
+        read_labels(tmp_path)
+
+
+decimal_words = st.from_regex(r"-?[0-9]{1,12}(\.[0-9]{0,20})?(e[-+]?[0-9]{1,2})?", fullmatch=True)
+any_float = st.floats(allow_nan=False, allow_infinity=False).map(repr)
+
+
+@settings(max_examples=300, deadline=None)
+@given(words=st.lists(st.one_of(decimal_words, any_float), min_size=1, max_size=30))
+def test_numbers_are_the_nearest_float64(tmp_path_factory: pytest.TempPathFactory, words: list[str]) -> None:
+    """Scores and borders must not move by a bit: ties and limits such as 0.15 depend on it."""
+    path = tmp_path_factory.getbasetemp() / "numbers.txt"
+    expected = [float(word) for word in words]
+    finite = [word for word, value in zip(words, expected, strict=True) if math.isfinite(value)]
+    scores = read_results(write(path, *(f"{CAR} {word}" for word in finite))).scores
+    assert scores.tolist() == [value for value in expected if math.isfinite(value)]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "9007199254740993",  # halfway between two float64
+        "900719925474099.3",
+        "0.1000000000000000055511151231257827",
+        "0.30000000000000004",
+        "123456789012345678.5",
+        "2.2250738585072011e-308",
+        "5e-324",
+        "+.5",
+        "5.",
+        "-0",
+        "00000000000000000000000000.25",
+    ],
+)
+def test_hard_numbers_are_the_nearest_float64(tmp_path: Path, word: str) -> None:
+    (score,) = read_results(write(tmp_path / "0.txt", f"{CAR} {word}")).scores.tolist()
+    assert math.copysign(1, score) == math.copysign(1, float(word))
+    assert score == float(word)
+
+
+def test_a_table_has_the_rows_of_single_files(tmp_path: Path) -> None:
+    write(tmp_path / "a.txt", f"{CAR} 0.5", f"car{CAR[3:]} 0.25", f"Bus{CAR[3:]} 0.125")
+    write(tmp_path / "c.txt", f"PEDESTRIAN{CAR[3:]} 0.75", f"Bus{CAR[3:]} 0.1")
+    table = read_table(tmp_path, ["a", "b", "c"], scores=True, missing_ok=True)
+    assert table.offsets.tolist() == [0, 3, 3, 5]
+    assert table.missing == (1,)
+    assert table.unknown == {"Bus": 2}
+    car, pedestrian = CLASSES.index("Car"), CLASSES.index("Pedestrian")
+    assert table.classes.tolist() == [car, car, OTHER, pedestrian, OTHER]
+    singles = [read_results(tmp_path / f"{frame}.txt").scores for frame in ("a", "c")]
+    assert table.rows[:, 14].tolist() == np.concatenate(singles).tolist()
+
+
+def test_every_class_name_is_known(tmp_path: Path) -> None:
+    write(tmp_path / "a.txt", *(f"{name}{CAR[3:]}" for name in CLASSES))
+    table = read_table(tmp_path, ["a"], scores=False)
+    assert table.classes.tolist() == list(range(len(CLASSES)))
+    assert table.unknown == {}
+
+
+def test_a_table_names_the_file_at_fault(tmp_path: Path) -> None:
+    write(tmp_path / "a.txt", CAR)
+    write(tmp_path / "b.txt", CAR, CAR.replace("15.00", "nan"))
+    with pytest.raises(DataError, match=r"b\.txt:2: z: expected a finite number, found 'nan'"):
+        read_table(tmp_path, ["a", "b"], scores=False)
+    with pytest.raises(DataError, match=r"c\.txt: no such file"):
+        read_table(tmp_path, ["a", "c"], scores=False)
+
+
+def test_no_frames_make_an_empty_table(tmp_path: Path) -> None:
+    table = read_table(tmp_path, [], scores=False)
+    assert table.rows.shape == (0, 15)
+    assert table.offsets.tolist() == [0]
+
+
+def some_objects() -> Objects:
+    rows = np.array(
+        [
+            [-1, -1, 0.123, 1.239, 2, 3, 4, 1.5, 1.6, 3.9, -1, 2, 30, 0.5, 0.123456789],
+            [0.15, 2, -3.1, 1, 2, 3, 4, 1.5, 1.6, 3.9, -1, 2, 30, 0.5, 0.12349],
+        ]
+    )
+    return from_rows(("Car", "Cyclist"), rows)
+
+
+def test_results_round_trip_at_their_decimals(tmp_path: Path) -> None:
+    write_results(tmp_path / "0.txt", some_objects())
+    back = read_results(tmp_path / "0.txt")
+    assert back.names == ("Car", "Cyclist")
+    assert back.scores.tolist() == [0.123457, 0.12349]
+    assert back.boxes_px[0].tolist() == [1.24, 2, 3, 4]
+    assert (back.truncation.tolist(), back.occlusion.tolist()) == ([-1, 0.15], [-1, 2])
+
+
+def test_two_score_decimals_make_ties_as_published(tmp_path: Path) -> None:
+    """Quirk Q13: the published files cannot tell these two detections apart, the corrected ones can."""
+    write_results(tmp_path / "published.txt", some_objects(), score_decimals=2)
+    write_results(tmp_path / "corrected.txt", some_objects(), score_decimals=6)
+    assert len(set(read_results(tmp_path / "published.txt").scores)) == 1
+    assert len(set(read_results(tmp_path / "corrected.txt").scores)) == 2
+
+
+def test_labels_round_trip_without_scores(tmp_path: Path) -> None:
+    write_labels(tmp_path / "0.txt", some_objects(), decimals=3)
+    back = read_labels(tmp_path / "0.txt")
+    assert back.boxes_px[0, 0] == 1.239
+    assert np.isnan(back.scores).all()
+
+
+def test_dont_care_labels_round_trip(tmp_path: Path) -> None:
+    objects = read_labels(write(tmp_path / "0.txt", CAR, DONT_CARE))
+    write_labels(tmp_path / "1.txt", objects)
+    assert (tmp_path / "1.txt").read_text().splitlines()[0] == CAR
+    assert read_labels(tmp_path / "1.txt").boxes_px.tolist() == objects.boxes_px.tolist()
+
+
+def test_no_objects_make_an_empty_file(tmp_path: Path) -> None:
+    write_results(tmp_path / "0.txt", from_rows((), np.empty((0, 15))))
+    assert (tmp_path / "0.txt").read_bytes() == b""
+
+
+def test_numbers_that_could_not_be_read_again_are_not_written(tmp_path: Path) -> None:
+    objects = some_objects()
+    objects.scores[1] = np.nan
+    with pytest.raises(DataError, match="score"):
+        write_results(tmp_path / "0.txt", objects)
+    objects.locations_m[0, 2] = np.inf
+    with pytest.raises(DataError, match="finite"):
+        write_labels(tmp_path / "0.txt", objects)
+    assert not (tmp_path / "0.txt").exists()
