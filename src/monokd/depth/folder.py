@@ -1,0 +1,139 @@
+"""Dense depth for every frame of a KITTI folder, restartable; and a check of depth files made elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monokd.depth.completion import complete
+from monokd.depth.png import image_size, write_depth
+from monokd.depth.projection import project_scan
+from monokd.errors import DataError
+from monokd.kitti.calibration import read_calibration
+from monokd.kitti.frames import KittiFolder, read_depth, read_velodyne
+from monokd.progress import map_frames
+
+F32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Densified:
+    """What a run over a folder did.
+
+    Attributes:
+        made: frames written.
+        kept: frames whose valid PNG was there.
+        errors: one for every broken frame, in order of the frames.
+    """
+
+    made: int
+    kept: int
+    errors: tuple[DataError, ...]
+
+
+def densify_folder(root: KittiFolder, out: Path, frames: Sequence[str], *, workers: int) -> Densified:
+    """Write OUT/FRAME.png (uint16, metres × 256, 0 = none) for every frame.
+
+    A valid PNG of the image's size that is there already is kept, so an ended run can be taken up again. Every PNG
+    is written under a temporary name, read back, compared and only then renamed. Broken frames do not stop the others.
+
+    Raises:
+        DataError: `out` cannot be made or written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the folder: {error.strerror}", out) from error
+    results = map_frames(partial(_densify_or_explain, root, out), frames, "densify", workers)
+    errors = tuple(result for result in results if isinstance(result, DataError))
+    return Densified(results.count("made"), results.count("kept"), errors)
+
+
+def densify_frame(root: KittiFolder, frame: str) -> F32:
+    """Dense depth of one frame, H×W metres, 0 = none.
+
+    Raises:
+        DataError: the image, calibration or scan is missing or broken.
+    """
+    shape = image_size(root.image(frame))
+    calibration = read_calibration(root.calibration(frame))
+    scan = read_velodyne(root.velodyne(frame))
+    try:
+        return complete(project_scan(scan, calibration, shape))
+    except DataError as error:
+        raise DataError(error.reason, root.velodyne(frame)) from error
+
+
+def check_depth_files(
+    root: KittiFolder,
+    depth: Path,
+    frames: Sequence[str],
+    *,
+    least_filled: float = 0.05,
+    furthest_m: float = 200.0,
+) -> list[DataError]:
+    """Check the user's own depth PNGs FRAME.png in `depth`.
+
+    Checked are format (one 16-bit channel), size (the image's; fewer rows or columns are allowed, as the training pads
+    them, more are not), range (no depth beyond `furthest_m`, which a wrong scale gives away) and holes (at least
+    `least_filled` of the pixels with depth).
+
+    Returns:
+        One error a broken file, in order of the frames.
+    """
+    errors = []
+    for frame in frames:
+        try:
+            _check_depth_file(root, depth / f"{frame}.png", frame, least_filled, furthest_m)
+        except DataError as error:
+            errors.append(error)
+    return errors
+
+
+def _check_depth_file(
+    root: KittiFolder, path: Path, frame: str, least_filled: float, furthest_m: float
+) -> None:
+    height, width = image_size(root.image(frame))
+    if not path.exists():
+        raise DataError(f"expected a depth PNG for frame {frame}, found none", path)
+    depth_m = read_depth(path)
+    if depth_m.shape[0] > height or depth_m.shape[1] > width:
+        raise DataError(f"expected at most the image's {height}×{width} pixels, found {depth_m.shape}", path)
+    filled = float((depth_m > 0).mean())
+    if filled < least_filled:
+        raise DataError(
+            f"expected depth in at least {least_filled:.0%} of the pixels, found {filled:.2%}", path
+        )
+    furthest = float(depth_m.max())
+    if furthest > furthest_m:
+        raise DataError(f"expected metres × 256 up to {furthest_m:g} m, found {furthest:g} m", path)
+    if furthest < 2:
+        raise DataError(f"expected metres × 256, found nothing beyond {furthest:g} m (a wrong scale?)", path)
+
+
+def _densify_or_explain(root: KittiFolder, out: Path, frame: str) -> str | DataError:
+    path = out / f"{frame}.png"
+    try:
+        if _is_finished(path, root.image(frame)):
+            return "kept"
+        for left_over in out.glob(f".{frame}.*.png"):  # of a run that was killed
+            left_over.unlink(missing_ok=True)
+        write_depth(path, densify_frame(root, frame))
+    except DataError as error:
+        return error
+    return "made"
+
+
+def _is_finished(path: Path, image: Path) -> bool:
+    if not path.exists():
+        return False
+    try:
+        depth_m = read_depth(path)
+    except DataError:
+        return False
+    return depth_m.shape == image_size(image) and bool(depth_m.any())

@@ -1,0 +1,152 @@
+"""How far off completed depth is, on returns that the completion did not see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monokd.depth.completion import complete
+from monokd.depth.png import image_size
+from monokd.depth.projection import SparseDepth, pixels_of, project_scan
+from monokd.errors import DataError
+from monokd.kitti.calibration import Calibration, read_calibration
+from monokd.kitti.frames import KittiFolder, read_velodyne
+from monokd.kitti.labels import read_labels
+from monokd.kitti.objects import Objects
+from monokd.progress import map_frames
+
+F32 = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+BANDS_M = ((0, 10), (10, 20), (20, 40), (40, 60), (60, 256))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """A scan without some returns, and those returns.
+
+    Attributes:
+        scan: N×4, the rest of the scan in its order.
+        truth_m: H×W, the nearest removed return of every held-out pixel, 0 elsewhere.
+        top: the image row of the highest return of the whole scan.
+    """
+
+    scan: F32
+    truth_m: F32
+    top: int
+
+
+def hold_out(
+    scan: F32,
+    calibration: Calibration,
+    shape: tuple[int, int],
+    generator: np.random.Generator,
+    share: float = 0.2,
+) -> HeldOut:
+    """Remove every return of a random `share` of the pixels."""
+    sparse_m = project_scan(scan, calibration, shape, rings=False).depth_m
+    held = generator.random(shape) < share
+    pixel = pixels_of(scan, calibration, shape)
+    removed = (pixel >= 0) & held.ravel()[pixel]
+    return HeldOut(
+        scan[~removed], np.where(held, sparse_m, np.float32(0)), int(np.argmax((sparse_m > 0).any(axis=1)))
+    )
+
+
+def on_objects(truth_m: F32, calibration: Calibration, objects: Objects, margin_m: float = 0.1) -> Mask:
+    """Which pixels' returns lie in the 3D box of a labelled object (DontCare aside), H×W."""
+    rows, columns = np.nonzero(truth_m)
+    pixels = np.stack([columns, rows], axis=1) + 0.5
+    points = calibration.unproject(pixels, truth_m[rows, columns].astype(np.float64) - calibration.P2[2, 3])
+    inside = np.zeros(len(points), np.bool_)
+    for name, size_m, bottom_m, angle in zip(
+        objects.names, objects.sizes_m, objects.locations_m, objects.rotation_y_rad, strict=True
+    ):
+        if name == "DontCare":
+            continue
+        x, y, z = (points - bottom_m).T
+        along = np.cos(angle) * x - np.sin(angle) * z
+        across = np.sin(angle) * x + np.cos(angle) * z
+        height_m, width_m, length_m = size_m + 2 * margin_m
+        inside |= (
+            (np.abs(along) < length_m / 2)
+            & (np.abs(across) < width_m / 2)
+            & (y < margin_m)
+            & (y > margin_m - height_m)
+        )
+    mask = np.zeros(truth_m.shape, np.bool_)
+    mask[rows[inside], columns[inside]] = True
+    return mask
+
+
+def measure_folder(
+    root: KittiFolder,
+    frames: Sequence[str],
+    *,
+    seed: int,
+    workers: int,
+    share: float = 0.2,
+    completion: Callable[[SparseDepth], F32] = complete,
+) -> dict[str, object]:
+    """Errors of `completion` on held-out returns, each number the mean over the frames that have such returns.
+
+    Returns:
+        frames, and for all returns, for every band of distance and for returns on labelled objects: rmse_m, mae_m and the number of
+        returns; filled is the share of pixels with depth from the highest return's row down. None where nothing was measured.
+
+    Raises:
+        DataError: a frame is broken.
+    """
+    one = partial(_measure_frame, root, seed, share, completion)
+    rows = map_frames(one, frames, "held-out", workers)
+    result: dict[str, object] = {
+        "frames": len(frames),
+        "filled": float(np.mean([filled for filled, _ in rows])),
+    }
+    table = np.array([errors for _, errors in rows])  # frames × groups × (returns, rmse, mae)
+    result |= _summary(table[:, 0])
+    result["objects"] = _summary(table[:, 1])
+    result["bands"] = {f"{low}_{high}_m": _summary(table[:, 2 + i]) for i, (low, high) in enumerate(BANDS_M)}
+    return result
+
+
+def _measure_frame(
+    root: KittiFolder, seed: int, share: float, completion: Callable[[SparseDepth], F32], frame: str
+) -> tuple[float, list[tuple[float, float, float]]]:
+    calibration = read_calibration(root.calibration(frame))
+    shape = image_size(root.image(frame))
+    try:
+        generator = np.random.default_rng([seed, crc32(frame.encode())])
+        held = hold_out(read_velodyne(root.velodyne(frame)), calibration, shape, generator, share)
+        dense_m = completion(project_scan(held.scan, calibration, shape))
+    except DataError as error:
+        raise error if error.path else DataError(error.reason, root.velodyne(frame)) from error
+    measured = (held.truth_m > 0) & (dense_m > 0)
+    objects = np.zeros(shape, np.bool_)
+    if root.label(frame).exists():
+        objects = on_objects(held.truth_m, calibration, read_labels(root.label(frame)))
+    groups = [measured, measured & objects]
+    groups += [measured & (held.truth_m >= low) & (held.truth_m < high) for low, high in BANDS_M]
+    difference_m = (dense_m - held.truth_m).astype(np.float64)
+    return float((dense_m[held.top :] > 0).mean()), [_errors(difference_m[group]) for group in groups]
+
+
+def _errors(difference_m: NDArray[np.float64]) -> tuple[float, float, float]:
+    if not len(difference_m):
+        return 0.0, np.nan, np.nan
+    return len(difference_m), float(np.sqrt(np.mean(difference_m**2))), float(np.mean(np.abs(difference_m)))
+
+
+def _summary(rows: NDArray[np.float64]) -> dict[str, object]:
+    seen = rows[rows[:, 0] > 0]
+    if not len(seen):
+        return {"returns": 0, "rmse_m": None, "mae_m": None}
+    return {
+        "returns": int(seen[:, 0].sum()),
+        "rmse_m": float(seen[:, 1].mean()),
+        "mae_m": float(seen[:, 2].mean()),
+    }
