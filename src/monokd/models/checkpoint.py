@@ -1,0 +1,202 @@
+"""Weights on disk: our safetensors file, the published layouts, the ImageNet backbone. No file can run code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from monokd.errors import DataError
+from monokd.files import replacing
+from monokd.models.detector import CLASSES, Detector, build_detector
+
+FORMAT = "monokd detector 1"
+WRAPPERS = ("model_state", "state_dict", "model")
+WIDTH_KEY = "level5.root.conv.weight"
+WIDTH_CHANNELS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorInfo:
+    """What a detector file says about itself.
+
+    Attributes:
+        width: factor of its channels.
+        kind: `rgb` for a colour detector, `depth` for a teacher.
+        classes: names of class ids.
+        anisotropic_decode: whether it maps feature boxes as published (quirk Q7).
+    """
+
+    width: float = 1.0
+    kind: str = "rgb"
+    classes: tuple[str, ...] = CLASSES
+    anisotropic_decode: bool = True
+
+
+def save_detector(detector: Detector, path: str | Path, info: DetectorInfo) -> None:
+    """Write a safetensors file, whole or not at all; equal weights give equal bytes."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
+    # One metadata key only: the format does not keep the order of several.
+    metadata = {"monokd": json.dumps({"format": FORMAT, **asdict(info)})}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def load_detector(path: str | Path, kind: str | None = None) -> tuple[Detector, DetectorInfo]:
+    """Read a file that `save_detector` wrote; the detector is on the CPU and in training mode.
+
+    Args:
+        path: the file.
+        kind: what the file must hold; None takes either.
+
+    Raises:
+        DataError: unreadable, no detector of ours, of another kind, or tensors that do not fit.
+    """
+    info = read_info(path)
+    if kind is not None and info.kind != kind:
+        raise DataError(f"expected a detector of kind {kind}, found {info.kind}", path)
+    detector = build_detector(info.width, anisotropic_decode=info.anisotropic_decode)
+    tensors = read_tensors(path)
+    expected = detector.state_dict()
+    for name in (*expected, *tensors):
+        if name not in tensors or name not in expected or tensors[name].shape != expected[name].shape:
+            raise DataError(f"tensor {name} does not fit a detector of width {info.width:g}", path)
+    detector.load_state_dict(tensors)
+    return detector, info
+
+
+def read_info(path: str | Path) -> DetectorInfo:
+    """What a detector file of ours says about itself.
+
+    Raises:
+        DataError: unreadable, or not written by `save_detector`.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as stream:
+            stored = (stream.metadata() or {}).get("monokd", "{}")
+        fields = json.loads(stored)
+        if fields.pop("format", None) != FORMAT:
+            raise DataError(f"expected a file that says '{FORMAT}'; `monokd import` makes one", path)
+        return DetectorInfo(**{**fields, "classes": tuple(fields["classes"])})
+    except OSError as error:
+        raise DataError(f"cannot read the detector: {error.strerror or error}", path) from error
+    except (safetensors.SafetensorError, json.JSONDecodeError, TypeError, KeyError) as error:
+        raise DataError(f"expected a detector in safetensors: {_first_line(error)}", path) from error
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file or of a checkpoint that torch wrote, by name, without running its code.
+
+    Wrappers (`model_state` and the like) are opened and a `module.` prefix is dropped; what is no tensor is left out.
+
+    Raises:
+        DataError: unreadable, code inside, or no tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError("no such checkpoint", path)
+    with path.open("rb") as stream:
+        head = stream.read(9)
+    loaded = _read_safetensors(path) if head[8:9] == b"{" and head[:2] != b"PK" else _read_torch(path)
+    for wrapper in WRAPPERS:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
+            loaded = loaded[wrapper]
+    if not isinstance(loaded, Mapping):
+        raise DataError(f"expected a dictionary of tensors, found {type(loaded).__name__}", path)
+    tensors = {str(k).removeprefix("module."): v for k, v in loaded.items() if isinstance(v, Tensor)}
+    if not tensors:
+        raise DataError("expected tensors, found none", path)
+    return tensors
+
+
+def load_backbone(detector: Detector, path: str | Path, sha256: str | None) -> None:
+    """Initialise `detector.backbone` from an ImageNet DLA-34 file (keys as under `backbone.`).
+
+    Args:
+        detector: changed in place.
+        path: a local file; nothing is downloaded.
+        sha256: the file's hash, whole or its first 8 digits or more; None trusts the file.
+
+    Raises:
+        DataError: another hash, unreadable, tensors missing or of another shape.
+    """
+    if sha256 is not None:
+        check_sha256(path, sha256)
+    tensors = read_tensors(path)
+    expected = detector.backbone.state_dict()
+    check_fit(tensors, expected, path)
+    detector.backbone.load_state_dict({k: tensors.get(k, v) for k, v in expected.items()})
+
+
+def check_fit(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: str | Path) -> None:
+    """Refuse tensors that are missing, of another shape or not finite; counters of batches may be missing.
+
+    Raises:
+        DataError: naming the first at fault.
+    """
+    for name, wanted in expected.items():
+        if name not in tensors:
+            if name.endswith("num_batches_tracked"):
+                continue
+            raise DataError(f"tensor {name} is missing", path)
+        found = tensors[name]
+        if found.shape != wanted.shape:
+            raise DataError(
+                f"tensor {name}: expected {tuple(wanted.shape)}, found {tuple(found.shape)}", path
+            )
+        if not bool(torch.isfinite(found).all()):
+            raise DataError(f"tensor {name}: expected finite numbers", path)
+
+
+def check_sha256(path: str | Path, expected: str) -> None:
+    """Compare the file's SHA-256 with `expected`, all 64 digits or the first 8 or more.
+
+    Raises:
+        DataError: another hash, or `expected` is none.
+    """
+    if not re.fullmatch(r"[0-9a-fA-F]{8,64}", expected):
+        raise DataError(f"expected 8 to 64 hexadecimal digits of a SHA-256, found {expected!r}", path)
+    try:
+        with Path(path).open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"cannot read the file: {error.strerror}", path) from error
+    if not digest.startswith(expected.lower()):
+        raise DataError(f"expected SHA-256 {expected.lower()}, found {digest}", path)
+
+
+def _read_safetensors(path: Path) -> object:
+    try:
+        with safetensors.safe_open(path, framework="pt") as stream:
+            return {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise DataError(f"expected a safetensors file: {_first_line(error)}", path) from error
+
+
+def _read_torch(path: Path) -> object:
+    try:
+        loaded: object = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # The unpickler meets arbitrary bytes and raises nearly anything; whatever it is, the file is not taken.
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        if found:
+            reason = (
+                f"refused: the file holds more than tensors (it names {found.group(1)}), which could run code"
+            )
+        else:
+            reason = f"expected a checkpoint of tensors: {_first_line(error)}"
+        raise DataError(reason, path) from error
+    return loaded
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:160] if lines else type(error).__name__

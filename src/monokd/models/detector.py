@@ -1,0 +1,218 @@
+"""The detector: DLA-34, DLAUp, heads on the stride-4 map, heads on regions (DID-M3D, Peng et al., ECCV 2022, section 3).
+
+One network serves as teacher (depth images) and as student (colour images). Its state dict is the published layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from monokd.models.dla import DLA34, DLA34_CHANNELS, scaled_channels
+from monokd.models.heads import cell_head, map_head, pooled_head
+from monokd.models.neck import DLAUp
+from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
+from monokd.models.roi import roi_align
+
+CLASSES = ("Pedestrian", "Car", "Cyclist")
+MEAN_SIZES_M = (
+    (1.76255119, 0.66068622, 0.84422524),
+    (1.52563191462, 1.62856739989, 3.88311640418),
+    (1.73698127, 0.59706367, 1.76282397),
+)
+STRIDE = 4
+CELLS = 7
+HEADING_BINS = 12
+
+
+class Detector(nn.Module):
+    """Monocular 3D detector.
+
+    Args:
+        backbone: image → maps of strides 1 to 32.
+        neck: maps of strides 4 to 32 → fused maps of the same strides.
+        features: channels of the stride-4 fused map.
+        hidden: channels inside every head.
+        mean_sizes_m: C×3 class means of height, width, length.
+        top_k: regions per frame where none are given.
+        anisotropic_decode: True maps feature boxes to the image by separate scales of x and y, as published; False by
+            the one scale that the input was resized with (quirk Q7).
+    """
+
+    def __init__(
+        self,
+        backbone: DLA34,
+        neck: DLAUp,
+        *,
+        features: int,
+        hidden: int,
+        mean_sizes_m: Sequence[Sequence[float]] = MEAN_SIZES_M,
+        top_k: int = 50,
+        anisotropic_decode: bool = True,
+    ) -> None:
+        super().__init__()
+        classes = len(mean_sizes_m)
+        self.classes, self.top_k, self.anisotropic_decode = classes, top_k, anisotropic_decode
+        self.mean_size: Tensor
+        self.register_buffer("mean_size", torch.tensor(mean_sizes_m, dtype=torch.float32))
+        self.backbone, self.feat_up = backbone, neck
+        self.heatmap = map_head(features, hidden, classes, bias=-2.19)
+        self.offset_2d = map_head(features, hidden, 2)
+        self.size_2d = map_head(features, hidden, 2)
+        region = features + 2 + classes
+        self.offset_3d = pooled_head(region, hidden, 2)
+        self.size_3d = pooled_head(region, hidden, 3)
+        self.heading = pooled_head(region, hidden, 2 * HEADING_BINS)
+        self.vis_depth = cell_head(region, hidden)
+        self.att_depth = cell_head(region, hidden)
+        self.vis_depth_uncer = cell_head(region, hidden)
+        self.att_depth_uncer = cell_head(region, hidden)
+
+    def forward(
+        self, image: Tensor, P2: Tensor, coord_range_px: Tensor, rois: Rois | None = None
+    ) -> DetectorOutput:
+        """Detect.
+
+        Args:
+            image: B×3×H×W, H and W multiples of 32.
+            P2: B×3×4 projection.
+            coord_range_px: B×2×2, corners of the crop in image pixels that the input shows.
+            rois: regions to look at, ascending in `frame_index`; None looks at the `top_k` peaks of every frame.
+        """
+        backbone = self.backbone(image)
+        fused = self.feat_up(backbone[2:])
+        heatmap = self.heatmap(fused[0]).float()
+        offset_2d, size_2d = self.offset_2d(fused[0]).float(), self.size_2d(fused[0]).float()
+        per_frame = self.top_k if rois is None else None
+        chosen = peak_rois(heatmap, self.top_k) if rois is None else rois
+        boxes = feature_boxes(offset_2d, size_2d, chosen)
+        image_boxes_px = boxes_to_image(
+            boxes, coord_range_px[chosen.frame_index], heatmap.shape[-2:], self.anisotropic_decode
+        )
+        seen = roi_align(fused[0], boxes, chosen.frame_index, cells=CELLS, boxes_per_frame=per_frame)
+        rays = ray_cells(image_boxes_px, P2[chosen.frame_index]).to(seen.dtype)
+        one_hot = F.one_hot(chosen.class_ids, self.classes).to(seen.dtype)
+        one_hot_cells = one_hot[:, :, None, None].expand(-1, -1, CELLS, CELLS)
+        roi = self._region_heads(torch.cat((seen, rays, one_hot_cells), 1), boxes, image_boxes_px)
+        return DetectorOutput(heatmap, offset_2d, size_2d, chosen, roi, backbone, fused)
+
+    def _region_heads(self, regions: Tensor, boxes: Tensor, image_boxes_px: Tensor) -> RoiOutput:
+        """M×(C+2+classes)×7×7 regions → head outputs.
+
+        A visual depth is predicted as if the object's height filled its box of the resized input (4 pixels a cell), then
+        scaled to the height in the image.
+        """
+        scale = (STRIDE * _height(boxes)).clamp(min=1.0) / _height(image_boxes_px).clamp(min=1.0)
+        vis = (-self.vis_depth(regions).squeeze(1).float()).exp() * scale[:, None, None]
+        att = self.att_depth(regions).squeeze(1).float()
+        vis_u = self.vis_depth_uncer(regions).squeeze(1).float()
+        att_u = self.att_depth_uncer(regions).squeeze(1).float()
+        return RoiOutput(
+            offset_3d=self.offset_3d(regions).flatten(1).float(),
+            size_3d=self.size_3d(regions).flatten(1).float(),
+            heading=self.heading(regions).flatten(1).float(),
+            vis_depth_m=vis,
+            att_depth_m=att,
+            ins_depth_m=vis + att,
+            vis_log_uncertainty=vis_u,
+            att_log_uncertainty=att_u,
+            ins_log_uncertainty=torch.logaddexp(vis_u, att_u),
+        )
+
+
+def build_detector(width: float = 1.0, *, anisotropic_decode: bool = True) -> Detector:
+    """A detector whose channels are the published ones × `width` (multiples of 8, at least 8), freshly initialised."""
+    channels = [scaled_channels(c, width) for c in DLA34_CHANNELS]
+    return Detector(
+        DLA34(channels),
+        DLAUp(channels[2:]),
+        features=channels[2],
+        hidden=scaled_channels(256, width),
+        anisotropic_decode=anisotropic_decode,
+    )
+
+
+def rois_from_targets(indices: Tensor, mask_2d: Tensor, class_ids: Tensor) -> Rois:
+    """The regions that train: slots with `mask_2d` (all arguments B×K), in order of (frame, slot)."""
+    frame, slot = mask_2d.nonzero(as_tuple=True)
+    return Rois(frame, indices[frame, slot], class_ids[frame, slot])
+
+
+def peak_rois(heatmap: Tensor, top_k: int) -> Rois:
+    """The `top_k` highest local maxima of every frame, over all classes, highest first.
+
+    Args:
+        heatmap: B×C×h×w logits.
+        top_k: regions per frame.
+    """
+    frames, _, height, width = heatmap.shape
+    score = heatmap.detach().sigmoid().clamp(1e-4, 1 - 1e-4)
+    peaks = score * (F.max_pool2d(score, 3, 1, 1) == score)
+    index = peaks.flatten(1).topk(top_k).indices.flatten()
+    frame = torch.arange(frames, device=heatmap.device).repeat_interleave(top_k)
+    return Rois(frame, index % (height * width), index // (height * width))
+
+
+def feature_boxes(offset_2d: Tensor, size_2d: Tensor, rois: Rois) -> Tensor:
+    """Predicted 2D boxes of the regions: M×4 left, top, right, bottom in feature pixels.
+
+    Args:
+        offset_2d: B×2×h×w.
+        size_2d: B×2×h×w width and height.
+        rois: M regions.
+    """
+    peak = peak_points(rois, offset_2d.shape[-1]).to(offset_2d.dtype)
+    centre = peak + offset_2d.flatten(2)[rois.frame_index, :, rois.cell]
+    half = size_2d.flatten(2)[rois.frame_index, :, rois.cell] / 2
+    return torch.cat((centre - half, centre + half), 1)
+
+
+def peak_points(rois: Rois, width: int) -> Tensor:
+    """Peak cells of the regions as M×2 int64 column and row, on a map `width` cells wide."""
+    return torch.stack((rois.cell % width, rois.cell // width), 1)
+
+
+def boxes_to_image(
+    boxes: Tensor, coord_range_px: Tensor, map_size: Sequence[int], anisotropic_decode: bool
+) -> Tensor:
+    """Map M rows of x, y pairs (boxes are two) in feature pixels to image pixels.
+
+    Args:
+        boxes: M×2n, n points a row.
+        coord_range_px: M×2×2 corners of the crop that the map shows.
+        map_size: height, width of the feature map.
+        anisotropic_decode: True scales x and y each by crop / map; False inverts the similarity about the crop's centre
+            whose one scale is the width's (quirk Q7).
+    """
+    size = torch.tensor([map_size[1], map_size[0]], dtype=boxes.dtype, device=boxes.device)
+    corner, opposite = coord_range_px.to(boxes.dtype).unbind(1)
+    scale = (opposite - corner) / size
+    if not anisotropic_decode:
+        scale = scale[:, :1].expand(-1, 2)
+        corner = (corner + opposite) / 2 - scale * size / 2
+    pairs = boxes.shape[1] // 2
+    return boxes * scale.repeat(1, pairs) + corner.repeat(1, pairs)
+
+
+def ray_cells(boxes_px: Tensor, P2: Tensor) -> Tensor:
+    """Camera x and y at z = 1 over the cells of image boxes, corner to corner: M×2×7×7.
+
+    Args:
+        boxes_px: M×4 in image pixels.
+        P2: M×3×4.
+    """
+    focal = torch.stack((P2[:, 0, 0], P2[:, 1, 1]), 1).repeat(1, 2)
+    centre = P2[:, :2, 2].repeat(1, 2)
+    shift = P2[:, :2, 3].repeat(1, 2)
+    left, top, right, bottom = ((boxes_px - centre - shift) / focal).unbind(1)
+    ramp = torch.linspace(0, 1, CELLS, dtype=boxes_px.dtype, device=boxes_px.device)
+    x = left[:, None] + ramp * (right - left)[:, None]
+    y = top[:, None] + ramp * (bottom - top)[:, None]
+    return torch.stack((x[:, None, :].expand(-1, CELLS, -1), y[:, :, None].expand(-1, -1, CELLS)), 1)
+
+
+def _height(boxes: Tensor) -> Tensor:
+    return boxes[:, 3] - boxes[:, 1]

@@ -1,0 +1,68 @@
+"""Prediction heads on the stride-4 map and on regions of interest.
+
+Attribute positions inside each head spell the published checkpoints' keys.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class RegionNorm(nn.BatchNorm2d):
+    """Batch normalisation that lets an empty batch of regions pass, so that a step without objects still trains."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """M×C×P×P → the same shape."""
+        if x.shape[0] > 0:
+            return super().forward(x)
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+        )
+
+
+def map_head(in_channels: int, hidden: int, outputs: int, bias: float | None = None) -> nn.Sequential:
+    """3×3 convolution, ReLU, 1×1 convolution on a feature map.
+
+    Args:
+        in_channels: channels of the map.
+        hidden: channels between.
+        outputs: channels of the prediction.
+        bias: initial bias of the prediction, for heatmaps; None starts regressions at zero with tiny weights.
+    """
+    last = nn.Conv2d(hidden, outputs, 1)
+    if bias is None:
+        nn.init.normal_(last.weight, 0.0, 0.001)
+    nn.init.constant_(last.bias, 0.0 if bias is None else bias)  # type: ignore[arg-type]
+    return nn.Sequential(nn.Conv2d(in_channels, hidden, 3, 1, 1), nn.ReLU(inplace=True), last)
+
+
+def pooled_head(in_channels: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Region head of one vector: 3×3 convolution, normalisation, ReLU, mean over cells, 1×1 convolution."""
+    return _xavier(
+        nn.Sequential(
+            nn.Conv2d(in_channels, hidden, 3, 1, 1),
+            RegionNorm(hidden),
+            nn.ReLU(inplace=True),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(hidden, outputs, 1),
+        )
+    )
+
+
+def cell_head(in_channels: int, hidden: int, outputs: int = 1) -> nn.Sequential:
+    """Region head of one map of cells: 3×3 convolution, leaky ReLU, 1×1 convolution."""
+    return _xavier(
+        nn.Sequential(
+            nn.Conv2d(in_channels, hidden, 3, 1, 1), nn.LeakyReLU(inplace=True), nn.Conv2d(hidden, outputs, 1)
+        )
+    )
+
+
+def _xavier(head: nn.Sequential) -> nn.Sequential:
+    for module in head:
+        if isinstance(module, nn.Conv2d):
+            nn.init.xavier_normal_(module.weight)
+            nn.init.zeros_(torch.jit.annotate(Tensor, module.bias))
+    return head

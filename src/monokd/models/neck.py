@@ -1,0 +1,90 @@
+"""DLAUp, the neck: iterative deep aggregation from stride 32 up to stride 4 (Yu et al., CVPR 2018, section 3.2).
+
+Attribute names spell the published checkpoints' keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class ConvNormReLU(nn.Module):
+    """3×3 convolution, batch normalisation, ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, 1, 1, bias=False)
+        self.bn = nn.BatchNorm2d(out_channels)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×C×H×W → B×C'×H×W."""
+        result: Tensor = self.relu(self.bn(self.conv(x)))
+        return result
+
+
+class IterativeUp(nn.Module):
+    """Brings every map but the first to the first one's size and channels, each joined with its left neighbour.
+
+    Args:
+        in_channels: of the maps, finest first.
+        out_channels: of the results.
+        factors: how much coarser each map is than the first.
+    """
+
+    def __init__(self, in_channels: Sequence[int], out_channels: int, factors: Sequence[int]) -> None:
+        super().__init__()
+        self.steps = len(in_channels) - 1
+        for i in range(1, len(in_channels)):
+            self.add_module(f"proj_{i}", ConvNormReLU(in_channels[i], out_channels))
+            self.add_module(f"up_{i}", _upsampling(out_channels, factors[i]))
+            self.add_module(f"node_{i}", ConvNormReLU(2 * out_channels, out_channels))
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Maps, finest first → as many maps, all of the first one's size."""
+        joined = [maps[0]]
+        for i in range(1, self.steps + 1):
+            right = self.get_submodule(f"up_{i}")(self.get_submodule(f"proj_{i}")(maps[i]))
+            joined.append(self.get_submodule(f"node_{i}")(torch.cat((joined[-1], right), 1)))
+        return joined
+
+
+class DLAUp(nn.Module):
+    """The neck: maps of strides 4, 8, 16, 32 → fused maps of the same strides and channels.
+
+    Args:
+        channels: of the maps, finest first.
+    """
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        count = len(channels)
+        self.steps = count - 1
+        current, strides = list(channels), [2**i for i in range(count)]
+        for step in range(self.steps):
+            left = count - step - 2
+            factors = [stride // strides[left] for stride in strides[left:]]
+            self.add_module(f"ida_{step}", IterativeUp(current[left:], current[left], factors))
+            current[left + 1 :] = [current[left]] * (step + 1)
+            strides[left + 1 :] = [strides[left]] * (step + 1)
+
+    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """B×C_i×H_i×W_i, finest first → fused maps, finest first; the coarsest is handed on as it is."""
+        current, fused = list(maps), [maps[-1]]
+        for step in range(self.steps):
+            left = len(current) - step - 2
+            current[left:] = self.get_submodule(f"ida_{step}")(current[left:])
+            fused.append(current[-1])
+        return tuple(reversed(fused))
+
+
+def _upsampling(channels: int, factor: int) -> nn.ConvTranspose2d:
+    """Depthwise transposed convolution that starts as bilinear interpolation."""
+    up = nn.ConvTranspose2d(channels, channels, 2 * factor, factor, factor // 2, groups=channels, bias=False)
+    ramp = 1 - (torch.arange(2 * factor) - (factor - 0.5)).abs() / factor
+    with torch.no_grad():
+        up.weight.copy_(ramp[:, None] * ramp[None, :])
+    return up
