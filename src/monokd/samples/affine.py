@@ -1,0 +1,196 @@
+"""The one transform between the image and the network's input, and images warped by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Affine:
+    """A similarity between image pixels and network input pixels; pixel centres lie at halves.
+
+    Attributes:
+        forward: 2×3, image to input.
+        inverse: 2×3, input to image.
+        centre_px: the crop's centre x, y in image pixels.
+        crop_px: the crop's nominal width, height in image pixels; the width alone sets the scale.
+        width_px: width of the input.
+        height_px: height of the input.
+    """
+
+    forward: Array
+    inverse: Array
+    centre_px: tuple[float, float]
+    crop_px: tuple[float, float]
+    width_px: int
+    height_px: int
+
+    @property
+    def coord_range_px(self) -> NDArray[np.float32]:
+        """2×2 float32: the crop's top-left and bottom-right corners in image pixels."""
+        centre, half = np.array(self.centre_px), np.array(self.crop_px) / 2
+        return np.stack([centre - half, centre + half]).astype(np.float32)
+
+
+def crop_affine(
+    centre_px: tuple[float, float], crop_px: tuple[float, float], *, width_px: int, height_px: int
+) -> Affine:
+    """The transform that brings a crop's centre to the input's centre and its width to the input's width.
+
+    Both axes take the width's scale. As in CenterNet (Zhou et al. 2019) it is solved from three points of
+    single precision by OpenCV's solver: truncated pixels (`warp_image`) see the solver's last bit.
+
+    Args:
+        centre_px: x, y in image pixels.
+        crop_px: width, height in image pixels.
+        width_px: width of the network's input.
+        height_px: height of the network's input.
+    """
+    image = _three_points(centre_px, crop_px[0])
+    network = _three_points((width_px / 2, height_px / 2), float(width_px))
+    forward = np.asarray(cv2.getAffineTransform(image, network), dtype=np.float64)
+    inverse = np.asarray(cv2.getAffineTransform(network, image), dtype=np.float64)
+    return Affine(forward, inverse, centre_px, crop_px, width_px, height_px)
+
+
+def transform_points(matrix: Array, points: NDArray[np.floating]) -> Array:
+    """Apply a 2×3 matrix to N×2 points, rounded to single precision first as the published code does."""
+    rounded = points.astype(np.float32).astype(np.float64)
+    return rounded @ matrix[:, :2].T + matrix[:, 2]
+
+
+def warp_image(image: NDArray[np.uint8], affine: Affine, *, flip: bool) -> NDArray[np.uint8]:
+    """Sample an H×W×3 image at every input pixel, bilinear, truncated to 8 bits, black outside: 3×h×w.
+
+    Where an input pixel steps over two image pixels or more, the image is averaged over that many first;
+    at the published size this never happens and the numbers are Pillow's to the bit.
+
+    Args:
+        image: as read from the file.
+        affine: of the image after mirroring.
+        flip: mirror the image left to right first.
+    """
+    reduced, factor = _reduced(image, affine)
+    out = np.empty((3, affine.height_px, affine.width_px), dtype=np.uint8)
+    columns = _axis(affine.inverse[0, 0], affine.inverse[0, 2], image.shape[1], affine.width_px, factor, flip)
+    _warp_rgb(reduced, *columns, affine.inverse[1], float(image.shape[0]), factor, out)
+    return out
+
+
+def warp_depth(stored: NDArray[np.uint16], affine: Affine, *, flip: bool) -> NDArray[np.float32]:
+    """Sample an H×W depth map (metres × 256) at every input pixel, bilinear, 0 outside: h×w float32 metres.
+
+    Args:
+        stored: as read from the file, of the image's size.
+        affine: of the image after mirroring.
+        flip: mirror the map left to right first.
+    """
+    reduced, factor = _reduced(stored, affine)
+    out = np.empty((affine.height_px, affine.width_px), dtype=np.float32)
+    columns = _axis(affine.inverse[0, 0], affine.inverse[0, 2], stored.shape[1], affine.width_px, factor, flip)
+    _warp_depth(reduced, *columns, affine.inverse[1], float(stored.shape[0]), factor, out)
+    return out
+
+
+def _three_points(centre_px: tuple[float, float], width_px: float) -> NDArray[np.float32]:
+    points = np.zeros((3, 2), dtype=np.float32)
+    points[0] = centre_px
+    points[1] = centre_px[0], centre_px[1] - width_px / 2
+    step = points[0] - points[1]
+    points[2] = points[1] + np.array([-step[1], step[0]], dtype=np.float32)
+    return points
+
+
+def _reduced(image: NDArray[np.uint8] | NDArray[np.uint16], affine: Affine) -> tuple[NDArray[np.integer], int]:
+    """The image averaged over whole blocks of `factor` pixels, `factor` being the whole part of the step."""
+    factor = max(1, min(int(affine.inverse[0, 0] + 1e-6), *image.shape[:2]))
+    if factor == 1:
+        return image, 1
+    rows, columns = image.shape[0] // factor, image.shape[1] // factor
+    whole = image[: rows * factor, : columns * factor]
+    return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)), factor
+
+
+def _axis(
+    step: float, origin: float, size: int, count: int, factor: int, flip: bool
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, int, int]:
+    """Left and right source columns and the weight of the right one for each input column, and the columns inside."""
+    at = step * (np.arange(count) + 0.5) + origin
+    inside = np.flatnonzero((at >= 0) & (at < size))
+    first, last = (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0)
+    reduced = size // factor
+    at = at / factor - 0.5 - ((size - reduced * factor) / factor if flip else 0.0)
+    low = np.floor(at)
+    left, right = (np.clip(low + i, 0, reduced - 1).astype(np.intp) for i in (0, 1))
+    if flip:
+        left, right = reduced - 1 - left, reduced - 1 - right
+    return left, right, at - low, first, last
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _row(matrix, x, y):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Image row at the centre of input pixel (x, y); the order of the sums is Pillow's."""
+    return matrix[0] * (x + 0.5) + matrix[1] * (y + 0.5) + matrix[2]
+
+
+@numba.njit(cache=True, nogil=True)
+def _blend_columns(image, source, left, right, weight, first, last, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """One source row at every input column, by channel."""
+    for x in range(first, last):
+        a, b, w = left[x], right[x], weight[x]
+        for c in range(3):
+            p = np.float64(image[source, a, c])
+            out[c, x] = p + (np.float64(image[source, b, c]) - p) * w
+
+
+@numba.njit(cache=True, nogil=True)
+def _warp_rgb(image, left, right, weight, first, last, matrix, size, factor, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    rows = image.shape[0]
+    kept = np.empty((2, 3, out.shape[2]))
+    kept_row = np.full(2, -1)
+    for y in range(out.shape[1]):
+        out[:, y] = 0
+        start, end = _row(matrix, first, y), _row(matrix, last - 1, y)
+        if first == last or start < 0 or end < 0 or start >= size or end >= size:
+            continue
+        begin = first
+        while begin < last:
+            low = np.floor(_row(matrix, begin, y) / factor - 0.5)
+            # The solver leaves about 1e-16 a column in the row: where that crosses a whole row, go pixel by pixel.
+            stop = last if np.floor(end / factor - 0.5) == low else begin + 1
+            above, below = min(max(int(low), 0), rows - 1), min(max(int(low) + 1, 0), rows - 1)
+            for source in (above, below):
+                if kept_row[source % 2] != source:
+                    kept_row[source % 2] = source
+                    _blend_columns(image, source, left, right, weight, first, last, kept[source % 2])
+            for c in range(3):
+                top, bottom = kept[above % 2, c], kept[below % 2, c]
+                for x in range(begin, stop):
+                    down = (_row(matrix, x, y) / factor - 0.5) - low
+                    out[c, y, x] = np.uint8(np.int32(top[x] + (bottom[x] - top[x]) * down))
+            begin = stop
+
+
+@numba.njit(cache=True, nogil=True)
+def _warp_depth(image, left, right, weight, first, last, matrix, size, factor, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    rows = image.shape[0]
+    for y in range(out.shape[0]):
+        out[y] = 0
+        at = _row(matrix, 0, y)
+        if at < 0 or at >= size:
+            continue
+        low = np.floor(at / factor - 0.5)
+        down = (at / factor - 0.5) - low
+        above, below = min(max(int(low), 0), rows - 1), min(max(int(low) + 1, 0), rows - 1)
+        for x in range(first, last):
+            a, b, w = left[x], right[x], weight[x]
+            p, q = np.float64(image[above, a]), np.float64(image[below, a])
+            top, bottom = p + (image[above, b] - p) * w, q + (image[below, b] - q) * w
+            out[y, x] = (top + (bottom - top) * down) / 256

@@ -1,0 +1,166 @@
+"""Augmentation: first a plan, drawn from (seed, epoch, index) alone, then its pure application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from monokd.kitti.objects import Objects
+
+Array = NDArray[np.float64]
+MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
+STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
+# PCA of ImageNet's colours (Krizhevsky et al. 2012): standard deviations, and components as columns.
+EIGENVALUES = np.array([0.2141788, 0.01817699, 0.00341571])
+EIGENVECTORS = np.array(
+    [
+        [-0.58752847, -0.69563484, 0.41340352],
+        [-0.5832747, 0.00994535, -0.81221408],
+        [-0.56089297, 0.71832671, 0.41158938],
+    ]
+)
+# Grey weights of R, G, B: the published code hands an RGB image to a BGR conversion.
+GREY = np.array([0.114, 0.587, 0.299])
+PLAN_STREAM = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Jitter:
+    """Colour jitter of an image in [0, 1].
+
+    Attributes:
+        order: the order of brightness 0, contrast 1 and saturation 2.
+        factors: their factors a, in the order brightness, contrast, saturation.
+        lighting: three factors of the colour components' standard deviations.
+    """
+
+    order: tuple[int, int, int]
+    factors: tuple[float, float, float]
+    lighting: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What happens to one frame in one epoch; the default is nothing.
+
+    Attributes:
+        flip: mirror left to right.
+        scale: crop size over image size; below 1 zooms in.
+        shift: the crop centre's shift right and down, over the image's width and height.
+        jitter: None leaves the colours.
+    """
+
+    flip: bool = False
+    scale: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
+    jitter: Jitter | None = None
+
+
+def plan_augmentation(
+    seed: int,
+    epoch: int,
+    index: int,
+    *,
+    flip_probability: float = 0.5,
+    crop_probability: float = 0.5,
+    scale: float = 0.4,
+    shift: float = 0.1,
+    jitter: bool = True,
+) -> Plan:
+    """Draw the plan of sample `index` in `epoch`; the same arguments give the same plan in any process.
+
+    Every number is drawn whether used or not, so that one setting does not change what the others draw.
+
+    Args:
+        seed: of the run, not negative.
+        epoch: counted from 0.
+        index: of the frame in its data set.
+        flip_probability: of mirroring.
+        crop_probability: of scaling and shifting.
+        scale: standard deviation and bound of the crop's scale about 1.
+        shift: standard deviation of the centre's shift, bound at twice this.
+        jitter: draw colour jitter too.
+    """
+    stream = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(PLAN_STREAM, epoch, index))))
+    flip, crop = stream.random() < flip_probability, stream.random() < crop_probability
+    normal = stream.standard_normal(3)
+    factors = 1 + stream.uniform(-0.4, 0.4, 3)
+    lighting = stream.normal(0, 0.1, 3)
+    first, second, third = stream.permutation(3).tolist()
+    drawn = Jitter((first, second, third), _triple(factors.tolist()), _triple(lighting.tolist())) if jitter else None
+    if not crop:
+        return Plan(flip=bool(flip), jitter=drawn)
+    right, down = np.clip(shift * normal[1:], -2 * shift, 2 * shift)
+    return Plan(
+        bool(flip), float(np.clip(1 + scale * normal[0], 1 - scale, 1 + scale)), (float(right), float(down)), drawn
+    )
+
+
+def crop_of(plan: Plan, width_px: int, height_px: int) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Centre and size (x, y) of the plan's crop in a W×H image, pixels."""
+    centre = width_px / 2 + width_px * plan.shift[0], height_px / 2 + height_px * plan.shift[1]
+    return centre, (width_px * plan.scale, height_px * plan.scale)
+
+
+def wrap_angle(angle_rad: Array) -> Array:
+    """Angles within one turn of the range, brought to [−π, π]."""
+    angle_rad = np.where(angle_rad > np.pi, angle_rad - 2 * np.pi, angle_rad)
+    return np.where(angle_rad < -np.pi, angle_rad + 2 * np.pi, angle_rad)
+
+
+def mirror_objects(objects: Objects, width_px: int) -> Objects:
+    """The objects of the mirrored frame, whose camera is `Calibration.flipped`: boxes, x, ry and alpha."""
+    boxes = objects.boxes_px.copy()
+    boxes[:, 0], boxes[:, 2] = width_px - objects.boxes_px[:, 2], width_px - objects.boxes_px[:, 0]
+    return replace(
+        objects,
+        boxes_px=boxes,
+        locations_m=objects.locations_m * np.array([-1.0, 1.0, 1.0]),
+        rotation_y_rad=wrap_angle(np.pi - objects.rotation_y_rad),
+        alpha_rad=wrap_angle(np.pi - objects.alpha_rad),
+    )
+
+
+def jitter_matrix(jitter: Jitter, mean_grey: float) -> tuple[Array, Array]:
+    """The jitter as one map of colours: 3×3 matrix and offset, for an image in [0, 1] of mean grey `mean_grey`.
+
+    Brightness, contrast and saturation blend with the greys of the image as it was before all three, so their
+    product is affine in the pixel. Nothing is clipped.
+    """
+    matrix, offset = np.eye(3), np.zeros(3)
+    for kind in jitter.order:
+        factor = jitter.factors[kind]
+        matrix, offset = factor * matrix, factor * offset
+        if kind == 1:
+            offset = offset + (1 - factor) * mean_grey
+        elif kind == 2:
+            matrix = matrix + (1 - factor) * GREY
+    return matrix, offset + EIGENVECTORS @ (EIGENVALUES * np.array(jitter.lighting))
+
+
+def normalise(image: NDArray[np.uint8], jitter: Jitter | None) -> NDArray[np.float32]:
+    """The network's image of a 3×h×w RGB image: jitter, then ImageNet's mean and standard deviation; float32."""
+    if jitter is None:
+        values = (np.arange(256, dtype=np.float32)[None] / np.float32(255) - MEAN[:, None]) / STD[:, None]
+        return np.stack([values[c][image[c]] for c in range(3)])
+    mean_grey = float(GREY @ image.reshape(3, -1).mean(axis=1)) / 255
+    matrix, offset = jitter_matrix(jitter, mean_grey)
+    out = np.empty(image.shape, dtype=np.float32)
+    scaled = (matrix / 255 / STD[:, None]).astype(np.float32)
+    _mix(image.reshape(3, -1), scaled, ((offset - MEAN) / STD).astype(np.float32), out.reshape(3, -1))
+    return out
+
+
+def _triple(values: list[float]) -> tuple[float, float, float]:
+    return values[0], values[1], values[2]
+
+
+@numba.njit(cache=True, nogil=True)
+def _mix(image, matrix, offset, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    for c in range(3):
+        r, g, b, t = matrix[c, 0], matrix[c, 1], matrix[c, 2], offset[c]
+        for i in range(image.shape[1]):
+            out[c, i] = r * np.float32(image[0, i]) + g * np.float32(image[1, i]) + b * np.float32(image[2, i]) + t

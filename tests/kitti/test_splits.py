@@ -1,0 +1,75 @@
+"""The official split is the field's, and a folder's own lists win."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from monokd.errors import DataError
+from monokd.kitti.splits import SplitName, official_split, split_frames, split_half
+
+SHA256 = {
+    "train": "b6417a1d9b18c8fdb085128e633d28ff321b7674a6d1b3841b8f43d865b281cb",
+    "val": "657ac4bcc1e156e5b106a4ca18e1f88e012787ea1d2b5d0adeea97fee903fa86",
+}
+
+
+def _images(root: Path, half: str, frames: list[str]) -> None:
+    folder = root / half / "image_2"
+    folder.mkdir(parents=True)
+    for frame in frames:
+        (folder / f"{frame}.png").touch()
+
+
+@pytest.mark.parametrize("name", ["train", "val"])
+def test_official_ids_have_the_known_hash(name: SplitName) -> None:
+    ids = official_split(name)
+    assert hashlib.sha256("\n".join(ids).encode()).hexdigest() == SHA256[name]
+
+
+def test_sizes_and_partition() -> None:
+    """Train and val are disjoint and make trainval."""
+    train, val, both = official_split("train"), official_split("val"), official_split("trainval")
+    assert (len(train), len(val), len(both), len(official_split("test"))) == (3712, 3769, 7481, 7518)
+    assert sorted(train + val) == both == [f"{i:06d}" for i in range(7481)]
+
+
+def test_unknown_official_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected one of train"):
+        official_split("valid")  # type: ignore[arg-type]
+
+
+def test_part_of_kitti_needs_present_only(tmp_path: Path) -> None:
+    """Frames 0 and 3 are in train, 1 and 2 in val."""
+    _images(tmp_path, "training", ["000000", "000001", "000002", "000003"])
+    with pytest.raises(DataError, match="3710 are missing, first 000007"):
+        split_frames(tmp_path, "train")
+    found = split_frames(tmp_path, "train", present_only=True)
+    assert found.frames == ("000000", "000003")
+    assert found.half == "training"
+    assert len(found.absent) == 3710
+    assert split_frames(tmp_path, "val", present_only=True).frames == ("000001", "000002")
+
+
+def test_own_list_wins_in_its_order(tmp_path: Path) -> None:
+    _images(tmp_path, "training", ["a", "b", "c"])
+    (tmp_path / "ImageSets").mkdir()
+    (tmp_path / "ImageSets" / "train.txt").write_text("c\na\n")
+    assert split_frames(tmp_path, "train").frames == ("c", "a")
+
+
+def test_test_split_lies_in_testing(tmp_path: Path) -> None:
+    _images(tmp_path, "testing", ["000005"])
+    found = split_frames(tmp_path, "test", present_only=True)
+    assert (found.half, found.frames) == ("testing", ("000005",))
+    assert split_half("train") == "training"
+
+
+def test_nothing_left_and_unknown_split_are_errors(tmp_path: Path) -> None:
+    _images(tmp_path, "training", ["999999"])
+    with pytest.raises(DataError, match="found none of 3712"):
+        split_frames(tmp_path, "train", present_only=True)
+    with pytest.raises(DataError, match="found neither"):
+        split_frames(tmp_path, "mine")

@@ -1,0 +1,100 @@
+"""Inputs and targets of real frames against the published code's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from monokd.kitti.frames import KittiFolder
+from monokd.samples.augment import Plan
+from monokd.samples.dataset import Frames, Sample
+
+PLANS = {
+    "plain": Plan(),
+    "flip": Plan(flip=True),
+    "crop": Plan(scale=0.8, shift=(0.03, -0.04)),
+    "flip_crop": Plan(flip=True, scale=1.18, shift=(-0.06, 0.035)),
+}
+TARGETS = {
+    "heatmap": "heatmap",
+    "indices": "indices",
+    "mask_2d": "mask_2d",
+    "cls_ids": "class_ids",
+    "box2d_gt": "boxes_px",
+    "box2d_gt_head": "head_boxes_px",
+    "size_2d": "size_2d",
+    "offset_2d": "offset_2d",
+    "offset_3d": "offset_3d",
+    "size_3d": "size_3d",
+    "heading_bin": "heading_bin",
+    "heading_res": "heading_residual_rad",
+    "depth": "depth_m",
+    "vis_depth": "vis_depth_m",
+    "att_depth": "att_depth_m",
+    "depth_mask": "depth_mask",
+    "obj_num": "object_count",
+}
+TOLERANCE = 1e-5
+CELL_TOLERANCE_M = 1e-3
+
+
+@pytest.fixture(scope="module")
+def golden(golden_dir: Path) -> dict[str, NDArray]:
+    with np.load(golden_dir / "targets.npz") as stored:
+        return dict(stored)
+
+
+@pytest.fixture(scope="module")
+def frames(golden: dict[str, NDArray], kitti_dir: Path) -> Frames:
+    ids = sorted({key.split(".")[0] for key in golden if key.count(".") == 2})
+    folder = KittiFolder(kitti_dir)
+    return Frames(
+        folder, ids, depth_dir=folder.folder / "depth_dense", labels=True, height_px=384, width_px=1280, cache=True
+    )
+
+
+def _sample(frames: Frames, index: int, mode: str) -> Sample:
+    assert frames._kept is not None
+    return frames.apply(frames.frames[index], frames._kept[index], PLANS[mode])
+
+
+@pytest.mark.parametrize("mode", PLANS)
+def test_inputs(frames: Frames, golden: dict[str, NDArray], mode: str) -> None:
+    """RGB to the bit of the 8-bit resampling, teacher depth, camera and crop, for every frame."""
+    for index, frame in enumerate(frames.frames):
+        sample, key = _sample(frames, index, mode), f"{frame}.{mode}."
+        assert sample.depth is not None
+        depth = golden[key + "input_depth"][0]
+        np.testing.assert_allclose(sample.image[:, ::16, ::16], golden[key + "input_rgb"], atol=TOLERANCE, rtol=0)
+        np.testing.assert_allclose(sample.depth[::16, ::16] / depth.max(), depth / depth.max(), atol=TOLERANCE, rtol=0)
+        expected = golden[key + "P2"].copy()
+        expected[2, 2] = 1  # the published mirrored matrix leaves this unused element 0
+        np.testing.assert_allclose(sample.P2, expected, atol=TOLERANCE, rtol=TOLERANCE)
+        np.testing.assert_allclose(sample.coord_range_px, golden[key + "coord_range"], rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("mode", PLANS)
+def test_targets(frames: Frames, golden: dict[str, NDArray], mode: str) -> None:
+    """Every target of every frame; box corners relative to their size of up to 1,000 pixels."""
+    for index, frame in enumerate(frames.frames):
+        targets = _sample(frames, index, mode).targets
+        assert targets is not None
+        for published, ours in TARGETS.items():
+            expected, found = golden[f"{frame}.{mode}.{published}"], getattr(targets, ours)
+            atol = CELL_TOLERANCE_M if published in ("vis_depth", "att_depth") else TOLERANCE
+            np.testing.assert_allclose(
+                found.astype(np.float64).reshape(expected.shape),
+                expected.astype(np.float64),
+                atol=atol,
+                rtol=TOLERANCE if published.startswith("box2d") else 0,
+                err_msg=f"{frame} {mode} {published}",
+            )
+
+
+def test_golden_is_not_empty(golden: dict[str, NDArray]) -> None:
+    """The comparison above saw objects, valid depth cells and every key that it maps."""
+    assert sum(int(golden[key].sum()) for key in golden if key.endswith("mask_2d")) > 0
+    assert any(golden[key].any() for key in golden if key.endswith("depth_mask"))
