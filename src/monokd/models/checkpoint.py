@@ -16,7 +16,8 @@ from torch import Tensor
 
 from monokd.errors import DataError
 from monokd.files import replacing
-from monokd.models.detector import CLASSES, Detector, build_detector
+from monokd.models.detector import Detector, build_detector
+from monokd.samples.targets import CLASSES
 
 FORMAT = "monokd detector 1"
 WRAPPERS = ("model_state", "state_dict", "model")
@@ -149,9 +150,7 @@ def check_fit(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], pat
             raise DataError(f"tensor {name} is missing", path)
         found = tensors[name]
         if found.shape != wanted.shape:
-            raise DataError(
-                f"tensor {name}: expected {tuple(wanted.shape)}, found {tuple(found.shape)}", path
-            )
+            raise DataError(f"tensor {name}: expected {tuple(wanted.shape)}, found {tuple(found.shape)}", path)
         if not bool(torch.isfinite(found).all()):
             raise DataError(f"tensor {name}: expected finite numbers", path)
 
@@ -188,9 +187,7 @@ def _read_torch(path: Path) -> object:
         # The unpickler meets arbitrary bytes and raises nearly anything; whatever it is, the file is not taken.
         found = re.search(r"GLOBAL (\S+)", str(error))
         if found:
-            reason = (
-                f"refused: the file holds more than tensors (it names {found.group(1)}), which could run code"
-            )
+            reason = f"refused: expected tensors only, found code: the file asks for {found.group(1)}"
         else:
             reason = f"expected a checkpoint of tensors: {_first_line(error)}"
         raise DataError(reason, path) from error

@@ -10,15 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from monokd.kitti.objects import Objects
-from monokd.models.detector import (
-    CLASSES,
-    HEADING_BINS,
-    MEAN_SIZES_M,
-    boxes_to_image,
-    feature_boxes,
-    peak_points,
-)
+from monokd.models.detector import boxes_to_image, feature_boxes, peak_points
 from monokd.models.outputs import DetectorOutput, RoiOutput
+from monokd.samples.targets import CLASSES, HEADING_BINS, MEAN_SIZES_M
 
 Array = NDArray[np.float64]
 
@@ -31,12 +25,12 @@ def decode(
     anisotropic_decode: bool,
     score_threshold: float = 0.2,
     class_names: Sequence[str] = CLASSES,
-    mean_sizes_m: Sequence[Sequence[float]] = MEAN_SIZES_M,
+    mean_sizes_m: Array = MEAN_SIZES_M,
 ) -> list[Objects]:
     """The objects of every frame, surest peak first.
 
-    A region is kept where its peak on the heatmap reaches the threshold, no side is negative and every number is finite.
-    Its score is peak × depth confidence; truncation and occlusion, which the network does not say, are written as 0.
+    A region is kept where its peak on the heatmap reaches the threshold, no side is negative and every number is
+    finite. Its score is peak × depth confidence; truncation and occlusion, which the network does not say, are 0.
 
     Args:
         output: of B frames.
@@ -45,14 +39,14 @@ def decode(
         anisotropic_decode: True scales x and y separately, as published; False inverts the input's similarity (Q7).
         score_threshold: lowest peak.
         class_names: names of class ids.
-        mean_sizes_m: class means of height, width, length.
+        mean_sizes_m: C×3 class means of height, width, length.
     """
     frame = output.rois.frame_index.cpu().numpy()
     class_ids = output.rois.class_ids.cpu().numpy()
     cameras = P2.detach().cpu().double().numpy()[frame]
     boxes_px, peaks_px, scores = _image_geometry(output, coord_range_px, anisotropic_decode)
     depth_m, confidence = (_numpy(values) for values in merged_depth(output.roi))
-    sizes_m = _numpy(output.roi.size_3d) + np.asarray(mean_sizes_m, dtype=np.float64)[class_ids]
+    sizes_m = _numpy(output.roi.size_3d) + mean_sizes_m[class_ids]
     locations_m = back_project(peaks_px, depth_m, cameras) + sizes_m[:, :1] / 2 * [0.0, 1.0, 0.0]
     alpha_rad = heading_angle(_numpy(output.roi.heading))
     centre_x_px = (boxes_px[:, 0] + boxes_px[:, 2]) / 2
@@ -82,7 +76,7 @@ def heading_angle(heading: Array) -> Array:
 
 
 def back_project(points_px: Array, depth_m: Array, P2: Array) -> Array:
-    """M×2 pixels at z = `depth_m` → M×3 camera points; P2's shift in depth (millimetres) is left out, as in targets."""
+    """M×2 pixels at z = `depth_m` → M×3 camera points; P2's shift in depth (mm) is left out, as in targets."""
     focal_px, centre_px, shift = P2[:, [0, 1], [0, 1]], P2[:, :2, 2], P2[:, :2, 3]
     lateral_m = ((points_px - centre_px) * depth_m[:, None] - shift) / focal_px
     return np.column_stack((lateral_m, depth_m))
@@ -103,9 +97,7 @@ def _image_geometry(
     boxes = feature_boxes(output.offset_2d, output.size_2d, rois)
     peaks = peak_points(rois, map_size[1]).to(boxes.dtype) + output.roi.offset_3d
     both = boxes_to_image(torch.cat((boxes, peaks), 1), ranges, map_size, anisotropic_decode)
-    scores = (
-        output.heatmap.flatten(2)[rois.frame_index, rois.class_ids, rois.cell].sigmoid().clamp(1e-4, 1 - 1e-4)
-    )
+    scores = output.heatmap.flatten(2)[rois.frame_index, rois.class_ids, rois.cell].sigmoid().clamp(1e-4, 1 - 1e-4)
     pixels = _numpy(both)
     return pixels[:, :4], pixels[:, 4:], _numpy(scores)
 

@@ -1,4 +1,4 @@
-"""The detector: DLA-34, DLAUp, heads on the stride-4 map, heads on regions (DID-M3D, Peng et al., ECCV 2022, section 3).
+"""The detector: DLA-34, DLAUp, heads on the stride-4 map, heads on regions (DID-M3D, Peng et al., ECCV 2022).
 
 One network serves as teacher (depth images) and as student (colour images). Its state dict is the published layout.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monokd.models.dla import DLA34, DLA34_CHANNELS, scaled_channels
@@ -16,16 +18,7 @@ from monokd.models.heads import cell_head, map_head, pooled_head
 from monokd.models.neck import DLAUp
 from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
 from monokd.models.roi import roi_align
-
-CLASSES = ("Pedestrian", "Car", "Cyclist")
-MEAN_SIZES_M = (
-    (1.76255119, 0.66068622, 0.84422524),
-    (1.52563191462, 1.62856739989, 3.88311640418),
-    (1.73698127, 0.59706367, 1.76282397),
-)
-STRIDE = 4
-CELLS = 7
-HEADING_BINS = 12
+from monokd.samples.targets import CELLS, HEADING_BINS, MEAN_SIZES_M, STRIDE
 
 
 class Detector(nn.Module):
@@ -49,7 +42,7 @@ class Detector(nn.Module):
         *,
         features: int,
         hidden: int,
-        mean_sizes_m: Sequence[Sequence[float]] = MEAN_SIZES_M,
+        mean_sizes_m: NDArray[np.float64] = MEAN_SIZES_M,
         top_k: int = 50,
         anisotropic_decode: bool = True,
     ) -> None:
@@ -71,9 +64,7 @@ class Detector(nn.Module):
         self.vis_depth_uncer = cell_head(region, hidden)
         self.att_depth_uncer = cell_head(region, hidden)
 
-    def forward(
-        self, image: Tensor, P2: Tensor, coord_range_px: Tensor, rois: Rois | None = None
-    ) -> DetectorOutput:
+    def forward(self, image: Tensor, P2: Tensor, coord_range_px: Tensor, rois: Rois | None = None) -> DetectorOutput:
         """Detect.
 
         Args:
@@ -102,8 +93,7 @@ class Detector(nn.Module):
     def _region_heads(self, regions: Tensor, boxes: Tensor, image_boxes_px: Tensor) -> RoiOutput:
         """M×(C+2+classes)×7×7 regions → head outputs.
 
-        A visual depth is predicted as if the object's height filled its box of the resized input (4 pixels a cell), then
-        scaled to the height in the image.
+        The visual depth is that of an image as large as the input; the boxes' heights scale it to the image's size.
         """
         scale = (STRIDE * _height(boxes)).clamp(min=1.0) / _height(image_boxes_px).clamp(min=1.0)
         vis = (-self.vis_depth(regions).squeeze(1).float()).exp() * scale[:, None, None]
@@ -175,9 +165,7 @@ def peak_points(rois: Rois, width: int) -> Tensor:
     return torch.stack((rois.cell % width, rois.cell // width), 1)
 
 
-def boxes_to_image(
-    boxes: Tensor, coord_range_px: Tensor, map_size: Sequence[int], anisotropic_decode: bool
-) -> Tensor:
+def boxes_to_image(boxes: Tensor, coord_range_px: Tensor, map_size: Sequence[int], anisotropic_decode: bool) -> Tensor:
     """Map M rows of x, y pairs (boxes are two) in feature pixels to image pixels.
 
     Args:

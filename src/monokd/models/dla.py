@@ -91,20 +91,15 @@ class Tree(nn.Module):
             self.root = Root(root_channels, out_channels)
         else:
             self.tree1 = Tree(levels - 1, in_channels, out_channels, stride)
-            self.tree2 = Tree(
-                levels - 1, out_channels, out_channels, root_channels=root_channels + out_channels
-            )
+            self.tree2 = Tree(levels - 1, out_channels, out_channels, root_channels=root_channels + out_channels)
         self.downsample = nn.MaxPool2d(stride, stride) if stride > 1 else None
         self.project = _projection(in_channels, out_channels) if in_channels != out_channels else None
         if levels > 1 and self.project is not None:
             # A nested tree makes its own shortcut, so this one only keeps its place in the published layout.
             self.project.requires_grad_(False)
 
-    def forward(self, x: Tensor, residual: Tensor | None = None, children: Sequence[Tensor] = ()) -> Tensor:
-        """B×C×H×W → B×C'×H/s×W/s; `children` are earlier nodes that join the root.
-
-        A `residual` given from outside is replaced by the tree's own shortcut, as in the published network.
-        """
+    def forward(self, x: Tensor, children: Sequence[Tensor] = ()) -> Tensor:
+        """B×C×H×W → B×C'×H/s×W/s; `children` are earlier nodes that join the root."""
         bottom = x if self.downsample is None else self.downsample(x)
         nodes = [*children, bottom] if self.level_root else [*children]
         if self.levels > 1:

@@ -5,7 +5,6 @@ Attribute positions inside each head spell the published checkpoints' keys.
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -17,9 +16,8 @@ class RegionNorm(nn.BatchNorm2d):
         """M×C×P×P → the same shape."""
         if x.shape[0] > 0:
             return super().forward(x)
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
-        )
+        mean, variance = self.running_mean, self.running_var
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
 
 
 def map_head(in_channels: int, hidden: int, outputs: int, bias: float | None = None) -> nn.Sequential:
@@ -34,7 +32,7 @@ def map_head(in_channels: int, hidden: int, outputs: int, bias: float | None = N
     last = nn.Conv2d(hidden, outputs, 1)
     if bias is None:
         nn.init.normal_(last.weight, 0.0, 0.001)
-    nn.init.constant_(last.bias, 0.0 if bias is None else bias)  # type: ignore[arg-type]
+    _fill_bias(last, 0.0 if bias is None else bias)
     return nn.Sequential(nn.Conv2d(in_channels, hidden, 3, 1, 1), nn.ReLU(inplace=True), last)
 
 
@@ -60,9 +58,14 @@ def cell_head(in_channels: int, hidden: int, outputs: int = 1) -> nn.Sequential:
     )
 
 
+def _fill_bias(layer: nn.Conv2d, value: float) -> None:
+    if layer.bias is not None:
+        nn.init.constant_(layer.bias, value)
+
+
 def _xavier(head: nn.Sequential) -> nn.Sequential:
     for module in head:
         if isinstance(module, nn.Conv2d):
             nn.init.xavier_normal_(module.weight)
-            nn.init.zeros_(torch.jit.annotate(Tensor, module.bias))
+            _fill_bias(module, 0.0)
     return head

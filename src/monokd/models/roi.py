@@ -1,8 +1,8 @@
 """RoIAlign (He et al., Mask R-CNN, ICCV 2017, section 3) as two matrix products.
 
 The mean of bilinear samples on a grid is separable: cell (i, j) of a region is Σ_y Σ_x V[i, y]·F[y, x]·U[j, x], where V
-and U hold the averaged interpolation weights of each axis. Both are small and dense, so the operator needs no gather,
-no scatter and no loop over regions, its backward pass is two more products, and it is deterministic on every device.
+and U hold the averaged interpolation weights of each axis. Both are small and dense, so the operator needs
+no loop over regions or samples, its backward pass is two more products, and it is deterministic on every device.
 """
 
 from __future__ import annotations
@@ -10,10 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-
-CANDIDATES = (
-    6  # a pixel's two-pixel support holds at most four adaptive samples; one more each side for rounding
-)
+CANDIDATES = 6  # a pixel's two-pixel support holds at most four adaptive samples; one more each side for rounding
 
 
 def roi_align(
@@ -77,9 +74,7 @@ def _slots(frame_index: Tensor, frames: int) -> Tensor:
     return torch.arange(frame_index.numel(), device=frame_index.device) - first[frame_index]
 
 
-def _axis_weights(
-    start: Tensor, stop: Tensor, length: int, cells: int, aligned: bool, sampling: int | None
-) -> Tensor:
+def _axis_weights(start: Tensor, stop: Tensor, length: int, cells: int, aligned: bool, sampling: int | None) -> Tensor:
     """Averaged interpolation weights of one axis, M×P×L.
 
     Every pixel looks up the few samples of each cell that fall within one pixel of it, so the cost does not depend on
