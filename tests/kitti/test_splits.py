@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from monokd.errors import DataError
-from monokd.kitti.splits import SplitName, official_split, split_frames, split_half
+from monokd.kitti.splits import SplitName, absent_frames, official_split, split_frames, split_half
 
 SHA256 = {
     "train": "b6417a1d9b18c8fdb085128e633d28ff321b7674a6d1b3841b8f43d865b281cb",
@@ -41,35 +41,36 @@ def test_unknown_official_name_is_refused() -> None:
         official_split("valid")  # type: ignore[arg-type]
 
 
-def test_part_of_kitti_needs_present_only(tmp_path: Path) -> None:
-    """Frames 0 and 3 are in train, 1 and 2 in val."""
+def test_part_of_kitti(tmp_path: Path) -> None:
+    """Frames 0 and 3 are in train, 1 and 2 in val; what is absent is left out, told, or refused."""
     _images(tmp_path, "training", ["000000", "000001", "000002", "000003"])
-    with pytest.raises(DataError, match="3710 are missing, first 000007"):
-        split_frames(tmp_path, "train")
-    found = split_frames(tmp_path, "train", present_only=True)
-    assert found.frames == ("000000", "000003")
-    assert found.half == "training"
-    assert len(found.absent) == 3710
-    assert split_frames(tmp_path, "val", present_only=True).frames == ("000001", "000002")
+    assert split_frames(tmp_path, "train") == ["000000", "000003"]
+    assert split_frames(tmp_path, "val") == ["000001", "000002"]
+    absent = absent_frames(tmp_path, "train")
+    assert (len(absent), absent[0]) == (3710, "000007")
+    with pytest.raises(DataError, match="3710 have no image, first 000007"):
+        split_frames(tmp_path, "train", present_only=False)
 
 
-def test_own_list_wins_in_its_order(tmp_path: Path) -> None:
+def test_own_list_wins_in_its_order_and_must_be_complete(tmp_path: Path) -> None:
     _images(tmp_path, "training", ["a", "b", "c"])
     (tmp_path / "ImageSets").mkdir()
     (tmp_path / "ImageSets" / "train.txt").write_text("c\na\n")
-    assert split_frames(tmp_path, "train").frames == ("c", "a")
+    assert split_frames(tmp_path, "train") == ["c", "a"]
+    (tmp_path / "ImageSets" / "train.txt").write_text("c\nd\n")
+    with pytest.raises(DataError, match="1 have no image, first d"):
+        split_frames(tmp_path, "train")
 
 
 def test_test_split_lies_in_testing(tmp_path: Path) -> None:
     _images(tmp_path, "testing", ["000005"])
-    found = split_frames(tmp_path, "test", present_only=True)
-    assert (found.half, found.frames) == ("testing", ("000005",))
-    assert split_half("train") == "training"
+    assert split_frames(tmp_path, "test") == ["000005"]
+    assert (split_half("test"), split_half("train")) == ("testing", "training")
 
 
 def test_nothing_left_and_unknown_split_are_errors(tmp_path: Path) -> None:
     _images(tmp_path, "training", ["999999"])
     with pytest.raises(DataError, match="found none of 3712"):
-        split_frames(tmp_path, "train", present_only=True)
+        split_frames(tmp_path, "train")
     with pytest.raises(DataError, match="found neither"):
         split_frames(tmp_path, "mine")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -38,21 +37,6 @@ TRAIN_BITS = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class SplitFrames:
-    """The frames of a split that a folder holds.
-
-    Attributes:
-        half: the folder's half, `training` or `testing`.
-        frames: ids, in the split's order.
-        absent: ids that the split names and the folder lacks.
-    """
-
-    half: str
-    frames: tuple[str, ...]
-    absent: tuple[str, ...]
-
-
 def official_split(name: SplitName) -> list[str]:
     """Ids of the official split, ascending: train 3,712, val 3,769, trainval 7,481, test 7,518.
 
@@ -74,34 +58,45 @@ def split_half(name: str) -> str:
     return "testing" if name == "test" else "training"
 
 
-def split_frames(root: Path, name: str, *, present_only: bool = False) -> SplitFrames:
-    """The frames of a split: ROOT/ImageSets/NAME.txt where it exists, else the official split.
+def split_frames(root: Path, name: str, *, present_only: bool = True) -> list[str]:
+    """Ids of a split: ROOT/ImageSets/NAME.txt where it exists, else the official split.
 
     Args:
         root: the folder that holds `training` and `testing`.
         name: train, val, trainval, test, or any file of ROOT/ImageSets.
-        present_only: leave out frames without an image, as in a part of KITTI; otherwise one is an error.
+        present_only: leave out frames of the official split that have no image, as in a part of KITTI
+            (`absent_frames` tells which); otherwise they are an error, as they always are for a list of one's own.
 
     Raises:
-        DataError: no such split, no image folder, a missing frame (unless `present_only`), or no frame left.
+        DataError: no such split, no image folder, a missing frame, or no frame left.
     """
-    wanted = _named(root, name)
-    half = split_half(name)
-    present = set(KittiFolder(root, half).frames())
-    frames = tuple(frame for frame in wanted if frame in present)
-    absent = tuple(frame for frame in wanted if frame not in present)
-    folder = KittiFolder(root, half).folder / "image_2"
-    if absent and not present_only:
-        raise DataError(
-            f"expected the {len(wanted)} frames of split {name}, {len(absent)} are missing, first {absent[0]}", folder
-        )
+    wanted, absent = _wanted(root, name), set(absent_frames(root, name))
+    if absent and (not present_only or _list_of(root, name).is_file()):
+        reason = f"expected the {len(wanted)} frames of split {name}, {len(absent)} have no image, first {min(absent)}"
+        raise DataError(reason, root / split_half(name))
+    frames = [frame for frame in wanted if frame not in absent]
     if not frames:
-        raise DataError(f"expected frames of split {name}, found none of {len(wanted)}", folder)
-    return SplitFrames(half, frames, absent)
+        raise DataError(f"expected frames of split {name}, found none of {len(wanted)}", root / split_half(name))
+    return frames
 
 
-def _named(root: Path, name: str) -> list[str]:
-    listed = root / "ImageSets" / f"{name}.txt"
+def absent_frames(root: Path, name: str) -> list[str]:
+    """Ids of a split without an image in the folder, in the split's order.
+
+    Raises:
+        DataError: no such split, or no image folder.
+    """
+    wanted = _wanted(root, name)
+    present = set(KittiFolder(root, split_half(name)).frames())
+    return [frame for frame in wanted if frame not in present]
+
+
+def _list_of(root: Path, name: str) -> Path:
+    return root / "ImageSets" / f"{name}.txt"
+
+
+def _wanted(root: Path, name: str) -> list[str]:
+    listed = _list_of(root, name)
     if listed.is_file():
         return read_split(listed)
     for known in get_args(SplitName):

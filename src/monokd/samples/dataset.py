@@ -75,6 +75,8 @@ class Frames:
         classes: names that train; Van, Truck and DontCare only draw on Car's heatmap.
         augment: flip, crop and jitter by (seed, epoch, index); otherwise every epoch gives the plain frame.
         seed: of the augmentation.
+        flip: probability of mirroring.
+        crop: probability of scaling and shifting.
         jitter: colour jitter as part of the augmentation.
         depth_scaled_twice: quirk Q8: the teacher's depth is metres / 256, as published, instead of metres.
         cache: read and decode every file once, at construction; about 2.3 MB a KITTI frame.
@@ -96,6 +98,8 @@ class Frames:
         classes: tuple[str, ...] = CLASSES,
         augment: bool = False,
         seed: int = 0,
+        flip: float = 0.5,
+        crop: float = 0.5,
         jitter: bool = True,
         depth_scaled_twice: bool = True,
         cache: bool = False,
@@ -106,7 +110,8 @@ class Frames:
             raise DataError("expected frames, found none", folder.folder)
         self.folder, self.frames, self.depth_dir, self.labels = folder, tuple(frames), depth_dir, labels
         self.height_px, self.width_px, self.classes = height_px, width_px, classes
-        self.augment, self.seed, self.jitter = augment, seed, jitter
+        self.augment, self.seed = augment, seed
+        self.flip, self.crop, self.jitter = flip, crop, jitter
         self.depth_scaled_twice = depth_scaled_twice
         self._kept = [self._read(frame) for frame in self.frames] if cache else None
 
@@ -121,9 +126,16 @@ class Frames:
             DataError: a file is missing or broken.
         """
         epoch, index = key
-        plan = plan_augmentation(self.seed, epoch, index, jitter=self.jitter) if self.augment else Plan()
+        plan = self.plan(epoch, index)
         frame = self._read(self.frames[index]) if self._kept is None else self._kept[index]
         return self.apply(self.frames[index], frame, plan)
+
+    def plan(self, epoch: int, index: int) -> Plan:
+        """What happens to frame `index` in `epoch`."""
+        if not self.augment:
+            return Plan()
+        chances = {"flip_probability": self.flip, "crop_probability": self.crop}
+        return plan_augmentation(self.seed, epoch, index, **chances, jitter=self.jitter)
 
     def apply(self, name: str, frame: Frame, plan: Plan) -> Sample:
         """The sample that a plan makes of a frame; pure."""
