@@ -1,0 +1,190 @@
+"""MonoASD's align-and-select block: each branch sees the other's attention, then scans its own tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from monokd.distill.selective_scan import selective_scan
+from monokd.losses.replicas import Replicas
+
+STATES = 16
+
+
+class LargeKernelAttention(nn.Module):
+    """Spatially selected attention from a 5×5 and a dilated 7×7 depthwise kernel (LSKNet, Li et al. 2023)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.conv0 = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
+        self.conv_spatial = nn.Conv2d(channels, channels, 7, padding=9, groups=channels, dilation=3)
+        self.conv1 = nn.Conv2d(channels, half, 1)
+        self.conv2 = nn.Conv2d(channels, half, 1)
+        self.conv_squeeze = nn.Conv2d(2, 2, 7, padding=3)
+        self.conv = nn.Conv2d(half, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attention B×C×h×w of maps B×C×h×w, to multiply maps with."""
+        near = self.conv0(x)
+        near, far = self.conv1(near), self.conv2(self.conv_spatial(near))
+        both = torch.cat([near, far], 1)
+        pooled = torch.cat([both.mean(1, keepdim=True), both.amax(1, keepdim=True)], 1)
+        chosen = torch.sigmoid(self.conv_squeeze(pooled))
+        attention: Tensor = self.conv(near * chosen[:, :1] + far * chosen[:, 1:])
+        return attention
+
+
+class CrossAttention(nn.Module):
+    """Attention of each branch, applied to the other."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.stu_attn = LargeKernelAttention(channels)
+        self.tea_attn = LargeKernelAttention(channels)
+
+    def forward(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+        """Student maps under the teacher's attention, and the teacher's under the student's."""
+        return student * self.tea_attn(teacher), teacher * self.stu_attn(student)
+
+
+class ConvScan(nn.Module):
+    """Two branches over row-major tokens: convolution alone, and convolution with selective scan.
+
+    The mixer of MambaVision (Hatamizadeh and Kautz 2024).
+
+    Args:
+        channels: d of the tokens and of each branch.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.rank = math.ceil(channels / 16)
+        self.in_proj = nn.Linear(channels, 2 * channels, bias=False)
+        self.x_proj = nn.Linear(channels, self.rank + 2 * STATES, bias=False)
+        self.dt_proj = nn.Linear(self.rank, channels)
+        self.A_log = nn.Parameter(torch.log(torch.arange(1.0, STATES + 1).repeat(channels, 1)))
+        self.D = nn.Parameter(torch.ones(channels))
+        self.out_proj = nn.Linear(2 * channels, channels, bias=False)
+        self.conv1d_x = nn.Conv1d(channels, channels, 4, padding="same", groups=channels, bias=False)
+        self.conv1d_z = nn.Conv1d(channels, channels, 4, padding="same", groups=channels, bias=False)
+        self._start_steps()
+
+    def _start_steps(self) -> None:
+        """Steps start log-uniform in [0.001, 0.1] (Mamba's initialisation)."""
+        limit = self.rank**-0.5
+        nn.init.uniform_(self.dt_proj.weight, -limit, limit)
+        low, high = math.log(0.001), math.log(0.1)
+        steps = torch.exp(torch.rand(self.dt_proj.bias.shape) * (high - low) + low).clamp(min=1e-4)
+        with torch.no_grad():
+            self.dt_proj.bias.copy_(steps + torch.log(-torch.expm1(-steps)))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps B×C×h×w to maps of the same shape."""
+        tokens = maps.flatten(2).transpose(1, 2)
+        x, z = self.in_proj(tokens).transpose(1, 2).chunk(2, 1)
+        x = _same_convolution(x, self.conv1d_x).transpose(1, 2)
+        z = _same_convolution(z, self.conv1d_z).transpose(1, 2)
+        steps, B, C = self.x_proj(x).split([self.rank, STATES, STATES], -1)
+        # The published block adds the bias in the projection and again in the scan.
+        delta = F.softplus((self.dt_proj(steps) + self.dt_proj.bias).float())
+        A = -torch.exp(self.A_log.float())
+        y = selective_scan(x.float(), delta, A, B.float(), C.float(), self.D.float())
+        out: Tensor = self.out_proj(torch.cat([y.to(z.dtype), z], -1))
+        return out.transpose(1, 2).reshape(maps.shape)
+
+
+def _same_convolution(x: Tensor, convolution: nn.Conv1d) -> Tensor:
+    """SiLU of a kernel-4 convolution with one zero before and two behind."""
+    return F.silu(F.conv1d(F.pad(x, (1, 2)), convolution.weight, groups=convolution.groups))
+
+
+class Squeeze(nn.Module):
+    """The map handed on: raw + GELU(BN(conv3×3(raw, aligned, selected)))."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.sq = nn.Sequential(nn.Conv2d(3 * channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.GELU())
+
+    def forward(self, raw: Tensor, aligned: Tensor, selected: Tensor) -> Tensor:
+        """B×C×h×w of three B×C×h×w maps."""
+        squeezed: Tensor = self.sq(torch.cat([raw, aligned, selected], 1))
+        return raw + squeezed
+
+
+class AlignSelect(nn.Module):
+    """Align and select on every level; attribute names are the published ones (`compute_align_select_loss.*`).
+
+    Args:
+        channels: of the levels, finest first.
+        running_level_sums: quirk Q14: the sum over levels is added to the loss at every level, so of four levels
+            the first counts 4 times, the last once.
+        trainable_teacher_side: quirk Q15: the modules of the teacher's branch train with the student's, so the
+            target moves; without, they keep their first values.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        *,
+        running_level_sums: bool = False,
+        trainable_teacher_side: bool = False,
+    ) -> None:
+        super().__init__()
+        self.levels = len(channels)
+        self.running_level_sums = running_level_sums
+        for i, c in enumerate(channels):
+            self.add_module(f"feat_align_{i}", CrossAttention(c))
+            self.add_module(f"conv_ssm_stu_{i}", ConvScan(c))
+            self.add_module(f"conv_ssm_tea_{i}", ConvScan(c))
+            self.add_module(f"conv_stu_{i}", Squeeze(c))
+            self.add_module(f"conv_tea_{i}", Squeeze(c))
+        if not trainable_teacher_side:
+            for name, parameter in self.named_parameters():
+                parameter.requires_grad_("tea_" not in name)
+
+    def forward(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor], replicas: Replicas | None = None
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """The loss and the maps of both branches to hand on to the affinity term.
+
+        Args:
+            student: maps B×C×h×w, finest first.
+            teacher: maps of the same shapes.
+            replicas: processes that share the batch.
+        """
+        replicas = replicas or Replicas()
+        terms, out_student, out_teacher = [], [], []
+        for i in range(self.levels):
+            term, s, t = self._level(i, student[i], teacher[i].detach())
+            terms.append(term / replicas.batch(student[i].shape[0]))
+            out_student.append(s)
+            out_teacher.append(t)
+        weights = range(self.levels, 0, -1) if self.running_level_sums else [1] * self.levels
+        loss = torch.stack([w * term for w, term in zip(weights, terms, strict=True)]).sum()
+        return loss, out_student, out_teacher
+
+    def _level(self, i: int, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        parts = {name: self.get_submodule(f"{name}_{i}") for name in _PARTS}
+        aligned_s, aligned_t = parts["feat_align"](student, teacher)
+        selected_s, selected_t = parts["conv_ssm_stu"](student), parts["conv_ssm_tea"](teacher)
+        term = standardised_l1(aligned_s, aligned_t) + standardised_l1(selected_s, selected_t)
+        out_s = parts["conv_stu"](student, aligned_s, selected_s)
+        return term, out_s, parts["conv_tea"](teacher, aligned_t, selected_t)
+
+
+_PARTS = ("feat_align", "conv_ssm_stu", "conv_ssm_tea", "conv_stu", "conv_tea")
+
+
+def standardised_l1(a: Tensor, b: Tensor) -> Tensor:
+    """Mean absolute difference of B×C×h×w maps, each brought to mean 0 and standard deviation 1 over its positions."""
+    return F.l1_loss(_standardise(a.float()), _standardise(b.float()))
+
+
+def _standardise(x: Tensor) -> Tensor:
+    spread, mean = torch.std_mean(x, (2, 3), keepdim=True)
+    return (x - mean) / (spread + 1e-7)

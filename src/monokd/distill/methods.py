@@ -1,0 +1,231 @@
+"""The distillation losses of MonoDistill, MonoSKD and MonoASD as sums of their terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from monokd.distill.adapters import adapter
+from monokd.distill.affinity import affinity_loss
+from monokd.distill.align_select import AlignSelect
+from monokd.distill.foreground import foreground_loss
+from monokd.distill.fusion import ReviewFusion
+from monokd.distill.head import head_terms
+from monokd.distill.spearman import spearman_loss
+from monokd.errors import DataError
+from monokd.losses.replicas import Replicas
+from monokd.models.outputs import DetectorOutput
+from monokd.samples.batch import Targets
+
+STRIDES = (4, 8, 16, 32)
+
+METHODS: dict[str, dict[str, float]] = {
+    "none": {},
+    "monodistill": {"affinity": 1.0, "head": 1.0, "foreground": 10.0},
+    "monoskd": {"affinity": 1.0, "head": 1.0, "spearman": 1.0},
+    "monoasd": {"affinity": 1.0, "head": 1.0, "align_select": 10.0},
+}
+"""Published weights, in the order in which the terms enter the loss history (quirk Q1)."""
+
+
+class DistillationLoss(nn.Module):
+    """Distillation terms with their trainable parts; a weight of 0 skips a term's computation.
+
+    Attribute names are those of published checkpoints: `adapt_layer4` to `adapt_layer32`, `rgb_fs`,
+    `compute_align_select_loss`. Its parameters train with the student.
+
+    Args:
+        student_channels: of the fused maps, strides 4, 8, 16, 32; the teacher has the same.
+        backbone_channels: of the backbone maps, strides 4, 8, 16, 32.
+        affinity: weight.
+        head: weight.
+        spearman: weight.
+        foreground: weight.
+        align_select: weight.
+        fusion_channels: residual channels of the review fusion, which only `foreground` uses.
+        rank: quirk Q2, see `spearman_loss`.
+        strength: see `spearman_loss`.
+        unclipped_masks: quirk Q9, see `box_mask` and `centre_mask`.
+        running_level_sums: quirk Q14, see `AlignSelect`.
+        trainable_teacher_side: quirk Q15, see `AlignSelect`.
+        replicas: processes that share the batch; by default this one alone (quirk Q5).
+    """
+
+    def __init__(
+        self,
+        *,
+        student_channels: Sequence[int],
+        backbone_channels: Sequence[int],
+        affinity: float = 0.0,
+        head: float = 0.0,
+        spearman: float = 0.0,
+        foreground: float = 0.0,
+        align_select: float = 0.0,
+        fusion_channels: int = 64,
+        rank: Literal["teacher", "both"] = "both",
+        strength: float | None = None,
+        unclipped_masks: bool = False,
+        running_level_sums: bool = False,
+        trainable_teacher_side: bool = False,
+        replicas: Replicas | None = None,
+    ) -> None:
+        super().__init__()
+        given = {
+            "affinity": affinity,
+            "head": head,
+            "spearman": spearman,
+            "foreground": foreground,
+            "align_select": align_select,
+        }
+        self.weights = {name: weight for name, weight in given.items() if weight != 0.0}
+        self.rank, self.strength, self.unclipped_masks = rank, strength, unclipped_masks
+        self.replicas = replicas or Replicas()
+        if self._uses_fused:
+            for stride, channels in zip(STRIDES, student_channels, strict=True):
+                self.add_module(f"adapt_layer{stride}", adapter(channels))
+        if "foreground" in self.weights:
+            self.rgb_fs = ReviewFusion(backbone_channels, fusion_channels)
+        if "align_select" in self.weights:
+            self.compute_align_select_loss = AlignSelect(
+                student_channels,
+                running_level_sums=running_level_sums,
+                trainable_teacher_side=trainable_teacher_side,
+            )
+
+    @property
+    def _uses_fused(self) -> bool:
+        return bool({"affinity", "spearman", "align_select"} & self.weights.keys())
+
+    def forward(self, student: DetectorOutput, teacher: DetectorOutput, targets: Targets) -> dict[str, Tensor]:
+        """Unweighted terms, scalars by name, in the order of `weights`; `weighted_sum` adds them up.
+
+        Args:
+            student: output at the targets' peaks.
+            teacher: output at the same peaks; no gradient flows into it.
+            targets: B frames.
+        """
+        terms: dict[str, Tensor] = {}
+        if "head" in self.weights:
+            parts = head_terms(student, _frozen(teacher), targets, self.replicas, unclipped_masks=self.unclipped_masks)
+            terms["head"] = torch.stack(list(parts.values())).sum()
+        if "foreground" in self.weights:
+            terms["foreground"] = self._foreground(student, teacher, targets)
+        if self._uses_fused:
+            terms |= self._fused_terms(student, teacher)
+        return {name: terms[name] for name in self.weights}
+
+    def weighted_sum(self, terms: dict[str, Tensor]) -> Tensor:
+        """The loss of the given terms."""
+        return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+
+    def _fused_terms(self, student: DetectorOutput, teacher: DetectorOutput) -> dict[str, Tensor]:
+        own = [
+            self.get_submodule(f"adapt_layer{stride}")(level)
+            for stride, level in zip(STRIDES, student.fused, strict=True)
+        ]
+        their = [_plain(level) for level in teacher.fused]
+        terms: dict[str, Tensor] = {}
+        if "spearman" in self.weights:
+            terms["spearman"] = spearman_loss(own, their, self.replicas, rank=self.rank, strength=self.strength)
+        if "align_select" in self.weights:
+            terms["align_select"], own, their = self.compute_align_select_loss(own, their, self.replicas)
+        if "affinity" in self.weights:
+            terms["affinity"] = affinity_loss(own, their, self.replicas)
+        return terms
+
+    def _foreground(self, student: DetectorOutput, teacher: DetectorOutput, targets: Targets) -> Tensor:
+        fused = self.rgb_fs(student.backbone[-len(STRIDES) :])
+        coarse = [_plain(level) for level in teacher.backbone[-3:]]
+        return foreground_loss(
+            fused[-3:],
+            coarse,
+            targets.boxes_px,
+            STRIDES[-3:],
+            self.replicas,
+            unclipped_masks=self.unclipped_masks,
+        )
+
+
+def build_distillation(
+    method: str,
+    *,
+    student_channels: Sequence[int],
+    backbone_channels: Sequence[int],
+    affinity: float | None = None,
+    head: float | None = None,
+    spearman: float | None = None,
+    foreground: float | None = None,
+    align_select: float | None = None,
+    fused_flags_ignored: bool = False,
+    fusion_channels: int = 64,
+    rank: Literal["teacher", "both"] = "both",
+    strength: float | None = None,
+    unclipped_masks: bool = False,
+    running_level_sums: bool = False,
+    trainable_teacher_side: bool = False,
+    replicas: Replicas | None = None,
+) -> DistillationLoss:
+    """The loss of a method, with any weight replaced.
+
+    Args:
+        method: `none`, `monodistill`, `monoskd` or `monoasd`.
+        student_channels: see `DistillationLoss`, as all that follow but `fused_flags_ignored`.
+        backbone_channels: of the backbone maps.
+        affinity: weight in place of the method's.
+        head: weight in place of the method's.
+        spearman: weight in place of the method's.
+        foreground: weight in place of the method's.
+        align_select: weight in place of the method's.
+        fused_flags_ignored: quirk Q12: a method computes its published terms with its published weights, whatever
+            weights are given.
+        fusion_channels: residual channels of the review fusion.
+        rank: quirk Q2.
+        strength: of the ranks.
+        unclipped_masks: quirk Q9.
+        running_level_sums: quirk Q14.
+        trainable_teacher_side: quirk Q15.
+        replicas: processes that share the batch.
+
+    Raises:
+        DataError: an unknown method.
+    """
+    if method not in METHODS:
+        raise DataError(f"loss: expected one of {', '.join(METHODS)}, found {method}")
+    given = {
+        "affinity": affinity,
+        "head": head,
+        "spearman": spearman,
+        "foreground": foreground,
+        "align_select": align_select,
+    }
+    replaced = {} if fused_flags_ignored else {n: w for n, w in given.items() if w is not None}
+    return DistillationLoss(
+        student_channels=student_channels,
+        backbone_channels=backbone_channels,
+        fusion_channels=fusion_channels,
+        rank=rank,
+        strength=strength,
+        unclipped_masks=unclipped_masks,
+        running_level_sums=running_level_sums,
+        trainable_teacher_side=trainable_teacher_side,
+        replicas=replicas,
+        **(METHODS[method] | replaced),
+    )
+
+
+def _plain(value: Tensor) -> Tensor:
+    """Without gradient, and usable in a graph even if it was made under inference mode."""
+    return value.clone() if value.is_inference() else value.detach()
+
+
+def _frozen(output: DetectorOutput) -> DetectorOutput:
+    """The outputs that the head term reads, as `_plain`."""
+    roi = replace(output.roi, **{name: _plain(getattr(output.roi, name)) for name in _ROI})
+    return replace(output, offset_2d=_plain(output.offset_2d), size_2d=_plain(output.size_2d), roi=roi)
+
+
+_ROI = ("offset_3d", "size_3d", "heading", "vis_depth_m", "att_depth_m", "ins_depth_m")

@@ -1,0 +1,127 @@
+"""Hierarchical task learning: a term starts to count when those it builds on have settled (GUPNet, Lu et al. 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monokd.errors import DataError
+
+DETECTION_TERMS = ("offset2d", "size2d", "depth", "offset3d", "size3d", "heading", "seg")
+"""The published order of terms, which quirk Q1 depends on."""
+
+WAITS_FOR: dict[str, tuple[str, ...]] = {
+    "seg": (),
+    "offset2d": (),
+    "size2d": (),
+    "offset3d": ("size2d", "offset2d"),
+    "size3d": ("size2d", "offset2d"),
+    "heading": ("size2d", "offset2d"),
+    "depth": ("size2d", "size3d", "offset2d"),
+}
+
+
+class TaskWeightsState(TypedDict):
+    """What a checkpoint keeps: plain numbers, so that it can be written as JSON."""
+
+    history: list[list[float]]
+    first_trend: list[float] | None
+
+
+class TaskWeights:
+    """Weights of the detection terms over the epochs.
+
+    Call `update` once at the start of every epoch with the epoch means of the *previous* epoch's losses (at epoch 0:
+    anything, it is not kept); it returns the weights to train this epoch with. The weight of a waiting term is
+    t^(1 − Π c), c = 1 − relu(d/d₀) for each term it waits for, d its trend over the last `window` epoch means, d₀ the
+    first trend seen.
+
+    Args:
+        window: epochs that a trend spans.
+        ramp_epochs: epoch at which t reaches 1: t = min((epoch − window) / (ramp_epochs − window), 1).
+        shifted_task_history: quirk Q1: in a distillation run the history holds the distillation terms first, but is
+            read at the positions of the detection terms alone, so a trend belongs to another term than its name says.
+        distillation_terms: names of the distillation terms, in the order in which they enter the history.
+        enabled: without, every weight is 1 from the start.
+    """
+
+    def __init__(
+        self,
+        *,
+        window: int = 5,
+        ramp_epochs: int = 140,
+        shifted_task_history: bool = False,
+        distillation_terms: Sequence[str] = (),
+        enabled: bool = True,
+    ) -> None:
+        if window < 3:
+            raise DataError(f"window: expected at least 3 epochs, found {window}")
+        if ramp_epochs <= window:
+            raise DataError(f"ramp_epochs: expected more than window ({window}), found {ramp_epochs}")
+        self.window, self.ramp_epochs, self.enabled = window, ramp_epochs, enabled
+        shifted = (*distillation_terms, *DETECTION_TERMS)[: len(DETECTION_TERMS)]
+        self.tracked = shifted if shifted_task_history else DETECTION_TERMS
+        self._history: list[list[float]] = []
+        self._first_trend: list[float] | None = None
+
+    def update(self, epoch_means: Mapping[str, float], epoch: int) -> dict[str, float]:
+        """Weights for `epoch` (counted from 0), and remember `epoch_means`.
+
+        Args:
+            epoch_means: mean of each unweighted loss term over an epoch, by its name.
+            epoch: the epoch about to start.
+
+        Raises:
+            DataError: a term that the trends need is missing.
+        """
+        weights = {name: 1.0 if not before or not self.enabled else 0.0 for name, before in WAITS_FOR.items()}
+        if not self.enabled or epoch == 0:
+            return weights
+        missing = [name for name in self.tracked if name not in epoch_means]
+        if missing:
+            raise DataError(f"task weights: expected the loss terms {', '.join(self.tracked)}, missing {missing}")
+        if len(self._history) == self.window:
+            weights |= self._waiting_weights(epoch)
+            self._history.pop(0)
+        self._history.append([float(epoch_means[name]) for name in self.tracked])
+        return weights
+
+    def _waiting_weights(self, epoch: int) -> dict[str, float]:
+        settled = dict(zip(DETECTION_TERMS, self._settled(), strict=True))
+        time = min((epoch - self.window) / (self.ramp_epochs - self.window), 1.0)
+        return {
+            name: time ** (1.0 - float(np.prod([settled[earlier] for earlier in before])))
+            for name, before in WAITS_FOR.items()
+            if before
+        }
+
+    def _settled(self) -> NDArray[np.float64]:
+        """1 where a term no longer falls, 0 where it falls as at first; below 0 where it falls faster."""
+        history = np.array(self._history)
+        trend = (history[:-2] - history[2:]).mean(0)
+        if self._first_trend is None:
+            self._first_trend = trend.tolist()
+        first = np.array(self._first_trend)
+        ratio = np.divide(trend, first, out=np.zeros_like(trend), where=first != 0)
+        settled: NDArray[np.float64] = 1.0 - np.maximum(ratio, 0.0)
+        return settled
+
+    def state_dict(self) -> TaskWeightsState:
+        """Everything that resuming needs."""
+        first = self._first_trend
+        return {"history": [list(row) for row in self._history], "first_trend": list(first) if first else None}
+
+    def load_state_dict(self, state: TaskWeightsState) -> None:
+        """Restore what `state_dict` gave.
+
+        Raises:
+            DataError: a row does not have the number of terms.
+        """
+        lengths = {len(row) for row in state["history"]} | {len(state["first_trend"] or self.tracked)}
+        if lengths - {len(self.tracked)}:
+            raise DataError(f"task weights: expected rows of {len(self.tracked)} terms, found {sorted(lengths)}")
+        self._history = [list(row) for row in state["history"]]
+        self._first_trend = list(state["first_trend"]) if state["first_trend"] else None
