@@ -1,0 +1,260 @@
+"""The report: one HTML page and its pictures beside it, readable offline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from monokd.files import write_text
+from monokd.kitti.labels import read_labels, read_results
+from monokd.kitti.objects import Objects, from_rows
+from monokd.report import curves, tables
+from monokd.report.charts import Chart, Series, to_svg
+from monokd.report.choice import REACH_M, Chosen, Match, best_threshold, choose, found_by_distance, match
+from monokd.report.inputs import FramePicture, ModelResult, check_names
+from monokd.report.pictures import FrameSet, write_frame
+from monokd.report.styles import SPARE, STYLES, TRUTH, Style, style_of
+from monokd.report.tables import Metrics, Table
+
+BANDS_M = (0.0, 10.0, 20.0, 30.0, 40.0, 60.0)
+EXPLAINED = {
+    "teacher": "sees the dense depth of the scene, made from a laser scanner, instead of the camera image. "
+    "It cannot be used where there is only a camera; it shows what the same network reaches when distance is given.",
+    "baseline": "sees the camera image only and is trained on the labels alone.",
+    "student": "sees the camera image only, like the baseline from which it starts; while it trains it also learns "
+    "to imitate the teacher (distillation). In use it needs the camera alone.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFrame:
+    """A chosen frame with its pictures and what was found in it."""
+
+    chosen: Chosen
+    pictures: FrameSet
+    counts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """One entry of a legend."""
+
+    css: str
+    style: Style
+    explained: str = ""
+
+    @property
+    def dashes(self) -> str:
+        """SVG's stroke-dasharray."""
+        return " ".join(map(str, self.style.dashes))
+
+
+def write_report(
+    out: str | Path,
+    *,
+    title: str,
+    models: Sequence[ModelResult],
+    depth_metrics: Mapping[str, Any] | None = None,
+    frames: Sequence[FramePicture] = (),
+    settings: Mapping[str, Any] | None = None,
+    class_name: str = "Car",
+) -> None:
+    """Write the page `out`, its pictures into the folder of the same name without suffix.
+
+    Args:
+        out: the HTML file.
+        title: of the page.
+        models: networks in the order of the tables; the last one is what the page is about, the one called `baseline`
+            (else the first) what it is compared with.
+        depth_metrics: quality of the dense depth, nested values.
+        frames: all evaluated frames; some are chosen and shown.
+        settings: how the results were made, nested values.
+        class_name: the class of the headline; the first one of the metrics where these do not have it.
+
+    Raises:
+        DataError: an input is unreadable or malformed, or two networks have one name.
+    """
+    out = Path(out)
+    check_names([model.name for model in models])
+    metrics = {model.name: model.metrics for model in models}
+    classes = tables.classes_of(list(metrics.values()))
+    class_name = class_name if class_name in classes or not classes else classes[0]
+    shown, thresholds, distance = _frames(out.parent / out.stem, models, frames, class_name)
+    text = _template().render(
+        title=title,
+        folder=quote(out.stem),
+        class_name=class_name,
+        finding=finding(metrics, class_name),
+        legend=_legend(models),
+        truth=TRUTH,
+        styles=[*STYLES.items(), *((f"spare{i}", style) for i, style in enumerate(SPARE))],
+        headline=tables.headline(metrics, class_name=class_name),
+        rule=_rule(metrics),
+        frame_count=max((int(m.get("frames", 0)) for m in metrics.values()), default=0),
+        has_intervals=any(m.get("intervals") for m in metrics.values()),
+        headline_charts=_drawn(curves.headline_charts(metrics, class_name)),
+        changes=_changes(models, class_name),
+        shown=shown,
+        thresholds=thresholds,
+        reach_m=REACH_M,
+        precision_recall=_precision_recall(models, class_name),
+        distance_chart=_drawn([distance] if distance else []),
+        training=_training(models, weights=False),
+        weights=_training(models, weights=True),
+        depth=tables.key_values("Dense depth against held-out laser points", depth_metrics) if depth_metrics else None,
+        details=[tables.detail(m.name, m.metrics, name) for name in classes for m in models],
+        settings=tables.key_values("Settings", settings, ("Setting", "Value")) if settings else None,
+    )
+    write_text(out, text)
+
+
+def finding(metrics: Mapping[str, Metrics], class_name: str) -> str:
+    """The headline in one or two sentences (AP|R40, 3D, moderate, loose threshold); empty where it is undefined."""
+    values = {name: tables.value_of(mine, "loose", class_name, "3d_R40") for name, mine in metrics.items()}
+    student, baseline, teacher = (values.get(name) for name in ("student", "baseline", "teacher"))
+    if student is None or baseline is None:
+        return ""
+    change = student - baseline
+    verb = "more" if change >= 0 else "less"
+    text = (
+        f"The distilled student reaches {student:.2f} % ({class_name}, 3D, moderate, IoU "
+        f"{tables.iou_of('loose', class_name)}), {abs(change):.2f} points {verb} than the baseline ({baseline:.2f} %)."
+    )
+    if teacher is None:
+        return text
+    gap = teacher - baseline
+    text += f" The teacher, with depth as its input, reaches {teacher:.2f} %"
+    if gap > 0 and change > 0:
+        return f"{text}: distillation closes {100 * change / gap:.0f} % of the gap between camera and depth."
+    return f"{text}."
+
+
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("monokd.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["urlquote"] = quote
+    return environment.get_template("page.html")
+
+
+def _legend(models: Sequence[ModelResult]) -> list[Legend]:
+    return [
+        Legend(curves.css_name(m.name, i), style_of(m.name, i), EXPLAINED.get(m.name, "")) for i, m in enumerate(models)
+    ]
+
+
+def _rule(metrics: Mapping[str, Metrics]) -> str:
+    rules = {str(mine["rule"]) for mine in metrics.values() if "rule" in mine}
+    return ", ".join(sorted(rules))
+
+
+def _changes(models: Sequence[ModelResult], class_name: str) -> Table | None:
+    previous = {model.name: model.previous for model in models if model.previous}
+    if not previous:
+        return None
+    return tables.changes({model.name: model.metrics for model in models}, previous, class_name=class_name)
+
+
+def _drawn(charts: Sequence[Chart]) -> list[tuple[Chart, Markup]]:
+    return [(chart, Markup(to_svg(chart))) for chart in charts]
+
+
+def _precision_recall(models: Sequence[ModelResult], class_name: str) -> list[tuple[Chart, Markup]]:
+    mine = {model.name: curves.read_precision_recall(model.curves) for model in models if model.curves is not None}
+    return _drawn(curves.precision_recall_charts(mine, class_name))
+
+
+def _training(models: Sequence[ModelResult], *, weights: bool) -> list[tuple[Chart, Markup]]:
+    histories = {model.name: curves.read_history(model.history) for model in models if model.history is not None}
+    return _drawn(curves.training_charts(histories, weights=weights))
+
+
+def _frames(
+    folder: Path, models: Sequence[ModelResult], frames: Sequence[FramePicture], class_name: str
+) -> tuple[list[ShownFrame], list[tuple[str, float]], Chart | None]:
+    """Chosen frames with pictures, each network's score threshold, found objects by distance."""
+    drawn = [model for model in models if model.predictions is not None]
+    labelled = [files for files in frames if files.label is not None]
+    if not drawn or not labelled:
+        return [], [], None
+    truths = {files.frame: read_labels(files.label) for files in labelled if files.label is not None}
+    matches = {
+        model.name: {name: match(truth, _results(model, name), class_name) for name, truth in truths.items()}
+        for model in drawn
+    }
+    thresholds = {name: best_threshold(list(mine.values())) for name, mine in matches.items()}
+    about = drawn[-1].name
+    control = next((m.name for m in drawn if m.name == "baseline"), drawn[0].name)
+    chosen = choose(
+        matches[about],
+        thresholds[about],
+        control=matches[control] if control != about else None,
+        control_threshold=thresholds[control],
+    )
+    by_id = {files.frame: files for files in labelled}
+    shown = []
+    for item in chosen:
+        results = {m.name: _sure(_results(m, item.frame), thresholds[m.name]) for m in drawn}
+        pictures = write_frame(folder, by_id[item.frame], truths[item.frame], results)
+        mine = {name: matches[name][item.frame] for name in results}
+        shown.append(ShownFrame(item, pictures, _counts(mine, thresholds)))
+    labels = [(style_of(m.name, i).label, thresholds[m.name]) for i, m in enumerate(drawn)]
+    return shown, labels, _distance_chart(matches, thresholds, class_name)
+
+
+def _results(model: ModelResult, frame: str) -> Objects:
+    path = (model.predictions or Path()) / f"{frame}.txt"
+    return read_results(path) if path.exists() else from_rows((), np.zeros((0, 15)))
+
+
+def _sure(objects: Objects, threshold: float) -> Objects:
+    return objects.select(objects.scores >= threshold)
+
+
+def _counts(matches: Mapping[str, Match], thresholds: Mapping[str, float]) -> str:
+    total = max(len(mine.found_by) for mine in matches.values())
+    parts = []
+    for position, (name, mine) in enumerate(matches.items()):
+        found = int((mine.found_by >= thresholds[name]).sum())
+        false = int(((mine.outcome < 0) & (mine.scores >= thresholds[name])).sum())
+        parts.append(f"{style_of(name, position).label} finds {found}" + (f" and adds {false} false" if false else ""))
+    return f"Of {total} counted: {'; '.join(parts)}."
+
+
+def _distance_chart(
+    matches: Mapping[str, Mapping[str, Match]], thresholds: Mapping[str, float], class_name: str
+) -> Chart | None:
+    series, totals = [], np.zeros(len(BANDS_M) - 1, dtype=np.int64)
+    at = np.arange(len(BANDS_M) - 1, dtype=float)
+    for position, (name, mine) in enumerate(matches.items()):
+        percent, totals = found_by_distance(list(mine.values()), thresholds[name], BANDS_M)
+        series.append(Series(style_of(name, position), at, percent, css=curves.css_name(name, position)))
+    if not totals.any():
+        return None
+    ticks = [(float(i), f"{BANDS_M[i]:.0f}–{BANDS_M[i + 1]:.0f}\n({totals[i]})") for i in range(len(totals))]
+    words = []
+    for line in series:
+        parts = [f"{t[1].split()[0]} m {y:.0f} %" for t, y in zip(ticks, line.y, strict=True) if np.isfinite(y)]
+        words.append(f"{line.style.label}: {', '.join(parts)}")
+    return Chart(
+        key="found-by-distance",
+        title=f"{class_name}: share found by distance",
+        description=f"Percent of counted {class_name} objects found, by distance. {'; '.join(words)}.",
+        x_label="distance in m (objects)",
+        y_label="found, percent",
+        series=tuple(series),
+        y_limits=(0, 104),
+        x_ticks=tuple(ticks),
+        markers=True,
+    )

@@ -1,0 +1,125 @@
+"""The picture files of one frame."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from monokd.errors import DataError
+from monokd.files import replacing
+from monokd.kitti.calibration import Calibration, read_calibration
+from monokd.kitti.frames import read_depth, read_image
+from monokd.kitti.objects import Objects
+from monokd.report.birds_eye import draw_birds_eye
+from monokd.report.drawing import Layer, add_colour_bar, colour_depth, draw_boxes_3d, draw_heat_map
+from monokd.report.inputs import FramePicture
+from monokd.report.styles import TRUTH, style_of
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A written picture: its file's name, size in pixels, text for those who cannot see it, and caption."""
+
+    file: str
+    width_px: int
+    height_px: int
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSet:
+    """The pictures of one frame: a photograph a network, heat maps, depth (or None), and the view from above."""
+
+    photographs: tuple[Picture, ...]
+    heat_maps: tuple[Picture, ...]
+    depth: Picture | None
+    above: Picture
+
+
+def write_frame(
+    folder: Path, files: FramePicture, truth: Objects | None, results: Mapping[str, Objects], *, range_m: float = 70.0
+) -> FrameSet:
+    """Draw a frame and write its pictures into `folder`.
+
+    Args:
+        folder: where to write.
+        files: the frame's files.
+        truth: its labels, or None.
+        results: network name → the boxes to show.
+        range_m: reach of the view from above.
+    """
+    image, calibration = read_image(files.image), read_calibration(files.calibration)
+    under = [] if truth is None else [Layer(truth, TRUTH)]
+    photographs, heat_maps = [], []
+    for position, (name, objects) in enumerate(results.items()):
+        style = style_of(name, position)
+        drawn = draw_boxes_3d(image, [*under, Layer(objects, style, filled=True)], calibration)
+        alt = f"Camera image of frame {files.frame} with {_boxes(truth, style.label, objects)}"
+        photographs.append(_save(folder, f"{files.frame}-{_slug(name)}.jpg", drawn, alt, style.label))
+        if name in files.heat:
+            heat = draw_heat_map(image, _read_heat(files.heat[name]))
+            alt = f"Heat map of {style.label} over frame {files.frame}: bright where it expects an object's centre"
+            heat_maps.append(
+                _save(folder, f"{files.frame}-{_slug(name)}-heat.jpg", heat, alt, f"{style.label}, heat map")
+            )
+    above = _above(folder, files, calibration, image.shape[1], truth, results, range_m)
+    return FrameSet(tuple(photographs), tuple(heat_maps), _depth(folder, files), above)
+
+
+def _depth(folder: Path, files: FramePicture) -> Picture | None:
+    if files.depth is None:
+        return None
+    drawn = add_colour_bar(colour_depth(read_depth(files.depth)))
+    alt = f"Dense depth of frame {files.frame}: yellow is near, dark blue far; a scale from 2 to 80 m runs below"
+    return _save(folder, f"{files.frame}-depth.jpg", drawn, alt, "Dense depth, which only the teacher sees")
+
+
+def _above(
+    folder: Path,
+    files: FramePicture,
+    calibration: Calibration,
+    width_px: int,
+    truth: Objects | None,
+    results: Mapping[str, Objects],
+    range_m: float,
+) -> Picture:
+    layers = [] if truth is None else [Layer(truth, TRUTH, filled=True)]
+    layers += [Layer(objects, style_of(name, i)) for i, (name, objects) in enumerate(results.items())]
+    drawn = draw_birds_eye(layers, calibration=calibration, image_width_px=width_px, range_m=range_m)
+    alt = f"Frame {files.frame} seen from above, camera at the bottom, ground truth and all networks, rings every 10 m"
+    return _save(folder, f"{files.frame}-above.png", drawn, alt, "Seen from above")
+
+
+def _boxes(truth: Objects | None, label: str, objects: Objects) -> str:
+    found = f"{len(objects)} {'box' if len(objects) == 1 else 'boxes'} of {label}"
+    return found if truth is None else f"ground truth and {found}"
+
+
+def _read_heat(path: Path) -> NDArray[np.float32]:
+    stored = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if stored is None:
+        raise DataError("expected a greyscale heat map, found no image that decodes", path)
+    return stored.astype(np.float32) / np.float32(255)
+
+
+def _save(folder: Path, name: str, image: Image, alt: str, caption: str) -> Picture:
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    if name.endswith(".jpg"):  # thin coloured lines blur when colour is stored at half the resolution
+        options = [cv2.IMWRITE_JPEG_QUALITY, 85, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    with replacing(folder / name) as temporary:
+        if not cv2.imwrite(str(temporary), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options):
+            raise OSError(f"cannot write {temporary}")
+    return Picture(name, image.shape[1], image.shape[0], alt, caption)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name) or "_"

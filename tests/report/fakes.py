@@ -1,0 +1,149 @@
+"""Random inputs of the report, plainly not results: jittered labels as boxes, noise as images, made-up figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from monokd.kitti.calibration import Calibration, write_calibration
+from monokd.kitti.labels import write_labels, write_results
+from monokd.kitti.objects import Objects, from_rows
+from monokd.report.drawing import box_corners
+from monokd.report.inputs import FramePicture, ModelResult
+
+NAMES = ("teacher", "baseline", "student")
+SIGMA_M = {"teacher": 0.3, "baseline": 1.6, "student": 1.0}
+SIZE_PX = (320, 96)
+
+
+def camera() -> Calibration:
+    """A camera of 320×96 pixels, 1.65 m above the ground."""
+    P2 = np.array([[180.0, 0, 160, 11.0], [0, 180.0, 44, 0.05], [0, 0, 1, 0.003]])
+    turn = np.array([[0.0, -1, 0, 0], [0, 0, -1, -0.08], [1, 0, 0, -0.27]])
+    return Calibration(P2, np.eye(3), turn)
+
+
+def objects(rows: list[tuple[str, float, float, float]], calibration: Calibration | None = None) -> Objects:
+    """Objects without scores from (class, x, z, rotation): car-sized, on the ground, 2D boxes from their corners."""
+    numbers = np.zeros((len(rows), 15))
+    for row, (_, x, z, rotation) in zip(numbers, rows, strict=True):
+        row[7:15] = 1.5, 1.6, 3.9, x, 1.65, z, rotation, np.nan
+    made = from_rows(tuple(row[0] for row in rows), numbers)
+    if not rows:
+        return made
+    pixels = (calibration or camera()).project(box_corners(made).reshape(-1, 3))[0].reshape(-1, 8, 2)
+    boxes = np.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=1)
+    return replace(made, boxes_px=boxes)
+
+
+def scored(made: Objects, scores: list[float]) -> Objects:
+    return replace(made, scores=np.array(scores, dtype=float))
+
+
+def jittered(truth: Objects, rng: np.random.Generator, sigma_m: float) -> Objects:
+    """Labels moved at random, some dropped, with random scores: stands in for a network's answer."""
+    placed = truth.select((truth.locations_m[:, 2] > 0) & (rng.random(len(truth)) > 0.1 + 0.1 * sigma_m))
+    count = len(placed)
+    shift = rng.normal(0, sigma_m, (count, 3)) * np.array([0.3, 0.05, 1.0])
+    turned = placed.rotation_y_rad + rng.normal(0, 0.08, count)
+    moved = replace(placed, locations_m=placed.locations_m + shift, rotation_y_rad=turned)
+    return replace(moved, scores=rng.uniform(0.2, 1.0, count))
+
+
+def metrics(rng: np.random.Generator, level: float, classes: tuple[str, ...] = ("Car",)) -> dict[str, Any]:
+    """Made-up figures around `level` in the form of kitti.json, one of them undefined, with intervals."""
+    kinds = [f"{kind}_{points}" for kind in ("3d", "bev", "bbox", "aos") for points in ("R40", "R11")]
+    result: dict[str, Any] = {"frames": 200, "rule": "le", "intervals": {}}
+    for name, base in (("strict", level), ("loose", level * 2.2)):
+        result[name] = {
+            c: {k: {d: round(base + rng.uniform(0, 4), 4) for d in ("easy", "moderate", "hard")} for k in kinds}
+            for c in classes
+        }
+        result["intervals"][name] = {
+            c: {k: {d: [v - 2.0, v + 2.5] for d, v in by.items()} for k, by in result[name][c].items()} for c in classes
+        }
+    result["strict"][classes[-1]]["aos_R11"]["hard"] = None
+    return result
+
+
+def write_history(path: Path, rng: np.random.Generator, terms: tuple[str, ...], epochs: int = 30) -> None:
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["epoch", "step", "lr", *terms, *(f"weight_{term}" for term in terms[:-1])])
+        for epoch in range(1, epochs + 1):
+            fall = 0.2 + 3 * np.exp(-epoch / 6)
+            values = [f"{fall * (i + 1) * rng.uniform(0.93, 1.07):.5f}" for i in range(len(terms))]
+            weights = [f"{min(max(epoch - 3 * i, 0) / 10, 1):.3f}" for i in range(len(terms) - 1)]
+            writer.writerow([epoch, epoch * 10, 1e-3, *values, *weights])
+
+
+def write_curves(path: Path, quality: float) -> None:
+    recall = np.linspace(0, 1, 41)
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["set", "class", "metric", "difficulty", "recall", "precision"])
+        for name, hard in (("strict", 0.5), ("loose", 1.0)):
+            for metric in ("bbox", "bev", "3d", "aos"):
+                for r in recall:
+                    reach = quality * hard
+                    precision = max(0.0, 1 - (r / reach) ** 2) if r < reach else 0.0
+                    writer.writerow([name, "Car", metric, "moderate", f"{r:.4f}", f"{precision:.4f}"])
+
+
+def write_models(
+    folder: Path, truths: dict[str, Objects], seed: int = 0, classes: tuple[str, ...] = ("Car",)
+) -> list[ModelResult]:
+    """Metrics, history, curves and result files of three pretended networks."""
+    rng = np.random.default_rng(seed)
+    models = []
+    terms = ("heatmap", "offset_2d", "size_2d", "depth", "heading")
+    for name, level in zip(NAMES, (24.0, 9.0, 13.0), strict=True):
+        mine = folder / name
+        mine.mkdir(parents=True)
+        for frame, truth in truths.items():
+            write_results(mine / f"{frame}.txt", jittered(truth, rng, SIGMA_M[name]))
+        extra = ("spearman", "affinity") if name == "student" else ()
+        write_history(folder / f"{name}.csv", rng, (*terms, *extra, "total"))
+        write_curves(folder / f"{name}-pr.csv", {"teacher": 0.9, "baseline": 0.5, "student": 0.65}[name])
+        figures = json.loads(json.dumps(metrics(rng, level, classes)))
+        models.append(ModelResult(name, figures, folder / f"{name}.csv", folder / f"{name}-pr.csv", mine))
+    return models
+
+
+def write_frames(folder: Path, count: int = 6, seed: int = 0) -> tuple[list[FramePicture], dict[str, Objects]]:
+    """Frames of noise with a few cars each."""
+    rng = np.random.default_rng(seed)
+    frames, truths = [], {}
+    for kind in ("image_2", "calib", "label_2", "depth", "heat"):
+        (folder / kind).mkdir(parents=True)
+    for number in range(count):
+        frame = f"{number:06d}"
+        image = rng.integers(60, 140, (SIZE_PX[1], SIZE_PX[0], 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / "image_2" / f"{frame}.png"), image)
+        depth = np.linspace(80, 4, SIZE_PX[1])[:, None] * np.ones((1, SIZE_PX[0]))
+        cv2.imwrite(str(folder / "depth" / f"{frame}.png"), (depth * 256).astype(np.uint16))
+        heat: NDArray[np.uint8] = np.zeros((24, 80), dtype=np.uint8)
+        heat[12, 40] = 255
+        cv2.imwrite(str(folder / "heat" / f"{frame}.png"), heat)
+        write_calibration(folder / "calib" / f"{frame}.txt", camera())
+        places = [("Car", rng.uniform(-6, 6), 9.0 + 7 * i, rng.uniform(-3, 3)) for i in range(1 + number % 4)]
+        truths[frame] = objects(places)
+        write_labels(folder / "label_2" / f"{frame}.txt", truths[frame])
+        frames.append(
+            FramePicture(
+                frame,
+                folder / "image_2" / f"{frame}.png",
+                folder / "calib" / f"{frame}.txt",
+                folder / "label_2" / f"{frame}.txt",
+                folder / "depth" / f"{frame}.png",
+                {"student": folder / "heat" / f"{frame}.png"},
+            )
+        )
+    return frames, truths
