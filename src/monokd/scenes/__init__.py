@@ -1,1 +1,1 @@
-"""A synthetic KITTI: street scenes, rendered images and a simulated scanner."""
+"""Synthetic street scenes in KITTI's layout, the same bytes from the same seed on any x86-64 machine."""
