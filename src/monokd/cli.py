@@ -1,4 +1,4 @@
-"""The `monokd` command: arguments in, one line out where something is wrong. Imports wait until a command needs them."""
+"""The `monokd` command. Imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -72,11 +72,9 @@ def predict(
     behaviour: Annotated[str, typer.Option(help="published or corrected decoding.")] = "corrected",
 ) -> None:
     """Detect objects in images; KITTI text out."""
-    from monokd.training.predict import predict_command
+    from monokd.inference.command import predict_command
 
-    predict_command(
-        model, images, calib, out, draw=draw, score_threshold=score_threshold, behaviour=behaviour
-    )
+    predict_command(model, images, calib, out, draw=draw, score_threshold=score_threshold, behaviour=behaviour)
 
 
 @app.command(name="import")

@@ -180,8 +180,8 @@ def build_distillation(
         spearman: weight in place of the method's.
         foreground: weight in place of the method's.
         align_select: weight in place of the method's.
-        fused_flags_ignored: quirk Q12: a method computes its published terms with its published weights, whatever
-            weights are given.
+        fused_flags_ignored: quirk Q12: a method computes all its published terms; a weight of 0 does not switch one
+            off, the published weight stands instead.
         fusion_channels: residual channels of the review fusion.
         rank: quirk Q2.
         strength: of the ranks.
@@ -202,7 +202,7 @@ def build_distillation(
         "foreground": foreground,
         "align_select": align_select,
     }
-    replaced = {} if fused_flags_ignored else {n: w for n, w in given.items() if w is not None}
+    replaced = {n: w for n, w in given.items() if w is not None and (w != 0.0 or not fused_flags_ignored)}
     return DistillationLoss(
         student_channels=student_channels,
         backbone_channels=backbone_channels,

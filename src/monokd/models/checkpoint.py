@@ -11,7 +11,7 @@ from pathlib import Path
 
 import safetensors
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from monokd.errors import DataError
@@ -20,9 +20,8 @@ from monokd.models.detector import Detector, build_detector
 from monokd.samples.targets import CLASSES
 
 FORMAT = "monokd detector 1"
+BACKBONE_FORMAT = "monokd backbone 1"
 WRAPPERS = ("model_state", "state_dict", "model")
-WIDTH_KEY = "level5.root.conv.weight"
-WIDTH_CHANNELS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +33,16 @@ class DetectorInfo:
         kind: `rgb` for a colour detector, `depth` for a teacher.
         classes: names of class ids.
         anisotropic_decode: whether it maps feature boxes as published (quirk Q7).
+        height_px: of the input that it was trained on.
+        width_px: of the input that it was trained on.
     """
 
     width: float = 1.0
     kind: str = "rgb"
     classes: tuple[str, ...] = CLASSES
     anisotropic_decode: bool = True
+    height_px: int = 384
+    width_px: int = 1280
 
 
 def save_detector(detector: Detector, path: str | Path, info: DetectorInfo) -> None:
@@ -64,14 +67,26 @@ def load_detector(path: str | Path, kind: str | None = None) -> tuple[Detector, 
     info = read_info(path)
     if kind is not None and info.kind != kind:
         raise DataError(f"expected a detector of kind {kind}, found {info.kind}", path)
-    detector = build_detector(info.width, anisotropic_decode=info.anisotropic_decode)
-    tensors = read_tensors(path)
-    expected = detector.state_dict()
-    for name in (*expected, *tensors):
-        if name not in tensors or name not in expected or tensors[name].shape != expected[name].shape:
-            raise DataError(f"tensor {name} does not fit a detector of width {info.width:g}", path)
-    detector.load_state_dict(tensors)
-    return detector, info
+    tensors = read_torch_file(path).tensors
+    expected = empty_detector(info).state_dict()
+    odd = sorted(expected.keys() ^ tensors.keys())
+    if odd:
+        raise DataError(f"expected the tensors of a detector, found {odd[0]} missing or unknown", path)
+    check_fit(tensors, expected, path)
+    return detector_of(tensors, info), info
+
+
+def empty_detector(info: DetectorInfo) -> Detector:
+    """A detector without memory for its tensors (on the meta device), for their names and shapes."""
+    with torch.device("meta"):
+        return build_detector(info.width, anisotropic_decode=info.anisotropic_decode)
+
+
+def detector_of(tensors: Mapping[str, Tensor], info: DetectorInfo) -> Detector:
+    """The detector that holds `tensors`, which must be complete; draws no random numbers."""
+    detector = empty_detector(info)
+    detector.load_state_dict(tensors, assign=True)
+    return detector
 
 
 def read_info(path: str | Path) -> DetectorInfo:
@@ -93,29 +108,42 @@ def read_info(path: str | Path) -> DetectorInfo:
         raise DataError(f"expected a detector in safetensors: {_first_line(error)}", path) from error
 
 
-def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file or of a checkpoint that torch wrote, by name, without running its code.
+@dataclass(frozen=True, slots=True)
+class TorchFile:
+    """What a checkpoint holds.
 
-    Wrappers (`model_state` and the like) are opened and a `module.` prefix is dropped; what is no tensor is left out.
+    Attributes:
+        tensors: by name, without wrappers and without a `module.` prefix.
+        others: names of the entries that are no weights.
+    """
+
+    tensors: dict[str, Tensor]
+    others: tuple[str, ...]
+
+
+def read_torch_file(path: str | Path) -> TorchFile:
+    """Read a safetensors file, or a checkpoint that torch wrote; no code of the file runs.
+
+    Wrappers (`model_state` and the like) are opened and a `module.` prefix (DataParallel's) is dropped.
 
     Raises:
         DataError: unreadable, code inside, or no tensors.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError("no such checkpoint", path)
-    with path.open("rb") as stream:
-        head = stream.read(9)
-    loaded = _read_safetensors(path) if head[8:9] == b"{" and head[:2] != b"PK" else _read_torch(path)
+    entries = _read_any(path)
+    others: list[str] = []
     for wrapper in WRAPPERS:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
-            loaded = loaded[wrapper]
-    if not isinstance(loaded, Mapping):
-        raise DataError(f"expected a dictionary of tensors, found {type(loaded).__name__}", path)
-    tensors = {str(k).removeprefix("module."): v for k, v in loaded.items() if isinstance(v, Tensor)}
+        inner = entries.get(wrapper)
+        if isinstance(inner, Mapping):
+            others += [str(name) for name in entries if name != wrapper]
+            entries = inner
+    tensors = {str(k).removeprefix("module."): v for k, v in entries.items() if isinstance(v, Tensor)}
+    others += [str(k) for k, v in entries.items() if not isinstance(v, Tensor)]
     if not tensors:
         raise DataError("expected tensors, found none", path)
-    return tensors
+    if len(tensors) + len(others) < len(entries):
+        raise DataError("expected each tensor once, found names with and without 'module.'", path)
+    return TorchFile(tensors, tuple(others))
 
 
 def load_backbone(detector: Detector, path: str | Path, sha256: str | None) -> None:
@@ -131,26 +159,40 @@ def load_backbone(detector: Detector, path: str | Path, sha256: str | None) -> N
     """
     if sha256 is not None:
         check_sha256(path, sha256)
-    tensors = read_tensors(path)
+    tensors = read_torch_file(path).tensors
     expected = detector.backbone.state_dict()
     check_fit(tensors, expected, path)
     detector.backbone.load_state_dict({k: tensors.get(k, v) for k, v in expected.items()})
 
 
-def check_fit(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: str | Path) -> None:
+def save_backbone(tensors: Mapping[str, Tensor], path: str | Path) -> None:
+    """Write a backbone's tensors for `load_backbone`, whole or not at all."""
+    with replacing(path) as temporary:
+        save_file(dict(tensors), temporary, metadata={"monokd": json.dumps({"format": BACKBONE_FORMAT})})
+
+
+def check_fit(
+    tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: str | Path, *, partial: bool = False
+) -> None:
     """Refuse tensors that are missing, of another shape or not finite; counters of batches may be missing.
+
+    Args:
+        tensors: of a file.
+        expected: tensors of the right shapes.
+        path: the file, for the message.
+        partial: any may be missing.
 
     Raises:
         DataError: naming the first at fault.
     """
     for name, wanted in expected.items():
         if name not in tensors:
-            if name.endswith("num_batches_tracked"):
+            if partial or name.endswith("num_batches_tracked"):
                 continue
             raise DataError(f"tensor {name} is missing", path)
         found = tensors[name]
         if found.shape != wanted.shape:
-            raise DataError(f"tensor {name}: expected {tuple(wanted.shape)}, found {tuple(found.shape)}", path)
+            raise DataError(f"tensor {name}: expected shape {_shape(wanted)}, found {_shape(found)}", path)
         if not bool(torch.isfinite(found).all()):
             raise DataError(f"tensor {name}: expected finite numbers", path)
 
@@ -172,10 +214,21 @@ def check_sha256(path: str | Path, expected: str) -> None:
         raise DataError(f"expected SHA-256 {expected.lower()}, found {digest}", path)
 
 
+def _read_any(path: Path) -> Mapping[object, object]:
+    if not path.is_file():
+        raise DataError("no such checkpoint", path)
+    with path.open("rb") as stream:
+        head = stream.read(9)
+    # safetensors begins with the length of a JSON header and its brace; torch's files are zips or pickles.
+    entries = _read_safetensors(path) if head[8:] == b"{" else _read_torch(path)
+    if not isinstance(entries, Mapping):
+        raise DataError(f"expected a dictionary of tensors, found {type(entries).__name__}", path)
+    return entries
+
+
 def _read_safetensors(path: Path) -> object:
     try:
-        with safetensors.safe_open(path, framework="pt") as stream:
-            return {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        return load_file(path)
     except (safetensors.SafetensorError, OSError) as error:
         raise DataError(f"expected a safetensors file: {_first_line(error)}", path) from error
 
@@ -184,12 +237,11 @@ def _read_torch(path: Path) -> object:
     try:
         loaded: object = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        # The unpickler meets arbitrary bytes and raises nearly anything; whatever it is, the file is not taken.
-        found = re.search(r"GLOBAL (\S+)", str(error))
-        if found:
-            reason = f"refused: expected tensors only, found code: the file asks for {found.group(1)}"
-        else:
-            reason = f"expected a checkpoint of tensors: {_first_line(error)}"
+        # The unpickler meets arbitrary bytes and raises nearly anything; whatever it is, the file is refused.
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"expected a checkpoint of tensors: {_first_line(error)}"
+        if named:
+            reason = f"refused: expected tensors only, found code: the file asks for {named.group(1)}"
         raise DataError(reason, path) from error
     return loaded
 
@@ -197,3 +249,7 @@ def _read_torch(path: Path) -> object:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:160] if lines else type(error).__name__
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    return tuple(tensor.shape)

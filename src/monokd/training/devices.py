@@ -7,14 +7,15 @@ import warnings
 from typing import TYPE_CHECKING, Literal
 
 import torch
+from torch import Tensor
+
+from monokd.losses.replicas import Replicas
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-def start(
-    *, accelerator: Literal["auto", "cpu", "cuda"], precision: Literal["32", "bf16-mixed"], seed: int
-) -> Fabric:
+def start(*, accelerator: Literal["auto", "cpu", "cuda"], precision: Literal["32", "bf16-mixed"], seed: int) -> Fabric:
     """A launched Fabric: one process here, or the ones that torchrun started, one a device.
 
     Kernels are deterministic and the seed is set, so that a run on the same machine gives the same bits.
@@ -25,7 +26,7 @@ def start(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from lightning_fabric import Fabric  # noqa: PLC0415  (its import takes two seconds)
-        from lightning_fabric.strategies import DDPStrategy  # noqa: PLC0415
+        from lightning_fabric.strategies.ddp import DDPStrategy  # noqa: PLC0415
 
         world = int(os.environ.get("WORLD_SIZE", "1"))
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -39,3 +40,14 @@ def start(
         fabric.launch()
     torch.manual_seed(seed)
     return fabric
+
+
+def replicas_of(fabric: Fabric) -> Replicas:
+    """The processes of `fabric` as losses see them: normalisers are summed over all of them."""
+    if fabric.world_size == 1:
+        return Replicas()
+
+    def total(value: Tensor) -> Tensor:
+        return torch.as_tensor(fabric.all_reduce(value, reduce_op="sum"))
+
+    return Replicas(fabric.world_size, total)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from monokd.files import write_text
 
+WEIGHT = "weight_"
+
 
 def write_history(path: Path, rows: list[dict[str, float]]) -> None:
     """Write `rows` as CSV; columns in order of first appearance, numbers with nine significant digits."""
@@ -21,6 +23,9 @@ def write_history(path: Path, rows: list[dict[str, float]]) -> None:
 
 
 def history_line(row: dict[str, float], epochs: int) -> str:
-    """One readable line for the terminal."""
-    shown = " ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
-    return f"epoch {int(row['epoch'])}/{epochs} {shown}"
+    """One readable line for the terminal; weights are named where they are not 1."""
+    plain = {name: value for name, value in row.items() if name != "epoch" and not name.startswith(WEIGHT)}
+    weights = {name.removeprefix(WEIGHT): row[name] for name in row if name.startswith(WEIGHT) and row[name] != 1.0}
+    shown = " ".join(f"{name} {value:.4g}" for name, value in plain.items())
+    weighed = " ".join(f"{name} {value:.3g}" for name, value in weights.items())
+    return f"epoch {int(row['epoch'])}/{epochs} {shown}" + (f" | weights: {weighed}" if weighed else "")

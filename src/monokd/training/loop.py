@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,48 +13,17 @@ from torch.optim import Optimizer
 
 from monokd.errors import DataError
 from monokd.progress import progress_bar
-from monokd.samples.batch import Batch
-from monokd.training.history import history_line, write_history
+from monokd.samples.loader import EpochLoader
+from monokd.training.history import WEIGHT, history_line, write_history
 from monokd.training.schedule import set_learning_rate
 from monokd.training.state import load_state, save_state
+from monokd.training.weights import TermWeights
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from rich.progress import Progress, TaskID
 
 READ_EVERY = 50  # steps between reads of the losses on an accelerator: each read waits for the device
-
-
-class Batches(Protocol):
-    """The training data: the same batches for the same epoch, however often it is asked."""
-
-    def __len__(self) -> int:
-        """Batches an epoch."""
-        ...
-
-    def epoch(self, epoch: int) -> Iterable[Batch]:
-        """The batches of `epoch`, in order."""
-        ...
-
-
-class Weigher(Protocol):
-    """Weights of the loss terms, which may follow the history of their epoch means."""
-
-    def weights(self, epoch: int) -> dict[str, float]:
-        """The weight of every term during `epoch`; terms not named weigh nothing."""
-        ...
-
-    def record(self, epoch: int, means: dict[str, float]) -> None:
-        """Take the means of a finished epoch."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything `load_state_dict` needs."""
-        ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a saved state."""
-        ...
 
 
 class _Recorder:
@@ -98,15 +67,16 @@ class _Recorder:
 
 def fit(
     step: nn.Module,
-    batches: Batches,
+    loader: EpochLoader,
     *,
     fabric: Fabric,
     optimiser: Optimizer,
     rate: Callable[[int, float], float],
-    weigher: Weigher,
+    weights: TermWeights,
     epochs: int,
     gradient_clip: float,
     accumulate: int,
+    compiled: bool,
     checkpoint: Path,
     history: Path,
     description: str,
@@ -115,14 +85,15 @@ def fit(
 
     Args:
         step: maps a Batch to named loss terms (scalars); everything in it that needs gradients is trained.
-        batches: the data; each epoch is a function of its number alone.
+        loader: the data; each epoch is a function of its number alone.
         fabric: device, precision, processes.
         optimiser: over the parameters of `step`.
         rate: learning rate at (epoch, share of the epoch done).
-        weigher: weights of the terms.
+        weights: of the terms.
         epochs: how many; the weights of the last one count.
         gradient_clip: largest norm of the gradient, 0 for no limit.
         accumulate: batches a step of the optimiser.
+        compiled: whether torch compiles the step.
         checkpoint: the file of the saved state.
         history: the CSV file.
         description: what the progress bar says.
@@ -130,24 +101,26 @@ def fit(
     Raises:
         DataError: a loss is not finite (names the term, epoch and frames), or the saved state is damaged.
     """
-    first, rows = _resume(checkpoint, step, optimiser, weigher)
+    first, rows = _resume(checkpoint, step, optimiser, weights)
+    if compiled:
+        step.compile()
     wrapped, wrapped_optimiser = fabric.setup(step, optimiser)
     wrapped.train()
     with progress_bar(visible=fabric.is_global_zero) as bar:
-        task = bar.add_task(description, total=epochs * len(batches), completed=first * len(batches), note="")
+        task = bar.add_task(description, total=epochs * len(loader), completed=first * len(loader), note="")
         for epoch in range(first, epochs):
-            weights = weigher.weights(epoch)
+            factors = weights.weights(epoch)
             recorder = _Recorder(epoch, 1 if fabric.device.type == "cpu" else READ_EVERY)
             _run_epoch(
-                wrapped, batches, epoch, weights, recorder,
+                wrapped, loader, epoch, factors, recorder,
                 fabric=fabric, optimiser=wrapped_optimiser, rate=rate, gradient_clip=gradient_clip,
                 accumulate=accumulate, bar=bar, task=task,
             )  # fmt: skip
             means = _across_processes(fabric, recorder.means())
-            rows.append(_row(epoch, rate(epoch, 0.0), means, weights))
-            weigher.record(epoch, means)
+            rows.append(_row(epoch, rate(epoch, 0.0), means, factors))
+            weights.record(means)
             if fabric.is_global_zero:
-                save_state(checkpoint, _state(epoch + 1, step, optimiser, weigher, rows))
+                save_state(checkpoint, _state(epoch + 1, step, optimiser, weights, rows))
                 write_history(history, rows)
                 bar.console.print(history_line(rows[-1], epochs), highlight=False, soft_wrap=True)
     if fabric.is_global_zero:
@@ -156,9 +129,9 @@ def fit(
 
 def _run_epoch(
     step: Any,
-    batches: Batches,
+    loader: EpochLoader,
     epoch: int,
-    weights: dict[str, float],
+    factors: dict[str, float],
     recorder: _Recorder,
     *,
     fabric: Fabric,
@@ -169,11 +142,11 @@ def _run_epoch(
     bar: Progress,
     task: TaskID,
 ) -> None:
-    count = len(batches)
-    for index, batch in enumerate(batches.epoch(epoch)):
+    count = len(loader)
+    for index, batch in enumerate(loader.batches(epoch)):
         set_learning_rate(optimiser, rate(epoch, index / count))
         terms: dict[str, Tensor] = step(batch.to(fabric.device))
-        total = torch.stack([weights[name] * term for name, term in terms.items() if weights.get(name)]).sum()
+        total = torch.stack([factors[name] * term for name, term in terms.items() if factors.get(name)]).sum()
         last = (index + 1) % accumulate == 0 or index + 1 == count
         with fabric.no_backward_sync(step, enabled=not last):
             fabric.backward(total / accumulate)
@@ -189,7 +162,7 @@ def _run_epoch(
 def _row(epoch: int, rate: float, means: dict[str, float], weights: dict[str, float]) -> dict[str, float]:
     row = {"epoch": float(epoch + 1), "lr": rate}
     row["total"] = sum(weights.get(name, 0.0) * value for name, value in means.items())
-    return row | means | {f"weight_{name}": weights.get(name, 0.0) for name in means}
+    return row | means | {f"{WEIGHT}{name}": weights.get(name, 0.0) for name in means}
 
 
 def _across_processes(fabric: Fabric, means: dict[str, float]) -> dict[str, float]:
@@ -200,26 +173,26 @@ def _across_processes(fabric: Fabric, means: dict[str, float]) -> dict[str, floa
 
 
 def _state(
-    epoch: int, step: nn.Module, optimiser: Optimizer, weigher: Weigher, rows: list[dict[str, float]]
+    epoch: int, step: nn.Module, optimiser: Optimizer, weights: TermWeights, rows: list[dict[str, float]]
 ) -> dict[str, Any]:
     return {
         "epoch": epoch,
         "step": step.state_dict(),
         "optimiser": optimiser.state_dict(),
-        "weigher": weigher.state_dict(),
+        "weights": weights.state_dict(),
         "rows": rows,
         "random": torch.get_rng_state(),
     }
 
 
 def _resume(
-    checkpoint: Path, step: nn.Module, optimiser: Optimizer, weigher: Weigher
+    checkpoint: Path, step: nn.Module, optimiser: Optimizer, weights: TermWeights
 ) -> tuple[int, list[dict[str, float]]]:
     state = load_state(checkpoint)
     if state is None:
         return 0, []
     step.load_state_dict(state["step"])
     optimiser.load_state_dict(state["optimiser"])
-    weigher.load_state_dict(state["weigher"])
+    weights.load_state_dict(state["weights"])
     torch.set_rng_state(state["random"])
     return int(state["epoch"]), list(state["rows"])

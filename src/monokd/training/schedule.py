@@ -24,9 +24,9 @@ def learning_rate(
 ) -> float:
     """The rate at `fraction` (0 to 1) of `epoch` (from 0).
 
-    `steps` is the published schedule: a cosine rise from 1e-5 over the warm-up, one value an epoch, then ×0.1 at each of
-    `decay_epochs`, counted on the main schedule, which does not advance during the warm-up. `cosine` changes every step:
-    a straight rise over the warm-up, then half a cosine down to 1 % of the base.
+    `steps` is the published schedule: a cosine rise from 1e-5 over the warm-up, one value an epoch, then ×0.1 at each
+    of `decay_epochs`, counted on the main schedule, which does not advance during the warm-up. `cosine` changes every
+    step: a straight rise over the warm-up, then half a cosine down to 1 % of the base.
     """
     if kind == "steps":
         if epoch < warmup_epochs:
@@ -48,7 +48,7 @@ def build_optimiser(
         {"params": [p for name, p in trained if "bias" not in name], "weight_decay": weight_decay},
         {"params": [p for name, p in trained if "bias" in name], "weight_decay": 0.0},
     ]
-    return {"adam": Adam, "adamw": AdamW}[kind](groups, lr=learning_rate)
+    return Adam(groups, lr=learning_rate) if kind == "adam" else AdamW(groups, lr=learning_rate)
 
 
 def set_learning_rate(optimiser: Optimizer, rate: float) -> None:

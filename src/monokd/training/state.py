@@ -23,7 +23,7 @@ def fingerprint(*, settings: object, data: Iterable[Path], files: Iterable[Path]
 
     Args:
         settings: plain values (JSON) of all parameters that count.
-        data: folders, taken by the names, sizes and modification times of their files, because hashing KITTI takes minutes.
+        data: folders, taken by the names, sizes and modification times of their files: hashing KITTI takes minutes.
         files: single files (start weights), taken by content; so is the whole of this package.
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
@@ -36,9 +36,11 @@ def fingerprint(*, settings: object, data: Iterable[Path], files: Iterable[Path]
     return digest.hexdigest()[:16]
 
 
-def checkpoint_folder(stage: str, key: str) -> Path:
-    """The folder of a stage's state; states of the same stage under another key are removed."""
+def checkpoint_folder(stage: str, key: str, *, writes: bool) -> Path:
+    """The folder of a stage's state; the process that `writes` makes it and removes the stage's other states."""
     folder = FOLDER / f"{stage}-{key}"
+    if not writes:
+        return folder
     for other in FOLDER.glob(f"{stage}-*"):
         if other != folder:
             shutil.rmtree(other, ignore_errors=True)
@@ -63,7 +65,9 @@ def load_state(path: Path) -> dict[str, Any] | None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise DataError(f"expected saved training state, found a damaged file; remove it to start anew: {error}", path) from error
+        raise DataError(
+            f"expected saved training state, found a damaged file; remove it to start anew: {error}", path
+        ) from error
     if not isinstance(state, dict):
         raise DataError(f"expected saved training state, found {type(state).__name__}; remove it to start anew", path)
     return state

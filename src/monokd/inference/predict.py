@@ -1,0 +1,100 @@
+"""A detector over frames, into KITTI text."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from monokd.kitti.labels import write_results
+from monokd.kitti.objects import Objects
+from monokd.models.decode import decode
+from monokd.models.detector import Detector
+from monokd.progress import track
+from monokd.samples.dataset import Frames
+from monokd.samples.loader import build_loader
+
+PUBLISHED_DECIMALS, DECIMALS = 2, 6
+
+
+def detect(
+    detector: Detector,
+    frames: Frames,
+    *,
+    sees_depth: bool,
+    anisotropic_decode: bool,
+    score_threshold: float,
+    batch_size: int,
+    drop_last: bool = False,
+    workers: int = 0,
+    device: torch.device | None = None,
+) -> Iterator[tuple[str, Objects]]:
+    """The objects of every frame, in order.
+
+    Args:
+        detector: moved to `device` and set to evaluation mode.
+        frames: without augmentation.
+        sees_depth: the input is the frames' depth, not their image.
+        anisotropic_decode: quirk Q7.
+        score_threshold: lowest peak.
+        batch_size: frames at a time.
+        drop_last: quirk Q6, leave out a last batch that is not full.
+        workers: processes that read.
+        device: default the CPU.
+
+    Raises:
+        DataError: a frame's file is missing or broken.
+    """
+    device = device or torch.device("cpu")
+    detector.to(device).eval()
+    loader = build_loader(frames, batch_size=batch_size, training=False, drop_last=drop_last, workers=workers)
+    with torch.inference_mode():
+        for batch in track(loader.batches(0), "predict", len(loader)):
+            moved = batch.to(device)
+            image = moved.depth if sees_depth else moved.image
+            if image is None:
+                raise ValueError("this detector sees depth, but the frames carry none")
+            output = detector(image, moved.P2, moved.coord_range_px)
+            found = decode(
+                output,
+                moved.P2,
+                moved.coord_range_px,
+                anisotropic_decode=anisotropic_decode,
+                score_threshold=score_threshold,
+            )
+            yield from zip(batch.frames, found, strict=True)
+
+
+def write_predictions(
+    out: Path, found: Iterator[tuple[str, Objects]], *, classes: tuple[str, ...], two_decimal_scores: bool
+) -> int:
+    """Write OUT/FRAME.txt for every frame, objects of `classes` only, an empty file where there are none.
+
+    Args:
+        out: a folder; result files of an earlier run in it are removed.
+        found: frames and their objects.
+        classes: names to keep.
+        two_decimal_scores: quirk Q13.
+
+    Returns:
+        How many frames were written.
+    """
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    count = 0
+    for frame, objects in found:
+        kept = objects.select(torch.tensor([name in classes for name in objects.names], dtype=torch.bool).numpy())
+        decimals = PUBLISHED_DECIMALS if two_decimal_scores else DECIMALS
+        write_results(out / f"{frame}.txt", kept, score_decimals=decimals)
+        count += 1
+    return count
+
+
+def pick_device(accelerator: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """The device that one process uses: the GPU where there is one and it is allowed."""
+    if accelerator == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda")

@@ -1,0 +1,249 @@
+"""The training stages, composed: parameters in, weights and history out."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import nn
+
+from monokd.distill.methods import METHODS, build_distillation
+from monokd.kitti.frames import KittiFolder
+from monokd.kitti.splits import split_frames
+from monokd.losses.replicas import Replicas
+from monokd.losses.task_weights import TaskWeights
+from monokd.models.checkpoint import DetectorInfo, load_backbone, load_detector, save_detector
+from monokd.models.detector import Detector, build_detector, feature_channels
+from monokd.params import Params, Quirks, Training
+from monokd.samples.dataset import Frames
+from monokd.samples.loader import EpochLoader, build_loader
+from monokd.training.devices import replicas_of, start
+from monokd.training.loop import fit
+from monokd.training.schedule import build_optimiser, learning_rate
+from monokd.training.state import checkpoint_folder, fingerprint
+from monokd.training.steps import DetectionStep, DistillationStep, Sees
+from monokd.training.weights import TermWeights
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+DEPTH = Path("data/depth")
+
+
+def train_detector(
+    params: Params, stage: Literal["teacher", "baseline"], *, out: Path, history: Path, depth: Path = DEPTH
+) -> None:
+    """Train one detector from scratch, or from an ImageNet backbone: the teacher on depth, the baseline on images.
+
+    Args:
+        params: the whole tree.
+        stage: which of the two; its schedule is `profiles.P.STAGE`.
+        out: the safetensors file.
+        history: the CSV file.
+        depth: the folder of dense depth PNGs.
+
+    Raises:
+        DataError: data missing or broken, or a loss that is not finite.
+    """
+    profile, quirks = params.active, params.resolved_quirks()
+    settings: Training = getattr(profile, stage)
+    sees: Sees = "depth" if stage == "teacher" else "image"
+    fabric = start(accelerator=profile.machine.accelerator, precision=profile.machine.precision, seed=params.seed)
+    detector = _new_detector(params, quirks)
+    step = DetectionStep(
+        detector, sees=sees, nan_without_depth=quirks.nan_without_depth, replicas=_replicas(fabric, quirks)
+    )
+    state = _train(
+        params, stage, settings, step, fabric=fabric, distillation={}, history=history, depth=depth, starts=()
+    )
+    if fabric.is_global_zero:
+        save_detector(detector, out, _info(params, quirks, "depth" if sees == "depth" else "rgb"))
+        shutil.rmtree(state)
+
+
+def train_student(
+    params: Params, *, teacher: Path, baseline: Path, out: Path, history: Path, depth: Path = DEPTH
+) -> None:
+    """Train the student from the baseline's weights with the distillation terms of `losses.L`.
+
+    Args:
+        params: the whole tree.
+        teacher: its safetensors file.
+        baseline: its safetensors file.
+        out: the student's safetensors file.
+        history: the CSV file.
+        depth: the folder of dense depth PNGs.
+
+    Raises:
+        DataError: data missing or broken, start weights that do not fit, or a loss that is not finite.
+    """
+    profile, quirks = params.active, params.resolved_quirks()
+    fabric = start(accelerator=profile.machine.accelerator, precision=profile.machine.precision, seed=params.seed)
+    student, info = load_detector(baseline, "rgb")
+    taught_by, _ = load_detector(teacher, "depth")
+    weights = params.loss_weights.model_dump()
+    published = params.loss in METHODS
+    distillation = build_distillation(
+        params.loss if published else "none",
+        student_channels=feature_channels(info.width),
+        backbone_channels=feature_channels(info.width),
+        **weights,
+        rank="teacher" if quirks.rank_teacher_only else "both",
+        unclipped_masks=quirks.unclipped_masks,
+        fused_flags_ignored=quirks.fused_flags_ignored and published,
+        running_level_sums=quirks.running_level_sums,
+        trainable_teacher_side=quirks.trainable_teacher_side,
+        replicas=_replicas(fabric, quirks),
+    )
+    step = DistillationStep(
+        student,
+        taught_by.to(fabric.device),
+        distillation,
+        teacher_train_mode=quirks.teacher_train_mode,
+        nan_without_depth=quirks.nan_without_depth,
+        replicas=_replicas(fabric, quirks),
+    )
+    state = _train(
+        params, "student", profile.student, step, fabric=fabric, distillation=distillation.weights, history=history,
+        depth=depth, starts=(teacher, baseline),
+    )  # fmt: skip
+    if fabric.is_global_zero:
+        save_detector(student, out, _info(params, quirks, "rgb"))
+        shutil.rmtree(state)
+
+
+def _train(
+    params: Params,
+    stage: str,
+    settings: Training,
+    step: nn.Module,
+    *,
+    fabric: Fabric,
+    distillation: Mapping[str, float],
+    history: Path,
+    depth: Path,
+    starts: Sequence[Path],
+) -> Path:
+    """Train `step` in place and return the folder of the saved state, to be removed once the weights are written."""
+    profile, quirks = params.active, params.resolved_quirks()
+    machine = profile.machine
+    if machine.sync_batch_norm and fabric.world_size > 1:
+        step = nn.SyncBatchNorm.convert_sync_batchnorm(step)  # type: ignore[no-untyped-call]
+    if machine.channels_last:
+        step = step.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = build_optimiser(
+        step, kind=settings.optimiser, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    loader = _training_loader(params, settings, depth, fabric)
+    key = fingerprint(settings=_identity(params, stage), data=(params.data_root, depth), files=starts)
+    folder = checkpoint_folder(stage, key, writes=fabric.is_global_zero)
+    fit(
+        step,
+        loader,
+        fabric=fabric,
+        optimiser=optimiser,
+        rate=_rate(settings),
+        weights=TermWeights(_task_weights(settings, quirks, tuple(distillation)), distillation),
+        epochs=settings.epochs,
+        gradient_clip=settings.gradient_clip,
+        accumulate=settings.accumulate,
+        compiled=machine.compile,
+        checkpoint=folder / "state.pt",
+        history=history,
+        description=stage,
+    )
+    return folder
+
+
+def _training_loader(params: Params, settings: Training, depth: Path, fabric: Fabric) -> EpochLoader:
+    profile = params.active
+    names, root = profile.data, params.data_root
+    frames = Frames(
+        KittiFolder(root),
+        split_frames(root, names.train_split),
+        depth_dir=depth,
+        labels=True,
+        height_px=names.height_px,
+        width_px=names.width_px,
+        classes=names.classes,
+        augment=True,
+        seed=params.seed,
+        flip=settings.flip,
+        crop=settings.crop,
+        jitter=settings.jitter,
+        depth_scaled_twice=params.resolved_quirks().depth_scaled_twice,
+        cache=profile.machine.cache_images,
+    )
+    return build_loader(
+        frames,
+        batch_size=settings.batch_size,
+        training=True,
+        seed=params.seed,
+        workers=profile.machine.workers,
+        pin_memory=fabric.device.type == "cuda",
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
+    )
+
+
+def _new_detector(params: Params, quirks: Quirks) -> Detector:
+    model = params.active.model
+    detector = build_detector(model.width, anisotropic_decode=quirks.anisotropic_decode)
+    if model.backbone_file:
+        load_backbone(detector, model.backbone_file, model.backbone_sha256 or None)
+    return detector
+
+
+def _info(params: Params, quirks: Quirks, kind: str) -> DetectorInfo:
+    return DetectorInfo(
+        width=params.active.model.width,
+        kind=kind,
+        classes=params.active.data.classes,
+        anisotropic_decode=quirks.anisotropic_decode,
+        height_px=params.active.data.height_px,
+        width_px=params.active.data.width_px,
+    )
+
+
+def _replicas(fabric: Fabric, quirks: Quirks) -> Replicas:
+    return Replicas() if quirks.per_replica_normaliser else replicas_of(fabric)
+
+
+def _rate(settings: Training) -> partial[float]:
+    return partial(
+        learning_rate,
+        kind=settings.schedule,
+        base=settings.learning_rate,
+        epochs=settings.epochs,
+        warmup_epochs=settings.warmup_epochs,
+        decay_epochs=settings.decay_epochs,
+    )
+
+
+def _task_weights(settings: Training, quirks: Quirks, distillation_terms: tuple[str, ...]) -> TaskWeights:
+    return TaskWeights(
+        enabled=settings.task_weights,
+        shifted_task_history=quirks.shifted_task_history,
+        distillation_terms=distillation_terms,
+    )
+
+
+def _identity(params: Params, stage: str) -> dict[str, object]:
+    """Every parameter that decides the weights of `stage`."""
+    profile = params.active
+    identity: dict[str, object] = {
+        "stage": stage,
+        "profile": params.profile,
+        "seed": params.seed,
+        "quirks": repr(params.resolved_quirks()),
+        "data": profile.data.model_dump(),
+        "model": profile.model.model_dump(),
+        "precision": profile.machine.precision,
+        "sync_batch_norm": profile.machine.sync_batch_norm,
+        "training": getattr(profile, stage).model_dump(),
+    }
+    return identity | ({"weights": params.loss_weights.model_dump()} if stage == "student" else {})

@@ -1,0 +1,46 @@
+"""Stage `predict`: KITTI result files of the validation frames. Usage: python stages/predict.py MODEL"""
+
+import sys
+from pathlib import Path
+
+from monokd.errors import run
+from monokd.inference.predict import detect, pick_device, write_predictions
+from monokd.kitti.frames import KittiFolder
+from monokd.kitti.splits import split_frames
+from monokd.models.checkpoint import load_detector
+from monokd.params import load_params
+from monokd.samples.dataset import Frames
+
+
+def main() -> None:
+    name, params = sys.argv[1], load_params()
+    profile, quirks, root = params.active, params.resolved_quirks(), params.data_root
+    detector, info = load_detector(Path("data/models") / f"{name}.safetensors")
+    sees_depth = info.kind == "depth"
+    frames = Frames(
+        KittiFolder(root),
+        split_frames(root, profile.data.val_split),
+        depth_dir=Path("data/depth") if sees_depth else None,
+        labels=False,
+        height_px=info.height_px,
+        width_px=info.width_px,
+        classes=profile.data.classes,
+        depth_scaled_twice=quirks.depth_scaled_twice,
+    )
+    found = detect(
+        detector,
+        frames,
+        sees_depth=sees_depth,
+        anisotropic_decode=quirks.anisotropic_decode,
+        score_threshold=profile.predict.score_threshold,
+        batch_size=profile.predict.batch_size,
+        drop_last=quirks.drop_last_validation,
+        workers=profile.machine.workers,
+        device=pick_device(profile.machine.accelerator),
+    )
+    out = Path("data/predictions") / name
+    write_predictions(out, found, classes=profile.data.classes, two_decimal_scores=quirks.two_decimal_scores)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,95 @@
+"""params.yaml: what is accepted, and that every mistake is named by its dotted path in one line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from monokd.errors import DataError
+from monokd.params import QUIRK_NAMES, Params, load_params
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def changed(tmp_path: Path, **values: Any) -> Path:
+    """A copy of the project's params.yaml with dotted keys (written with __) set."""
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for dotted, value in values.items():
+        *parents, last = dotted.split("__")
+        node = tree
+        for parent in parents:
+            node = node[parent]
+        node[last] = value
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    return path
+
+
+def test_the_committed_parameters_are_valid_in_every_profile() -> None:
+    params = load_params(ROOT / "params.yaml")
+    assert {"demo", "kitti"} <= set(params.profiles)
+    assert {"none", "monodistill", "monoskd", "monoasd"} <= set(params.losses)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"surprise": 1}, "surprise: unknown parameter"),
+        ({"profiles__demo__student__epochz": 3}, "profiles.demo.student.epochz: unknown parameter"),
+        ({"profiles__demo__student__epochs": "many"}, "profiles.demo.student.epochs: "),
+        ({"profiles__demo__student__epochs": 0}, "profiles.demo.student.epochs: "),
+        ({"profiles__demo__data__width_px": 100}, "profiles.demo.data.width_px: "),
+        ({"profiles__demo__data__classes": ["Tram"]}, "profiles.demo.data.classes.0: "),
+        ({"losses__monoskd__spearman": -1.0}, "losses.monoskd.spearman: "),
+        ({"losses__monoskd__spearman": float("nan")}, "losses.monoskd.spearman: "),
+        ({"loss": "monosk"}, "loss: expected one of none, monodistill, monoskd, monoasd, found 'monosk'"),
+        ({"profile": "waymo"}, "profile: expected one of demo, kitti, found 'waymo'"),
+        ({"quirks": {"typo": True}}, "quirks: expected one of"),
+        ({"seed": -1}, "seed: "),
+        ({"seed": None}, "seed: "),
+    ],
+)
+def test_a_mistake_is_named_in_one_line(tmp_path: Path, values: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError) as raised:
+        load_params(changed(tmp_path, **values))
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_number_in_scientific_notation_that_yaml_takes_for_text_is_a_number(tmp_path: Path) -> None:
+    path = changed(tmp_path, profiles__demo__student__learning_rate="1e-05")
+    assert load_params(path).profiles["demo"].student.learning_rate == 1e-5
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    path = changed(tmp_path)
+    tree = yaml.safe_load(path.read_text())
+    del tree["profiles"]["demo"]["data"]["classes"]
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    with pytest.raises(DataError, match=r"profiles\.demo\.data\.classes: missing parameter"):
+        load_params(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"- a\n- b\n", b"a: [", b"\xff\xfe\x00"])
+def test_a_file_that_holds_no_parameters_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as raised:
+        load_params(path)
+    assert str(path) in str(raised.value)
+
+
+def quirks(**values: Any) -> dict[str, bool]:
+    params = load_params(ROOT / "params.yaml")
+    resolved = Params.model_validate(params.model_dump() | values).resolved_quirks()
+    return {name: getattr(resolved, name) for name in QUIRK_NAMES}
+
+
+def test_behaviour_sets_all_quirks_and_single_ones_override() -> None:
+    assert not any(quirks(behaviour="corrected").values())
+    assert all(quirks(behaviour="published").values())
+    assert quirks(profile="demo", behaviour="profile") == quirks(behaviour="corrected")
+    assert quirks(profile="kitti", behaviour="profile") == quirks(behaviour="published")
+    only = quirks(behaviour="corrected", quirks={"depth_scaled_twice": True})
+    assert [name for name, value in only.items() if value] == ["depth_scaled_twice"]

@@ -1,0 +1,61 @@
+"""Learning rates by hand, and which parameters are decayed."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from monokd.training.schedule import build_optimiser, learning_rate, set_learning_rate
+
+PUBLISHED = {"kind": "steps", "base": 1e-3, "epochs": 150, "warmup_epochs": 5, "decay_epochs": [90, 120]}
+COSINE = {"kind": "cosine", "base": 1e-3, "epochs": 11, "warmup_epochs": 1, "decay_epochs": []}
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    [
+        (0, 1e-5),
+        (1, 1e-5 + 99e-5 * (1 - math.cos(math.pi / 5)) / 2),
+        (4, 1e-5 + 99e-5 * (1 - math.cos(4 * math.pi / 5)) / 2),
+        (5, 1e-3),
+        (94, 1e-3),
+        (95, 1e-4),
+        (124, 1e-4),
+        (125, 1e-5),
+        (149, 1e-5),
+    ],
+)
+def test_the_published_schedule_decays_five_epochs_late_and_is_constant_within_an_epoch(
+    epoch: int, rate: float
+) -> None:
+    assert learning_rate(epoch, 0.0, **PUBLISHED) == pytest.approx(rate)
+    assert learning_rate(epoch, 0.9, **PUBLISHED) == pytest.approx(rate)
+
+
+def test_the_cosine_rises_to_the_base_and_falls_to_a_hundredth() -> None:
+    assert learning_rate(0, 0.5, **COSINE) == pytest.approx((1e-5 + 1e-3) / 2)
+    assert learning_rate(1, 0.0, **COSINE) == pytest.approx(1e-3)
+    assert learning_rate(6, 0.0, **COSINE) == pytest.approx(1e-3 * (0.01 + 0.99 / 2))
+    assert learning_rate(11, 0.0, **COSINE) == pytest.approx(1e-5)
+
+
+def test_biases_are_not_decayed_and_frozen_parameters_are_not_trained() -> None:
+    module = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    module[1].weight.requires_grad_(False)
+    optimiser = build_optimiser(module, kind="adam", learning_rate=1e-3, weight_decay=0.1)
+    decayed, free = optimiser.param_groups
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
+    assert [p.shape for p in decayed["params"]] == [(3, 2)]
+    assert [p.shape for p in free["params"]] == [(3,), (1,)]
+    set_learning_rate(optimiser, 0.5)
+    assert [group["lr"] for group in optimiser.param_groups] == [0.5, 0.5]
+
+
+def test_adamw_decays_apart_from_the_gradient() -> None:
+    module = nn.Linear(1, 1, bias=False)
+    optimiser = build_optimiser(module, kind="adamw", learning_rate=0.1, weight_decay=0.5)
+    before = module.weight.detach().clone()
+    module.weight.grad = torch.zeros_like(module.weight)
+    optimiser.step()
+    assert module.weight.item() == pytest.approx(before.item() * (1 - 0.1 * 0.5))
