@@ -1,1 +1,56 @@
-"""The `monokd import` command: a published checkpoint becomes a detector file of ours."""
+"""The `monokd import` command: a published checkpoint becomes a file of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from monokd.models.checkpoint import DetectorInfo, detector_of, save_backbone, save_detector
+from monokd.models.published import Imported, Status, check_complete, completed, groups, read_published
+
+COLOURS: dict[Status, str] = {"used": "green", "ignored": "yellow", "missing": "red"}
+
+
+def import_command(checkpoint: Path, out: Path, *, part: str | None) -> None:
+    """Write the network of a published checkpoint as safetensors and print what became of its keys.
+
+    Args:
+        checkpoint: a file that torch wrote, in any published layout.
+        out: the file to write.
+        part: `student` or `teacher` of a distillation checkpoint; None takes the student.
+
+    Raises:
+        DataError: unreadable, code inside, no known layout, tensors missing or of another shape; nothing is written.
+    """
+    imported = read_published(checkpoint, part)
+    console = Console()
+    console.print(key_table(imported, checkpoint))
+    check_complete(imported, checkpoint)
+    tensors = completed(imported)
+    if imported.kind == "backbone":
+        save_backbone(tensors, out)
+    else:
+        info = DetectorInfo(width=imported.width, kind=imported.kind)
+        save_detector(detector_of(tensors, info), out, info)
+    numbers = sum(tensor.numel() for tensor in tensors.values())
+    console.print(f"{out}: {imported.kind}, width {imported.width:g}, {numbers / 1e6:.2f} M numbers", soft_wrap=True)
+
+
+def key_table(imported: Imported, checkpoint: Path) -> Table:
+    """Every key of the checkpoint counted in one row, by module and by what became of it, and the three sums."""
+    place = f"keys under {imported.prefix}" if imported.prefix else "keys"
+    table = Table(title=checkpoint.name, title_justify="left")
+    table.add_column(place, no_wrap=True)
+    table.add_column("")
+    table.add_column("tensors", justify="right")
+    table.add_column("numbers", justify="right", no_wrap=True)
+    table.add_column("note")
+    for name, status, note, tensors, numbers in groups(imported.keys):
+        table.add_row(name, f"[{COLOURS[status]}]{status}[/]", str(tensors), f"{numbers:,}", note)
+    table.add_section()
+    for status, colour in COLOURS.items():
+        chosen = [key for key in imported.keys if key.status == status]
+        table.add_row("all", f"[{colour}]{status}[/]", str(len(chosen)), f"{sum(k.numbers for k in chosen):,}", "")
+    return table
