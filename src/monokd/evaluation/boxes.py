@@ -1,0 +1,160 @@
+"""Overlaps of boxes: in the image, from above, in space.
+
+Rows are KITTI's numbers: truncation, occlusion, alpha, left, top, right, bottom, height, width, length, x,
+y, z, rotation_y, score (pixels, metres, radians).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monokd.compiled import compiled
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@compiled
+def image_intersection(a: Floats, b: Floats) -> float:
+    """Area that the 2D boxes of two rows share, px²."""
+    width = min(a[5], b[5]) - max(a[3], b[3])
+    height = min(a[6], b[6]) - max(a[4], b[4])
+    return width * height if width > 0 and height > 0 else 0.0
+
+
+@compiled
+def image_iou(a: Floats, b: Floats) -> float:
+    """Intersection over union of the 2D boxes of two rows."""
+    shared = image_intersection(a, b)
+    if shared == 0:
+        return 0.0
+    union: float = (a[5] - a[3]) * (a[6] - a[4]) + (b[5] - b[3]) * (b[6] - b[4]) - shared
+    return shared / union
+
+
+@compiled
+def _clip(polygon: Floats, count: int, axis: int, sign: float, limit: float, clipped: Floats) -> int:
+    """Keep the part of a convex polygon where sign × coordinate ≤ limit; returns its count of corners."""
+    kept = 0
+    for k in range(count):
+        following = (k + 1) % count
+        here = limit - sign * polygon[k, axis]
+        there = limit - sign * polygon[following, axis]
+        if here >= 0:
+            clipped[kept] = polygon[k]
+            kept += 1
+        if (here > 0 and there < 0) or (here < 0 and there > 0):
+            share = here / (here - there)
+            clipped[kept] = polygon[k] + share * (polygon[following] - polygon[k])
+            kept += 1
+    return kept
+
+
+@compiled
+def _area(polygon: Floats, count: int) -> float:
+    twice = 0.0
+    for k in range(1, count - 1):
+        ax, ay = polygon[k, 0] - polygon[0, 0], polygon[k, 1] - polygon[0, 1]
+        bx, by = polygon[k + 1, 0] - polygon[0, 0], polygon[k + 1, 1] - polygon[0, 1]
+        twice += ax * by - ay * bx
+    return abs(twice) / 2
+
+
+@compiled
+def ground_intersection(a: Floats, b: Floats) -> float:
+    """Area that two boxes share on the ground, m².
+
+    b's corners in a's own axes are clipped by a's four sides. Corners on a side stay, whatever the rounding,
+    so identical and touching boxes need no tolerance: an error of a corner moves the area by as little.
+    """
+    x, z = b[10] - a[10], b[12] - a[12]
+    reach = (math.hypot(a[8], a[9]) + math.hypot(b[8], b[9])) / 2
+    if a[8] <= 0 or a[9] <= 0 or b[8] <= 0 or b[9] <= 0 or not x * x + z * z < reach * reach:
+        return 0.0
+    # The box's length points along (cos ry, −sin ry) in (x, z).
+    cosine, sine = math.cos(a[13]), math.sin(a[13])
+    along, across = cosine * x - sine * z, sine * x + cosine * z
+    cosine, sine = math.cos(b[13] - a[13]), math.sin(b[13] - a[13])
+    front, back = np.empty((12, 2)), np.empty((12, 2))
+    for k in range(4):
+        length = b[9] / 2 if k in (0, 3) else -b[9] / 2
+        width = b[8] / 2 if k < 2 else -b[8] / 2
+        front[k, 0] = along + cosine * length + sine * width
+        front[k, 1] = across - sine * length + cosine * width
+    count = 4
+    for axis in range(2):
+        limit = a[9 - axis] / 2
+        count = _clip(front, count, axis, 1.0, limit, back)
+        count = _clip(back, count, axis, -1.0, limit, front)
+    return _area(front, count)
+
+
+@compiled
+def overlaps(a: Floats, b: Floats) -> tuple[float, float, float]:
+    """IoU of two rows in the image, on the ground and in space."""
+    ground = ground_intersection(a, b)
+    if ground == 0:
+        return image_iou(a, b), 0.0, 0.0
+    bev = ground / (a[8] * a[9] + b[8] * b[9] - ground)
+    height_m = min(a[11], b[11]) - max(a[11] - a[7], b[11] - b[7])
+    if height_m <= 0:
+        return image_iou(a, b), bev, 0.0
+    volume = ground * height_m
+    return image_iou(a, b), bev, volume / (a[7] * a[8] * a[9] + b[7] * b[8] * b[9] - volume)
+
+
+@compiled
+def pairs_above(
+    labels: Floats, visible: NDArray[np.bool_], label_offsets: Ints, results: Floats, offsets: Ints, lowest: float
+) -> tuple[Ints, Ints, Floats]:
+    """Pairs of a label and a detection of one frame with some overlap above `lowest`, in file order.
+
+    Args:
+        labels: G×15 rows of all frames.
+        visible: G, labels that are of interest.
+        label_offsets: F+1 offsets of the frames in `labels`.
+        results: D×15 rows.
+        offsets: F+1 offsets of the frames in `results`.
+        lowest: the least overlap of any kind to keep a pair, exclusive.
+
+    Returns:
+        G+1 offsets of the labels in the pairs, P detections, P×3 overlaps (bbox, bev, 3d).
+    """
+    starts = np.zeros(labels.shape[0] + 1, np.int64)
+    chosen = np.empty(1024, np.int64)
+    values = np.empty((1024, 3))
+    n = 0
+    for frame in range(offsets.size - 1):
+        for g in range(label_offsets[frame], label_offsets[frame + 1]):
+            if visible[g]:
+                for d in range(offsets[frame], offsets[frame + 1]):
+                    bbox, bev, space = overlaps(results[d], labels[g])
+                    if bbox > lowest or bev > lowest or space > lowest:
+                        if n == chosen.size:
+                            chosen = np.concatenate((chosen, np.empty_like(chosen)))
+                            values = np.concatenate((values, np.empty_like(values)))
+                        chosen[n] = d
+                        values[n, 0], values[n, 1], values[n, 2] = bbox, bev, space
+                        n += 1
+            starts[g + 1] = n
+    return starts, chosen[:n], values[:n]
+
+
+@compiled
+def dont_care_shares(regions: Floats, region_offsets: Ints, results: Floats, offsets: Ints) -> Floats:
+    """Largest share of each detection's 2D box inside one DontCare region of its frame; D.
+
+    `regions` are R×15 rows with F+1 offsets, `results` D×15 rows with F+1 offsets.
+    """
+    shares = np.zeros(results.shape[0])
+    for frame in range(offsets.size - 1):
+        for r in range(region_offsets[frame], region_offsets[frame + 1]):
+            for d in range(offsets[frame], offsets[frame + 1]):
+                shared = image_intersection(results[d], regions[r])
+                if shared > 0:
+                    area = (results[d, 5] - results[d, 3]) * (results[d, 6] - results[d, 4])
+                    shares[d] = max(shares[d], shared / area)
+    return shares

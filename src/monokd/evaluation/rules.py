@@ -1,0 +1,107 @@
+"""What KITTI's object benchmark counts: classes, difficulties, overlaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monokd.errors import DataError
+from monokd.kitti.labels import CLASSES as NAMES
+from monokd.kitti.labels import LabelTable
+
+Rule = Literal["le", "lt"]
+States = NDArray[np.int8]
+
+CLASSES = ("Car", "Pedestrian", "Cyclist")
+NEIGHBOURS = {"Car": "Van", "Pedestrian": "Person_sitting"}
+METRICS = ("3d", "bev", "bbox", "aos")
+OVERLAP_KINDS = ("bbox", "bev", "3d")  # the columns of the overlaps; aos uses bbox
+VALID, IGNORED, INVISIBLE = 0, 1, -1
+
+
+@dataclass(frozen=True, slots=True)
+class Difficulty:
+    """Limits that an object must keep to count; beyond them it is ignored."""
+
+    name: str
+    min_height_px: float
+    max_occlusion: float
+    max_truncation: float
+
+
+DIFFICULTIES = (
+    Difficulty("easy", 40, 0, 0.15),
+    Difficulty("moderate", 25, 1, 0.30),
+    Difficulty("hard", 25, 2, 0.50),
+)
+DIFFICULTY_NAMES = tuple(difficulty.name for difficulty in DIFFICULTIES)
+SETS = ("strict", "loose")
+STRICT_IOU = {"Car": 0.7, "Pedestrian": 0.5, "Cyclist": 0.5}
+LOOSE_IOU = {"Car": 0.5, "Pedestrian": 0.25, "Cyclist": 0.25}  # bev and 3d; bbox stays strict
+LOWEST_IOU = min(LOOSE_IOU.values())
+
+
+def check_rule(rule: str) -> Rule:
+    """`rule` as one of the kit's two rules.
+
+    Raises:
+        DataError: it is another word.
+    """
+    for known in get_args(Rule):
+        if rule == known:
+            return known  # type: ignore[no-any-return]
+    raise DataError(f"rule: expected le (the current kit) or lt (the older one), found '{rule}'")
+
+
+def label_states(labels: LabelTable, name: str, difficulty: Difficulty, rule: Rule) -> States:
+    """Whether each label is valid, ignored or invisible for class `name`; N int8."""
+    rows, classes = labels.rows, labels.classes
+    height_px = rows[:, 6] - rows[:, 4]
+    low = height_px <= difficulty.min_height_px if rule == "le" else height_px < difficulty.min_height_px
+    beyond = low | (rows[:, 1] > difficulty.max_occlusion) | (rows[:, 0] > difficulty.max_truncation)
+    states = np.full(len(rows), INVISIBLE, dtype=np.int8)
+    own = classes == NAMES.index(name)
+    states[own] = np.where(beyond[own], IGNORED, VALID)
+    if name in NEIGHBOURS:
+        states[classes == NAMES.index(NEIGHBOURS[name])] = IGNORED
+    return states
+
+
+def result_states(results: LabelTable, name: str, difficulty: Difficulty) -> States:
+    """Whether each detection is valid, ignored or invisible for class `name`; N int8.
+
+    A low detection is ignored whatever its class, so that a low pedestrian can take a car: the kit tests the
+    height first.
+    """
+    height_px = np.abs(results.rows[:, 6] - results.rows[:, 4])
+    own = results.classes == NAMES.index(name)
+    states = np.where(own, VALID, INVISIBLE).astype(np.int8)
+    states[height_px < difficulty.min_height_px] = IGNORED
+    return states
+
+
+def min_iou(strictness: str, name: str, kind: str) -> float:
+    """What overlaps of a kind must exceed, in the strict or the loose set."""
+    return LOOSE_IOU[name] if strictness == "loose" and kind != "bbox" else STRICT_IOU[name]
+
+
+def defined_metrics(results: LabelTable, name: str) -> tuple[str, ...]:
+    """Which of `METRICS` have a result for class `name`.
+
+    A metric needs one detection of the class that has such a box (−1000 marks no location); aos needs the
+    angle of every detection of every class (−10 marks none).
+    """
+    rows = results.rows[results.classes == NAMES.index(name)]
+    height_m, width_m, length_m = rows[:, 7:10].T
+    placed = (rows[:, 10] != -1000) & (rows[:, 12] != -1000) & (width_m > 0) & (length_m > 0)
+    in_image = bool((rows[:, 3] >= 0).any())
+    defined = {
+        "3d": bool((placed & (rows[:, 11] != -1000) & (height_m > 0)).any()),
+        "bev": bool(placed.any()),
+        "bbox": in_image,
+        "aos": in_image and not bool((results.rows[:, 2] == -10).any()),
+    }
+    return tuple(metric for metric in METRICS if defined[metric])
