@@ -39,6 +39,8 @@ SETTINGS: Any = {
     "ytick.color": INK,
     "text.color": INK,
     "text.parse_math": False,
+    "xtick.major.pad": 6,
+    "ytick.major.pad": 5,
     "xtick.major.size": 0,
     "ytick.major.size": 0,
     "xtick.minor.size": 0,
@@ -102,7 +104,8 @@ class Chart:
 def to_svg(chart: Chart) -> str:
     """Draw `chart`; the same chart gives the same text."""
     with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(SIZE_PX[0] / 72, SIZE_PX[1] / 72), dpi=72, layout="constrained")
+        height_px = 70 + 60 * len(chart.rows) if chart.rows else SIZE_PX[1]
+        figure = Figure(figsize=(SIZE_PX[0] / 72, height_px / 72), dpi=72, layout="constrained")
         axes = figure.add_subplot()
         (_draw_rows if chart.rows else _draw_lines)(axes, chart)
         axes.set_xlabel(chart.x_label)
@@ -123,6 +126,8 @@ def _draw_lines(axes: Axes, chart: Chart) -> None:
             linestyle=_line_style(line.style.dashes),
             marker=line.style.marker if chart.markers or len(line.x) == 1 else None,
             markersize=5,
+            # Where lines coincide, a solid one under a dashed one leaves both visible.
+            zorder=2.2 if line.style.dashes else 2.1,
         )
     if chart.logarithmic:
         _logarithmic(axes)

@@ -120,21 +120,20 @@ def choose(
         gains: how many of the largest gains.
 
     Returns:
-        No frame twice; only frames with at least two counted objects where there are enough such frames. Ties go to
-        more objects, then to the smaller id.
+        No frame twice, none without counted objects, those with a single one only after the others. Ties go to more
+        objects, then to the smaller id.
     """
-    enough = best + worst + gains
-    busy = [frame for frame, m in matches.items() if len(m.found_by) >= 2]
-    pool = busy if len(busy) >= enough else [frame for frame, m in matches.items() if len(m.found_by)]
+    pool = [frame for frame, m in matches.items() if len(m.found_by)]
     rank = {frame: (matches[frame].f1(threshold), len(matches[frame].found_by)) for frame in pool}
+    few = {frame: rank[frame][1] < 2 for frame in pool}
     chosen: list[Chosen] = []
 
     def take(order: list[str], count: int, reason: str) -> None:
         taken = {item.frame for item in chosen}
         chosen.extend(Chosen(frame, reason) for frame in [f for f in order if f not in taken][:count])
 
-    take(sorted(pool, key=lambda f: (-rank[f][0], -rank[f][1], f)), best, "best")
-    take(sorted(pool, key=lambda f: (rank[f][0], -rank[f][1], f)), worst, "worst")
+    take(sorted(pool, key=lambda f: (few[f], -rank[f][0], -rank[f][1], f)), best, "best")
+    take(sorted(pool, key=lambda f: (few[f], rank[f][0], -rank[f][1], f)), worst, "worst")
     if control is not None:
         gain = {f: _found(matches[f], threshold) - _found(control[f], control_threshold) for f in pool if f in control}
         order = sorted((f for f in gain if gain[f] > 0), key=lambda f: (-gain[f], -rank[f][1], f))

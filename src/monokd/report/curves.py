@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,8 @@ def training_charts(histories: Mapping[str, Columns], *, weights: bool = False) 
     for columns in histories.values():
         chosen = (name for name in columns if name.startswith(WEIGHT) == weights and name not in NOT_TERMS)
         terms |= dict.fromkeys(chosen)
+    if weights and not any(_moves(columns[term]) for columns in histories.values() for term in columns.keys() & terms):
+        return []  # weights that stand still are settings, no curves
     ordered = sorted(terms, key=lambda term: term != "total")
     return [chart for term in ordered if (chart := _term_chart(term, histories, weights)) is not None]
 
@@ -80,9 +83,10 @@ def precision_recall_charts(
         for position, (name, mine) in enumerate(curves.items()):
             points = mine.get((threshold_set, class_name, kind, level))
             if points is not None and len(points):
-                series.append(
-                    Series(style_of(name, position), points[:, 0], points[:, 1], css=css_name(name, position))
-                )
+                # Precision 0 stands for recalls that the network never reaches: the line ends there.
+                precision = np.where(points[:, 1] > 0, points[:, 1], np.nan)
+                css = css_name(name, position)
+                series.append(Series(style_of(name, position), points[:, 0], precision, css=css))
         if series:
             charts.append(_precision_recall_chart(threshold_set, kind, class_name, level, tuple(series)))
     return charts
@@ -90,20 +94,46 @@ def precision_recall_charts(
 
 def headline_charts(models: Mapping[str, Metrics], class_name: str, *, level: str = "moderate") -> list[Chart]:
     """Dots with error bars: one chart for the loose and one for the strict threshold, rows 3D and BEV."""
-    highest = [
-        number
-        for metrics in models.values()
-        for s, m in HEADLINE
-        for number in (
-            value_of(metrics, s, class_name, m, level),
-            *(interval_of(metrics, s, class_name, m, level) or ()),
-        )
-        if number is not None
-    ]
+    keys = [(metrics, s, class_name, m, level) for metrics in models.values() for s, m in HEADLINE]
+    highest = [number for key in keys for number in (value_of(*key), *(interval_of(*key) or ())) if number is not None]
     if not highest:
         return []
     limit = min(100.0, 10 * math.ceil((max(highest) * 1.04 + 0.5) / 10))
     return [_headline_chart(models, s, class_name, level, limit) for s in ("loose", "strict")]
+
+
+def distance_charts(
+    found: Mapping[str, tuple[Array, NDArray[np.int64]]], edges_m: Sequence[float], class_name: str
+) -> list[Chart]:
+    """Percent found in each band of distance, one line a network; nothing where there are no objects.
+
+    Args:
+        found: network → percent in each band (NaN where there is no object) and number of objects.
+        edges_m: ends of the bands, one more than bands.
+        class_name: for the words.
+    """
+    totals = next(iter(found.values()))[1] if found else np.zeros(0, dtype=np.int64)
+    if not totals.any():
+        return []
+    bands = [f"{low:.0f}–{high:.0f}" for low, high in pairwise(edges_m)]
+    at = np.arange(len(bands), dtype=float)
+    series, words = [], []
+    for position, (name, (percent, _)) in enumerate(found.items()):
+        series.append(Series(style_of(name, position), at, percent, css=css_name(name, position)))
+        parts = [f"{band} m {y:.0f} %" for band, y in zip(bands, percent, strict=True) if np.isfinite(y)]
+        words.append(f"{series[-1].style.label}: {', '.join(parts)}")
+    chart = Chart(
+        key="found-by-distance",
+        title=f"{class_name}: share found",
+        description=f"Percent of counted {class_name} objects found, by distance. {'; '.join(words)}.",
+        x_label="distance in m (number of objects)",
+        y_label="found, percent",
+        series=tuple(series),
+        y_limits=(-2, 104),
+        x_ticks=tuple((x, f"{band}\n({total})") for x, band, total in zip(at, bands, totals, strict=True)),
+        markers=True,
+    )
+    return [chart]
 
 
 def css_name(name: str, position: int) -> str:
@@ -132,6 +162,11 @@ def _term_chart(term: str, histories: Mapping[str, Columns], weights: bool) -> C
         y_limits=(-0.03, max(1.03, highest * 1.03)) if weights else None,
         logarithmic=not weights and lowest > 0 and highest / lowest > 12,
     )
+
+
+def _moves(values: Array) -> bool:
+    known = values[np.isfinite(values)]
+    return len(known) > 0 and bool(np.ptp(known) > 0)
 
 
 def _ends(series: list[Series]) -> str:

@@ -51,7 +51,8 @@ def box_corners(objects: Objects) -> Array:
 
 def placed(objects: Objects) -> Objects:
     """The objects that have a 3D box (DontCare regions have none)."""
-    return objects.select((objects.sizes_m > 0).all(axis=1) & (np.abs(objects.locations_m) < 500).all(axis=1))
+    solid, near = objects.sizes_m > 0, np.abs(objects.locations_m) < 500
+    return objects.select(np.flatnonzero((solid & near).all(axis=1)))
 
 
 def draw_boxes_3d(
@@ -172,7 +173,7 @@ def _coloured(share: NDArray[np.floating], colour_map: int) -> Image:
 def _draw_box(canvas: Image, corners: Array, layer: Layer, calibration: Calibration, thickness: int) -> None:
     segments = _projected_edges(corners, calibration)
     if layer.filled and (corners[:, 2] > NEAR_PLANE_M).all():
-        fill_polygon(canvas, calibration.project(corners[FRONT])[0], layer.style.rgb, 0.35)
+        fill_polygon(canvas, calibration.project(corners[FRONT])[0], layer.style.rgb, 0.25)
     draw_segments(canvas, segments, layer.style.rgb, thickness=thickness, dashes=layer.style.dashes)
 
 
@@ -202,12 +203,9 @@ def _draw_labels(canvas: Image, objects: Objects, rgb: RGB, calibration: Calibra
             continue
         top = calibration.project(box_corners(objects.select(np.array([index])))[0])[0].min(axis=0)
         score = objects.scores[index]
-        words = [
-            objects.names[index],
-            "" if np.isnan(score) else f"{score:.2f}",
-            f"{objects.locations_m[index, 2]:.0f} m",
-        ]
-        _write(canvas, " ".join(word for word in words if word), top, scale, rgb, taken)
+        sure = "" if np.isnan(score) else f" {score:.2f}"
+        text = f"{objects.names[index]}{sure} {objects.locations_m[index, 2]:.0f} m"
+        _write(canvas, text, top, scale, rgb, taken)
 
 
 def _write(

@@ -78,7 +78,8 @@ def _dashed(start: Array, end: Array, dashes: list[float]) -> list[tuple[Array, 
     length = float(np.hypot(*(end - start)))
     if not dashes or length <= dashes[0]:
         return [(start, end)]
-    direction, position, strokes = (end - start) / length, 0.0, []
+    direction, position = (end - start) / length, 0.0
+    strokes: list[tuple[Array, Array]] = []
     for index, size in cycle(enumerate(dashes)):
         if position >= length:
             return strokes

@@ -8,19 +8,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from monokd.files import write_text
-from monokd.kitti.labels import read_labels, read_results
-from monokd.kitti.objects import Objects, from_rows
 from monokd.report import curves, tables
-from monokd.report.charts import Chart, Series, to_svg
-from monokd.report.choice import REACH_M, Chosen, Match, best_threshold, choose, found_by_distance, match
+from monokd.report.charts import Chart, to_svg
+from monokd.report.choice import REACH_M, found_by_distance
 from monokd.report.inputs import FramePicture, ModelResult, check_names
-from monokd.report.pictures import FrameSet, write_frame
-from monokd.report.styles import SPARE, STYLES, TRUTH, Style, style_of
+from monokd.report.shown import Shown, show_frames
+from monokd.report.styles import OTHER, SPARE, STYLES, TRUTH, Style, style_of
 from monokd.report.tables import Metrics, Table
 
 BANDS_M = (0.0, 10.0, 20.0, 30.0, 40.0, 60.0)
@@ -31,15 +28,6 @@ EXPLAINED = {
     "student": "sees the camera image only, like the baseline from which it starts; while it trains it also learns "
     "to imitate the teacher (distillation). In use it needs the camera alone.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ShownFrame:
-    """A chosen frame with its pictures and what was found in it."""
-
-    chosen: Chosen
-    pictures: FrameSet
-    counts: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +74,7 @@ def write_report(
     metrics = {model.name: model.metrics for model in models}
     classes = tables.classes_of(list(metrics.values()))
     class_name = class_name if class_name in classes or not classes else classes[0]
-    shown, thresholds, distance = _frames(out.parent / out.stem, models, frames, class_name)
+    shown = show_frames(out.parent / out.stem, models, frames, class_name)
     text = _template().render(
         title=title,
         folder=quote(out.stem),
@@ -101,15 +89,16 @@ def write_report(
         has_intervals=any(m.get("intervals") for m in metrics.values()),
         headline_charts=_drawn(curves.headline_charts(metrics, class_name)),
         changes=_changes(models, class_name),
-        shown=shown,
-        thresholds=thresholds,
+        shown=shown.frames,
+        others=OTHER if shown.others else None,
+        thresholds=[(style_of(n, i).label, t) for i, (n, t) in enumerate((shown.thresholds or {}).items())],
         reach_m=REACH_M,
         precision_recall=_precision_recall(models, class_name),
-        distance_chart=_drawn([distance] if distance else []),
+        distance_charts=_drawn(_distance_charts(shown, class_name)),
         training=_training(models, weights=False),
         weights=_training(models, weights=True),
-        depth=tables.key_values("Dense depth against held-out laser points", depth_metrics) if depth_metrics else None,
-        details=[tables.detail(m.name, m.metrics, name) for name in classes for m in models],
+        depth=tables.depth_errors(depth_metrics) if depth_metrics else None,
+        details=[t for name in classes for m in models if (t := tables.detail(m.name, m.metrics, name)) is not None],
         settings=tables.key_values("Settings", settings, ("Setting", "Value")) if settings else None,
     )
     write_text(out, text)
@@ -180,81 +169,11 @@ def _training(models: Sequence[ModelResult], *, weights: bool) -> list[tuple[Cha
     return _drawn(curves.training_charts(histories, weights=weights))
 
 
-def _frames(
-    folder: Path, models: Sequence[ModelResult], frames: Sequence[FramePicture], class_name: str
-) -> tuple[list[ShownFrame], list[tuple[str, float]], Chart | None]:
-    """Chosen frames with pictures, each network's score threshold, found objects by distance."""
-    drawn = [model for model in models if model.predictions is not None]
-    labelled = [files for files in frames if files.label is not None]
-    if not drawn or not labelled:
-        return [], [], None
-    truths = {files.frame: read_labels(files.label) for files in labelled if files.label is not None}
-    matches = {
-        model.name: {name: match(truth, _results(model, name), class_name) for name, truth in truths.items()}
-        for model in drawn
+def _distance_charts(shown: Shown, class_name: str) -> list[Chart]:
+    if shown.matches is None or shown.thresholds is None:
+        return []
+    found = {
+        name: found_by_distance(list(mine.values()), shown.thresholds[name], BANDS_M)
+        for name, mine in shown.matches.items()
     }
-    thresholds = {name: best_threshold(list(mine.values())) for name, mine in matches.items()}
-    about = drawn[-1].name
-    control = next((m.name for m in drawn if m.name == "baseline"), drawn[0].name)
-    chosen = choose(
-        matches[about],
-        thresholds[about],
-        control=matches[control] if control != about else None,
-        control_threshold=thresholds[control],
-    )
-    by_id = {files.frame: files for files in labelled}
-    shown = []
-    for item in chosen:
-        results = {m.name: _sure(_results(m, item.frame), thresholds[m.name]) for m in drawn}
-        pictures = write_frame(folder, by_id[item.frame], truths[item.frame], results)
-        mine = {name: matches[name][item.frame] for name in results}
-        shown.append(ShownFrame(item, pictures, _counts(mine, thresholds)))
-    labels = [(style_of(m.name, i).label, thresholds[m.name]) for i, m in enumerate(drawn)]
-    return shown, labels, _distance_chart(matches, thresholds, class_name)
-
-
-def _results(model: ModelResult, frame: str) -> Objects:
-    path = (model.predictions or Path()) / f"{frame}.txt"
-    return read_results(path) if path.exists() else from_rows((), np.zeros((0, 15)))
-
-
-def _sure(objects: Objects, threshold: float) -> Objects:
-    return objects.select(objects.scores >= threshold)
-
-
-def _counts(matches: Mapping[str, Match], thresholds: Mapping[str, float]) -> str:
-    total = max(len(mine.found_by) for mine in matches.values())
-    parts = []
-    for position, (name, mine) in enumerate(matches.items()):
-        found = int((mine.found_by >= thresholds[name]).sum())
-        false = int(((mine.outcome < 0) & (mine.scores >= thresholds[name])).sum())
-        parts.append(f"{style_of(name, position).label} finds {found}" + (f" and adds {false} false" if false else ""))
-    return f"Of {total} counted: {'; '.join(parts)}."
-
-
-def _distance_chart(
-    matches: Mapping[str, Mapping[str, Match]], thresholds: Mapping[str, float], class_name: str
-) -> Chart | None:
-    series, totals = [], np.zeros(len(BANDS_M) - 1, dtype=np.int64)
-    at = np.arange(len(BANDS_M) - 1, dtype=float)
-    for position, (name, mine) in enumerate(matches.items()):
-        percent, totals = found_by_distance(list(mine.values()), thresholds[name], BANDS_M)
-        series.append(Series(style_of(name, position), at, percent, css=curves.css_name(name, position)))
-    if not totals.any():
-        return None
-    ticks = [(float(i), f"{BANDS_M[i]:.0f}–{BANDS_M[i + 1]:.0f}\n({totals[i]})") for i in range(len(totals))]
-    words = []
-    for line in series:
-        parts = [f"{t[1].split()[0]} m {y:.0f} %" for t, y in zip(ticks, line.y, strict=True) if np.isfinite(y)]
-        words.append(f"{line.style.label}: {', '.join(parts)}")
-    return Chart(
-        key="found-by-distance",
-        title=f"{class_name}: share found by distance",
-        description=f"Percent of counted {class_name} objects found, by distance. {'; '.join(words)}.",
-        x_label="distance in m (objects)",
-        y_label="found, percent",
-        series=tuple(series),
-        y_limits=(0, 104),
-        x_ticks=tuple(ticks),
-        markers=True,
-    )
+    return curves.distance_charts(found, BANDS_M, class_name)

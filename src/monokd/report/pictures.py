@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -17,9 +17,9 @@ from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import read_depth, read_image
 from monokd.kitti.objects import Objects
 from monokd.report.birds_eye import draw_birds_eye
-from monokd.report.drawing import Layer, add_colour_bar, colour_depth, draw_boxes_3d, draw_heat_map
+from monokd.report.drawing import Layer, add_colour_bar, colour_depth, draw_boxes_3d, draw_heat_map, placed
 from monokd.report.inputs import FramePicture
-from monokd.report.styles import TRUTH, style_of
+from monokd.report.styles import style_of
 
 Image = NDArray[np.uint8]
 
@@ -45,25 +45,22 @@ class FrameSet:
     above: Picture
 
 
-def write_frame(
-    folder: Path, files: FramePicture, truth: Objects | None, results: Mapping[str, Objects], *, range_m: float = 70.0
-) -> FrameSet:
+def write_frame(folder: Path, files: FramePicture, truth: Sequence[Layer], results: Mapping[str, Objects]) -> FrameSet:
     """Draw a frame and write its pictures into `folder`.
 
     Args:
         folder: where to write.
         files: the frame's files.
-        truth: its labels, or None.
+        truth: layers of its labels.
         results: network name → the boxes to show.
-        range_m: reach of the view from above.
     """
     image, calibration = read_image(files.image), read_calibration(files.calibration)
-    under = [] if truth is None else [Layer(truth, TRUTH)]
+    under = [replace(layer, filled=False) for layer in truth]
     photographs, heat_maps = [], []
     for position, (name, objects) in enumerate(results.items()):
         style = style_of(name, position)
         drawn = draw_boxes_3d(image, [*under, Layer(objects, style, filled=True)], calibration)
-        alt = f"Camera image of frame {files.frame} with {_boxes(truth, style.label, objects)}"
+        alt = f"Camera image of frame {files.frame} with ground truth and {_boxes(objects, style.label)}"
         photographs.append(_save(folder, f"{files.frame}-{_slug(name)}.jpg", drawn, alt, style.label))
         if name in files.heat:
             heat = draw_heat_map(image, _read_heat(files.heat[name]))
@@ -71,7 +68,7 @@ def write_frame(
             heat_maps.append(
                 _save(folder, f"{files.frame}-{_slug(name)}-heat.jpg", heat, alt, f"{style.label}, heat map")
             )
-    above = _above(folder, files, calibration, image.shape[1], truth, results, range_m)
+    above = _above(folder, files, calibration, image.shape[1], truth, results)
     return FrameSet(tuple(photographs), tuple(heat_maps), _depth(folder, files), above)
 
 
@@ -88,20 +85,24 @@ def _above(
     files: FramePicture,
     calibration: Calibration,
     width_px: int,
-    truth: Objects | None,
+    truth: Sequence[Layer],
     results: Mapping[str, Objects],
-    range_m: float,
 ) -> Picture:
-    layers = [] if truth is None else [Layer(truth, TRUTH, filled=True)]
-    layers += [Layer(objects, style_of(name, i)) for i, (name, objects) in enumerate(results.items())]
+    layers = [*truth, *(Layer(objects, style_of(name, i)) for i, (name, objects) in enumerate(results.items()))]
+    range_m = _reach_m(layers)
     drawn = draw_birds_eye(layers, calibration=calibration, image_width_px=width_px, range_m=range_m)
     alt = f"Frame {files.frame} seen from above, camera at the bottom, ground truth and all networks, rings every 10 m"
     return _save(folder, f"{files.frame}-above.png", drawn, alt, "Seen from above")
 
 
-def _boxes(truth: Objects | None, label: str, objects: Objects) -> str:
-    found = f"{len(objects)} {'box' if len(objects) == 1 else 'boxes'} of {label}"
-    return found if truth is None else f"ground truth and {found}"
+def _reach_m(layers: Sequence[Layer]) -> float:
+    """40 to 80 m, in tens, a little beyond the farthest box."""
+    farthest = max((placed(layer.objects).locations_m[:, 2].max(initial=0.0) for layer in layers), default=0.0)
+    return float(np.clip(10 * np.ceil((farthest + 5) / 10), 40, 80))
+
+
+def _boxes(objects: Objects, label: str) -> str:
+    return f"{len(objects)} {'box' if len(objects) == 1 else 'boxes'} of {label}"
 
 
 def _read_heat(path: Path) -> NDArray[np.float32]:

@@ -148,8 +148,8 @@ def headline(models: Mapping[str, Metrics], *, class_name: str = "Car", level: s
     return Table(f"{class_name}, {level}: AP|R40 in percent, higher is better", tuple(columns), tuple(rows))
 
 
-def detail(name: str, metrics: Metrics, class_name: str) -> Table:
-    """Every AP of one network and class: metrics down, thresholds and levels across."""
+def detail(name: str, metrics: Metrics, class_name: str) -> Table | None:
+    """Every AP of one network and class, metrics down, thresholds and levels across; None where all are undefined."""
     columns = [Column("Metric")]
     columns += [Column(level, _set_name(s, class_name)) for s in ("loose", "strict") for level in LEVELS]
     rows = []
@@ -158,7 +158,31 @@ def detail(name: str, metrics: Metrics, class_name: str) -> Table:
             _number(value_of(metrics, s, class_name, metric, level)) for s in ("loose", "strict") for level in LEVELS
         ]
         rows.append((Cell(_metric_name(metric, full=True)), *cells))
+    if all(cell.text == UNDEFINED for row in rows for cell in row[1:]):
+        return None
     return Table(f"{style_of(name).label}, {class_name}: AP in percent", tuple(columns), tuple(rows))
+
+
+def depth_errors(metrics: Metrics) -> Table:
+    """Errors of dense depth: one row for all returns, objects and each band; plain values when there are none."""
+    rows = []
+    bands = metrics.get("bands", {})
+    groups = {"All returns": metrics, "On labelled objects": metrics.get("objects", {})}
+    groups |= {f"At {name.removesuffix('_m').replace('_', ' to ')} m": band for name, band in bands.items()}
+    for name, group in groups.items():
+        if "rmse_m" in group:
+            cells = [_metres(group.get(key)) for key in ("rmse_m", "mae_m")]
+            rows.append((Cell(name), *cells, Cell(_scalar(group.get("returns")))))
+    if not rows:
+        return key_values("Dense depth against held-out laser points", metrics)
+    filled = f", {100 * metrics['filled']:.1f} % of pixels filled" if metrics.get("filled") is not None else ""
+    caption = f"Dense depth against held-out laser points{filled}"
+    heads = ("Where", "RMSE, m", "Mean absolute error, m", "Points")
+    return Table(caption, tuple(Column(head) for head in heads), tuple(rows))
+
+
+def _metres(value: float | None) -> Cell:
+    return Cell(UNDEFINED if value is None else f"{value:.2f}")
 
 
 def changes(
