@@ -98,12 +98,17 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     """
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise DataError("expected a PNG or JPEG image, found a file that does not decode" if Path(path).exists() else "no such image", path)
+        raise DataError(
+            "expected a PNG or JPEG image, found a file that does not decode"
+            if Path(path).exists()
+            else "no such image",
+            path,
+        )
     return np.asarray(image, dtype=np.uint8)
 
 
-def read_depth(path: str | Path) -> NDArray[np.float32]:
-    """Read a KITTI depth PNG (uint16, metres × 256, 0 = none) as H×W float32 metres.
+def read_stored_depth(path: str | Path) -> NDArray[np.uint16]:
+    """Read a KITTI depth PNG as H×W uint16: metres × 256, 0 = none.
 
     Raises:
         DataError: missing, not a PNG, or not one 16-bit channel.
@@ -113,7 +118,16 @@ def read_depth(path: str | Path) -> NDArray[np.float32]:
         raise DataError("expected a 16-bit depth PNG, found no image that decodes", path)
     if stored.dtype != np.uint16 or stored.ndim != 2:
         raise DataError(f"expected one 16-bit channel, found {stored.dtype} of shape {stored.shape}", path)
-    return stored.astype(np.float32) / np.float32(256)
+    return np.asarray(stored, dtype=np.uint16)
+
+
+def read_depth(path: str | Path) -> NDArray[np.float32]:
+    """Read a KITTI depth PNG as H×W float32 metres, 0 = none.
+
+    Raises:
+        DataError: as `read_stored_depth`.
+    """
+    return read_stored_depth(path).astype(np.float32) / np.float32(256)
 
 
 def read_velodyne(path: str | Path) -> NDArray[np.float32]:

@@ -143,12 +143,13 @@ def jitter_matrix(jitter: Jitter, mean_grey: float) -> tuple[Array, Array]:
 
 def normalise(image: NDArray[np.uint8], jitter: Jitter | None) -> NDArray[np.float32]:
     """The network's image of a 3×h×w RGB image: jitter, then ImageNet's mean and standard deviation; float32."""
+    out = np.empty(image.shape, dtype=np.float32)
     if jitter is None:
         values = (np.arange(256, dtype=np.float32)[None] / np.float32(255) - MEAN[:, None]) / STD[:, None]
-        return np.stack([values[c][image[c]] for c in range(3)])
-    mean_grey = float(GREY @ image.reshape(3, -1).mean(axis=1)) / 255
+        _look_up(image.reshape(3, -1), values, out.reshape(3, -1))
+        return out
+    mean_grey = float(GREY @ image.reshape(3, -1).sum(axis=1, dtype=np.int64)) / (255 * image[0].size)
     matrix, offset = jitter_matrix(jitter, mean_grey)
-    out = np.empty(image.shape, dtype=np.float32)
     scaled = (matrix / 255 / STD[:, None]).astype(np.float32)
     _mix(image.reshape(3, -1), scaled, ((offset - MEAN) / STD).astype(np.float32), out.reshape(3, -1))
     return out
@@ -164,3 +165,10 @@ def _mix(image, matrix, offset, out):  # type: ignore[no-untyped-def]  # pragma:
         r, g, b, t = matrix[c, 0], matrix[c, 1], matrix[c, 2], offset[c]
         for i in range(image.shape[1]):
             out[c, i] = r * np.float32(image[0, i]) + g * np.float32(image[1, i]) + b * np.float32(image[2, i]) + t
+
+
+@numba.njit(cache=True, nogil=True)
+def _look_up(image, values, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    for c in range(3):
+        for i in range(image.shape[1]):
+            out[c, i] = values[c, image[c, i]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,15 +12,16 @@ from numpy.typing import NDArray
 
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration, read_calibration
-from monokd.kitti.frames import KittiFolder, read_depth, read_image
+from monokd.kitti.frames import KittiFolder, read_image, read_stored_depth
 from monokd.kitti.labels import read_labels
 from monokd.kitti.objects import Objects
+from monokd.progress import worker_count
 from monokd.samples.affine import Affine, crop_affine, warp_depth, warp_image
 from monokd.samples.augment import Plan, crop_of, mirror_objects, normalise, plan_augmentation
 from monokd.samples.targets import CLASSES, FrameTargets, frame_targets
 
 DEPTH_RANGE_M = 80.0
-UNSIGNED_STEPS_PER_M = 256
+STORED_STEPS_PER_M = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +115,7 @@ class Frames:
         self.augment, self.seed = augment, seed
         self.flip, self.crop, self.jitter = flip, crop, jitter
         self.depth_scaled_twice = depth_scaled_twice
-        self._kept = [self._read(frame) for frame in self.frames] if cache else None
+        self._kept = self._read_all() if cache else None
 
     def __len__(self) -> int:
         """Frames."""
@@ -166,32 +168,36 @@ class Frames:
         return None if objects is None else frame_targets(objects, calibration, affine, depth_m, classes=self.classes)
 
     def _teacher_input(self, depth_m: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
-        twice = UNSIGNED_STEPS_PER_M if self.depth_scaled_twice else 1
+        twice = STORED_STEPS_PER_M if self.depth_scaled_twice else 1
         return depth_m * np.float32(scale / DEPTH_RANGE_M / twice)
+
+    def _read_all(self) -> list[Frame]:
+        """Every frame; threads, because decoding leaves Python alone."""
+        with ThreadPoolExecutor(worker_count(0)) as pool:
+            return list(pool.map(self._read, self.frames))
 
     def _read(self, frame: str) -> Frame:
         image = read_image(self.folder.image(frame))
         depth = None
         if self.depth_dir is not None:
             path = self.depth_dir / f"{frame}.png"
-            depth = pad_depth(read_depth(path), image.shape[0], image.shape[1], path)
+            depth = pad_depth(read_stored_depth(path), image.shape[0], image.shape[1], path)
         objects = single_precision(read_labels(self.folder.label(frame))) if self.labels else None
         calibration = read_calibration(self.folder.calibration(frame))
         P2 = calibration.P2.astype(np.float32).astype(np.float64)
         return Frame(image, depth, replace(calibration, P2=P2), objects)
 
 
-def pad_depth(depth_m: NDArray[np.float32], height: int, width: int, path: Path) -> NDArray[np.uint16]:
+def pad_depth(stored: NDArray[np.uint16], height: int, width: int, path: Path) -> NDArray[np.uint16]:
     """A depth map grown to the image by its border: all missing rows on top, columns half left, the rest right.
 
     Raises:
         DataError: the map is larger than the image.
     """
-    rows, columns = height - depth_m.shape[0], width - depth_m.shape[1]
+    rows, columns = height - stored.shape[0], width - stored.shape[1]
     if rows < 0 or columns < 0:
-        found = f"{depth_m.shape[1]}×{depth_m.shape[0]}"
+        found = f"{stored.shape[1]}×{stored.shape[0]}"
         raise DataError(f"expected a depth map no larger than its image, {width}×{height}, found {found}", path)
-    stored = (depth_m * UNSIGNED_STEPS_PER_M).astype(np.uint16)
     if rows == 0 and columns == 0:
         return stored
     return np.pad(stored, ((rows, 0), (columns // 2, columns - columns // 2)), mode="edge")

@@ -162,10 +162,19 @@ def draw_gaussian(heatmap: NDArray[np.float32], peak: NDArray[np.int64], radius:
     np.maximum(window, bump.astype(np.float32), out=window)
 
 
-def area_average(depth_m: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean of every block of 4×4 cells: H×W to H/4×W/4."""
+@numba.njit(cache=True, nogil=True)
+def area_average(depth_m):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Mean of every block of 4×4 cells: H×W float32 to H/4×W/4."""
     rows, columns = depth_m.shape[0] // STRIDE, depth_m.shape[1] // STRIDE
-    return np.asarray(depth_m.reshape(rows, STRIDE, columns, STRIDE).mean(axis=(1, 3)), dtype=np.float32)
+    out = np.empty((rows, columns), dtype=np.float32)
+    for y in range(rows):
+        for x in range(columns):
+            total = np.float32(0)
+            for i in range(STRIDE):
+                for j in range(STRIDE):
+                    total += depth_m[y * STRIDE + i, x * STRIDE + j]
+            out[y, x] = total / np.float32(STRIDE * STRIDE)
+    return out
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,0 +1,136 @@
+"""Plans depend on (seed, epoch, index) alone, and applying them moves image, labels and camera together."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monokd.kitti.calibration import Calibration
+from monokd.kitti.objects import Objects, from_rows
+from monokd.samples.augment import (
+    EIGENVALUES,
+    EIGENVECTORS,
+    GREY,
+    MEAN,
+    STD,
+    Jitter,
+    Plan,
+    crop_of,
+    mirror_objects,
+    normalise,
+    plan_augmentation,
+    wrap_angle,
+)
+from monokd.samples.targets import observation_angles, project_centres
+
+ANGLE = st.floats(-math.pi, math.pi)
+
+
+def _one(left: float, right: float, x: float, heading: float) -> Objects:
+    row = [0, 0, heading, left, 100, right, 200, 1.5, 1.6, 3.9, x, 1.5, 20, heading, math.nan]
+    return from_rows(("Car",), np.array([row]))
+
+
+def test_plan_repeats_and_varies() -> None:
+    """The same key gives the same plan; any other seed, epoch or index gives another one."""
+    keys = list(itertools.product((0, 1), (0, 1, 2), (0, 1, 2)))
+    plans = [plan_augmentation(*key) for key in keys]
+    assert plans == [plan_augmentation(*key) for key in reversed(keys)][::-1]
+    assert len({(plan.jitter, plan.flip) for plan in plans}) == len(keys)
+
+
+def test_plan_distribution() -> None:
+    """Flip and crop at even chances, independent; scale and shift within their bounds and centred."""
+    plans = [plan_augmentation(7, epoch, index) for epoch in range(10) for index in range(200)]
+    flips = np.array([plan.flip for plan in plans])
+    crops = np.array([plan.scale != 1 or plan.shift != (0.0, 0.0) for plan in plans])
+    assert abs(flips.mean() - 0.5) < 0.04
+    assert abs(crops.mean() - 0.5) < 0.04
+    assert abs((flips & crops).mean() - 0.25) < 0.04
+    scales = np.array([plan.scale for plan in plans])[crops]
+    shifts = np.array([plan.shift for plan in plans])[crops]
+    assert (scales.min(), scales.max()) == (0.6, 1.4)
+    assert abs(scales.mean() - 1) < 0.04
+    assert np.abs(shifts).max() == pytest.approx(0.2)
+    assert abs(shifts.std() - 0.097) < 0.006  # N(0, 0.1²) clipped at two deviations
+    orders = {plan.jitter.order for plan in plans if plan.jitter}
+    assert orders == set(itertools.permutations(range(3)))
+
+
+def test_settings_do_not_change_each_other() -> None:
+    """Without jitter or crops the same frames are mirrored."""
+    for index in range(50):
+        full = plan_augmentation(0, 3, index)
+        assert plan_augmentation(0, 3, index, jitter=False) == Plan(full.flip, full.scale, full.shift, None)
+        assert plan_augmentation(0, 3, index, crop_probability=0.0) == Plan(flip=full.flip, jitter=full.jitter)
+        assert not plan_augmentation(0, 3, index, flip_probability=0.0).flip
+
+
+def test_crop_by_hand() -> None:
+    """Published rule: centre W/2 + W·shift, size (W, H)·scale."""
+    centre, size = crop_of(Plan(scale=0.5, shift=(0.1, -0.2)), 1000, 400)
+    assert centre == pytest.approx((600, 120))
+    assert size == (500, 200)
+
+
+@given(st.floats(0, 600), st.floats(601, 1242), st.floats(-20, 20), ANGLE)
+def test_mirroring_twice_is_nothing(left: float, right: float, x: float, heading: float) -> None:
+    before = _one(left, right, x, heading)
+    after = mirror_objects(mirror_objects(before, 1242), 1242)
+    np.testing.assert_allclose(after.boxes_px, before.boxes_px, atol=1e-9)
+    np.testing.assert_allclose(after.locations_m, before.locations_m)
+    turn = (after.rotation_y_rad - before.rotation_y_rad) / (2 * np.pi)
+    np.testing.assert_allclose(turn, np.round(turn), atol=1e-12)
+
+
+@given(st.floats(0, 600), st.floats(601, 1242), st.floats(-20, 20), ANGLE)
+def test_mirrored_camera_sees_mirrored_objects(left: float, right: float, x: float, heading: float) -> None:
+    """Projected centres land at W − u, and alpha becomes π − alpha."""
+    camera = Calibration(np.array([[720.0, 0, 609, 45], [0, 720, 173, 0.2], [0, 0, 1, 0.003]]), np.eye(3), np.eye(3, 4))
+    objects = _one(left, right, x, heading)
+    mirrored, flipped = mirror_objects(objects, 1242), camera.flipped(1242)
+    u, v = project_centres(objects, camera)[0]
+    np.testing.assert_allclose(project_centres(mirrored, flipped)[0], [1242 - u, v], atol=1e-9)
+    turn = math.pi - observation_angles(objects, camera)[0] - observation_angles(mirrored, flipped)[0]
+    assert abs(math.remainder(turn, 2 * math.pi)) < 1e-6
+
+
+def test_wrap_angle() -> None:
+    found = wrap_angle(np.array([3 * np.pi / 2, -3 * np.pi / 2, np.pi, -np.pi, 0.5]))
+    np.testing.assert_allclose(found, [-np.pi / 2, np.pi / 2, np.pi, -np.pi, 0.5])
+
+
+@given(
+    st.permutations(range(3)),
+    st.tuples(*[st.floats(0.6, 1.4)] * 3),
+    st.tuples(*[st.floats(-0.3, 0.3)] * 3),
+    st.integers(0, 5),
+)
+def test_jitter_step_by_step(
+    order: list[int], factors: tuple[float, float, float], lighting: tuple[float, float, float], seed: int
+) -> None:
+    """One fused map of colours equals the operations done one after another, and normalising at the end."""
+    image = np.random.default_rng(seed).integers(0, 256, (3, 4, 5), dtype=np.uint8)
+    jitter = Jitter((order[0], order[1], order[2]), factors, lighting)
+    slow = image / 255.0
+    grey = np.tensordot(GREY, slow, 1)
+    for kind in order:
+        other = {0: 0.0, 1: grey.mean(), 2: grey}[kind]
+        slow = factors[kind] * slow + (1 - factors[kind]) * other
+    slow += (EIGENVECTORS @ (EIGENVALUES * lighting))[:, None, None]
+    expected = (slow - MEAN[:, None, None]) / STD[:, None, None]
+    np.testing.assert_allclose(normalise(image, jitter), expected, atol=2e-5)
+
+
+def test_no_jitter_normalises_exactly() -> None:
+    """Without jitter the image is (v/255 − mean)/std in float32; a jitter of ones and zeros changes nothing."""
+    image = np.arange(3 * 256, dtype=np.uint32).reshape(3, 16, 16).astype(np.uint8)
+    expected = (image.astype(np.float32) / 255 - MEAN[:, None, None]) / STD[:, None, None]
+    np.testing.assert_array_equal(normalise(image, None), expected)
+    same = normalise(image, Jitter((2, 1, 0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)))
+    np.testing.assert_allclose(same, expected, atol=1e-5)

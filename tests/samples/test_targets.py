@@ -1,0 +1,192 @@
+"""Targets worked out by hand, and the properties that the losses rely on."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monokd.kitti.calibration import Calibration
+from monokd.kitti.objects import Objects, from_rows
+from monokd.samples.affine import Affine, crop_affine
+from monokd.samples.targets import (
+    CLASSES,
+    MEAN_SIZES_M,
+    FrameTargets,
+    area_average,
+    draw_gaussian,
+    frame_targets,
+    gaussian_radius,
+    heading_class,
+    roi_align_map,
+    trainable,
+)
+
+CAMERA = Calibration(np.array([[700.0, 0, 640, 0], [0, 700, 192, 0], [0, 0, 1, 0]]), np.eye(3), np.eye(3, 4))
+FULL = crop_affine((640.0, 192.0), (1280.0, 384.0), width_px=1280, height_px=384)
+# Centre (0, 0, 20) m, so its middle projects to the principal point 640, 192: cell (160, 48).
+CAR = (0.0, 0.0, 0.0, 600.0, 172.0, 690.0, 220.0, 1.5, 1.6, 3.9, 0.0, 0.75, 20.0, 0.3, math.nan)
+
+
+def _objects(*rows: tuple[float, ...], names: tuple[str, ...] | None = None) -> Objects:
+    return from_rows(names or ("Car",) * len(rows), np.array(rows))
+
+
+def _with(**changes: float) -> tuple[float, ...]:
+    names = ("truncation", "occlusion", "alpha", "left", "top", "right", "bottom", "h", "w", "l", "x", "y", "z", "ry")
+    return tuple(changes.get(name, value) for name, value in zip((*names, "score"), CAR, strict=True))
+
+
+def _targets(objects: Objects, affine: Affine = FULL, classes: tuple[str, ...] = CLASSES) -> FrameTargets:
+    depth = np.full((affine.height_px, affine.width_px), 18.0, np.float32)
+    return frame_targets(objects, CAMERA, affine, depth, classes=classes)
+
+
+def test_one_car_by_hand() -> None:
+    targets = _targets(_objects(CAR))
+    assert targets.indices[0] == 48 * 320 + 160
+    assert targets.class_ids[0] == targets.mask_2d.sum() == targets.object_count == 1
+    np.testing.assert_allclose(targets.boxes_px[0], [600, 172, 690, 220])
+    np.testing.assert_allclose(targets.size_2d[0], [22.5, 12])
+    np.testing.assert_allclose(targets.offset_2d[0], [645 / 4 - 160, 196 / 4 - 48])
+    np.testing.assert_allclose(targets.offset_3d[0], [0, 0], atol=1e-6)
+    np.testing.assert_allclose(targets.size_3d[0], np.array([1.5, 1.6, 3.9]) - MEAN_SIZES_M[1], atol=1e-6)
+    alpha = 0.3 - math.atan2(5, 700)
+    assert targets.heading_bin[0] == 1  # 30° bins about 0°, 30°, …: alpha is 16.8°
+    assert targets.heading_residual_rad[0] == pytest.approx(alpha - math.radians(30), abs=1e-6)
+    assert targets.depth_m[0] == 20
+    np.testing.assert_allclose(targets.vis_depth_m[0], 18)
+    np.testing.assert_allclose(targets.att_depth_m[0], 2)
+    assert targets.depth_mask[0].all()
+    assert targets.heatmap[1, 48, 160] == 1
+    assert targets.heatmap[[0, 2]].max() == 0
+
+
+def test_crop_moves_the_image_not_the_depth() -> None:
+    """Twice as large about the same centre: boxes double, cell stays, depth and heading stay."""
+    zoomed = crop_affine((640.0, 192.0), (640.0, 192.0), width_px=1280, height_px=384)
+    plain, crop = _targets(_objects(CAR)), _targets(_objects(CAR), zoomed)
+    np.testing.assert_allclose(crop.size_2d[0], 2 * plain.size_2d[0], rtol=1e-5)
+    assert crop.indices[0] == plain.indices[0]
+    assert crop.depth_m[0] == plain.depth_m[0]
+    assert crop.heading_residual_rad[0] == plain.heading_residual_rad[0]
+
+
+def test_depth_cells_far_from_the_object_are_masked() -> None:
+    """Cells 3 m or more from z, and empty cells, are 0 and masked; att is z there."""
+    depth = np.full((384, 1280), 17.0, np.float32)
+    depth[:, 640:] = 17.5
+    depth[:, :620] = 0.0
+    targets = frame_targets(_objects(CAR), CAMERA, FULL, depth)
+    mask = targets.depth_mask[0]
+    assert mask.any()
+    assert not mask.all()
+    assert (targets.vis_depth_m[0][~mask] == 0).all()
+    assert (targets.att_depth_m[0][~mask] == 20).all()
+    assert (np.abs(targets.vis_depth_m[0][mask] - 20) < 3).all()
+    assert not frame_targets(_objects(CAR), CAMERA, FULL, None).depth_mask.any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"truncation": 0.15}, True),
+        ({"truncation": 0.5}, True),
+        ({"truncation": 0.51}, False),
+        ({"occlusion": 2.0}, True),
+        ({"occlusion": 3.0}, False),
+        ({"bottom": 172 + 24.0}, True),  # height + 1 = 25
+        ({"bottom": 172 + 23.9}, False),
+        ({"z": 1.99}, False),
+        ({"z": 2.0}, True),
+    ],
+)
+def test_levels(changes: dict[str, float], expected: bool) -> None:
+    """The three levels of KITTI and the nearest distance, at their limits."""
+    assert bool(trainable(_objects(_with(**changes)))[0]) is expected
+
+
+def test_slots_belong_to_lines() -> None:
+    """Filtered lines leave empty slots, and count; lines past the last slot do not."""
+    small = _with(bottom=180.0)
+    targets = _targets(_objects(small, CAR, CAR, names=("Car", "Tram", "Car")))
+    assert targets.mask_2d[:4].tolist() == [False, False, True, False]
+    assert targets.object_count == 3
+    assert not targets.boxes_px[[0, 1]].any()
+    many = frame_targets(_objects(*[CAR] * 5), CAMERA, FULL, None, max_objects=3)
+    assert many.mask_2d.tolist() == [True] * 3
+    assert many.object_count == 3
+
+
+def test_classes_filter_and_extra_names_draw_on_car() -> None:
+    """The heatmap keeps three channels; Van draws on Car's but has no slot."""
+    objects = _objects(CAR, _with(x=2.0), _with(x=-4.0), names=("Pedestrian", "Van", "Cyclist"))
+    cars = _targets(objects, classes=("Car",))
+    assert not cars.heatmap.any()
+    assert not cars.mask_2d.any()
+    merged = _targets(objects, classes=("Cyclist", "Van"))
+    assert merged.heatmap.max(axis=(1, 2)).tolist() == [0, 1, 1]
+    assert merged.mask_2d[:3].tolist() == [False, False, True]
+    assert merged.boxes_px[:3].any(axis=1).tolist() == [False, True, True]
+
+
+def test_peaks_off_the_map() -> None:
+    """A centre off the map has no slot but keeps its box; less than a cell off, it stands on the border."""
+    # x = −18.4 m at 20 m projects to −4: one cell off. −18.3 m: 0.125 cells off.
+    targets = _targets(_objects(_with(x=-18.4), _with(x=-18.3)))
+    assert targets.mask_2d[:2].tolist() == [False, True]
+    assert targets.boxes_px[:2].any(axis=1).all()
+    assert targets.indices[1] == 48 * 320
+    assert targets.offset_3d[1, 0] == pytest.approx(-0.125, abs=1e-3)
+
+
+@given(st.floats(-7, 7))
+def test_heading_round_trip(angle: float) -> None:
+    """The bin's centre plus the residual is the angle, and the residual is at most half a bin."""
+    number, residual = heading_class(angle)
+    assert 0 <= number < 12
+    assert abs(residual) <= math.radians(15) + 1e-9
+    assert abs(math.remainder(number * math.radians(30) + residual - angle, 2 * math.pi)) < 1e-9
+
+
+def test_gaussian_radius_by_hand() -> None:
+    """10×10: roots (20 + 18.15)/2, (40 + 33.47)/2 and (−28 + 33.47)/2 = 2.73, the least is kept."""
+    assert gaussian_radius(10, 10) == 2
+    assert gaussian_radius(0, 0) == 0
+    # 40×20: (−84 + √(84² + 2688))/2 = 7.36
+    assert gaussian_radius(40, 20) == 7 == gaussian_radius(20, 40)
+
+
+def test_gaussian_by_hand() -> None:
+    """Radius 1 has σ 0.5: e⁻² beside the peak, e⁻⁴ at the corner; cut at the border, the larger where two meet."""
+    heatmap = np.zeros((4, 5), np.float32)
+    draw_gaussian(heatmap, np.array([0, 3]), 1)
+    expected = np.zeros((4, 5))
+    expected[3, :2] = 1, math.exp(-2)
+    expected[2, :2] = math.exp(-2), math.exp(-4)
+    np.testing.assert_allclose(heatmap, expected, atol=1e-7)
+    draw_gaussian(heatmap, np.array([1, 2]), 1)
+    assert heatmap[3, 0] == 1
+    assert heatmap[2, 1] == 1
+    assert heatmap[2, 0] == heatmap[3, 1] == pytest.approx(math.exp(-2))
+
+
+def test_area_average_by_hand() -> None:
+    values = np.arange(32, dtype=np.float32).reshape(4, 8)
+    np.testing.assert_allclose(area_average(values), [[(0 + 3 + 24 + 27) / 4, (4 + 7 + 28 + 31) / 4]])
+
+
+def test_roi_align_of_a_ramp() -> None:
+    """Bilinear samples of a ramp average to the ramp at the cell's centre; samples off the map count as 0."""
+    y, x = np.mgrid[:40, :60].astype(np.float32)
+    found = roi_align_map(2 * x - y, np.array([10.0, 5.0, 45.0, 19.0]), 7)
+    centres_x, centres_y = 10 + 5 * (np.arange(7) + 0.5), 5 + 2 * (np.arange(7) + 0.5)
+    np.testing.assert_allclose(found, 2 * centres_x[None] - centres_y[:, None], atol=1e-4)
+    outside = roi_align_map(np.ones((8, 8), np.float32), np.array([-14.0, 0.0, 0.0, 7.0]), 7)
+    np.testing.assert_allclose(outside[0], [0, 0, 0, 0, 0, 0, 0.5], atol=1e-6)  # samples at −1.5 and −0.5
+    tiny = roi_align_map(2 * x - y, np.array([3.0, 3.0, 3.2, 3.2]), 7)
+    np.testing.assert_allclose(tiny[0, 6], 2 * (3 + 6.5 / 7) - (3 + 0.5 / 7), atol=1e-5)  # at least one cell wide
