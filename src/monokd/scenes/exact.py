@@ -25,8 +25,9 @@ def compiled(function: F) -> F:
 
     numba's cache looks at the function's own file only, so compiled functions must not call those of other files.
     """
-    decorated: F = numba.njit(cache=True, error_model="numpy", fastmath=False)(function)
-    return decorated
+    decorate: Any = numba.njit(cache=True, error_model="numpy", fastmath=False)
+    compiled_function: F = decorate(function)
+    return compiled_function
 
 
 def sin_cos(angle_rad: float) -> tuple[float, float]:

@@ -19,8 +19,9 @@ from monokd.scenes.geometry import Triangles, assemble, reflectances
 from monokd.scenes.labels import label_lines
 from monokd.scenes.layout import CAMERA_HEIGHT_M, Road, World, sample_objects, sample_road
 from monokd.scenes.lidar import ray_tables, scan
+from monokd.scenes.light import Light, noise_table, sample_light
 from monokd.scenes.rasteriser import Camera, View, rasterise
-from monokd.scenes.shading import Light, noise_table, sample_light, shade
+from monokd.scenes.shading import shade
 from monokd.scenes.surroundings import sample_clutter
 
 Array = NDArray[np.float64]
@@ -123,13 +124,16 @@ def generate_scenes(
 
     Args:
         out: the folder.
-        train_frames, val_frames: how many; ids have six digits, training frames first.
-        width_px, height_px: of the images; the focal length scales with the width.
+        train_frames: how many; ids have six digits, training frames first.
+        val_frames: how many.
+        width_px: of the images; the focal length scales with it.
+        height_px: of the images.
         seed: of everything.
         workers: processes; the files do not depend on it.
         objects_per_frame: mean number of objects that are placed.
         class_shares: weights of Car, Pedestrian, Cyclist.
-        min_distance_m, max_distance_m: of objects along the camera's axis.
+        min_distance_m: of objects along the camera's axis, at least 4.
+        max_distance_m: the same, the farthest.
         max_hidden_share: how much of an object's width others may hide.
         clutter: density of buildings, trees, poles; 1 a street, 0 an empty plain.
         texture: contrast of textures; 1 natural, 0 plain colours.
@@ -137,7 +141,8 @@ def generate_scenes(
         pitch_std_rad: spread of the ground's slope ahead (a third of it sideways); KITTI's is 0.0125.
         yaw_std_rad: spread of the road's direction.
         focal_std: relative spread of the focal length; the calibration file says each frame's.
-        sector_deg, azimuth_step_deg: the scan's width (below 170) and its columns' distance.
+        sector_deg: the scan's width, below 170.
+        azimuth_step_deg: the distance of its columns.
         range_noise_m: standard deviation of measured ranges.
         dropout: scales the share of lost returns, 0 keeps all.
 
@@ -145,9 +150,24 @@ def generate_scenes(
         ValueError: a count, size or range that makes no scene.
     """
     settings = SceneSettings(
-        width_px, height_px, objects_per_frame, class_shares, min_distance_m, max_distance_m, max_hidden_share, clutter,
-        texture, image_noise, pitch_std_rad, yaw_std_rad, focal_std, sector_deg, azimuth_step_deg, range_noise_m, dropout,
-    )  # fmt: skip
+        width_px=width_px,
+        height_px=height_px,
+        objects_per_frame=objects_per_frame,
+        class_shares=class_shares,
+        min_distance_m=min_distance_m,
+        max_distance_m=max_distance_m,
+        max_hidden_share=max_hidden_share,
+        clutter=clutter,
+        texture=texture,
+        image_noise=image_noise,
+        pitch_std_rad=pitch_std_rad,
+        yaw_std_rad=yaw_std_rad,
+        focal_std=focal_std,
+        sector_deg=sector_deg,
+        azimuth_step_deg=azimuth_step_deg,
+        range_noise_m=range_noise_m,
+        dropout=dropout,
+    )
     _check(settings, train_frames, val_frames)
     ids = [f"{number:06d}" for number in range(train_frames + val_frames)]
     map_frames(partial(write_frame, Path(out), seed, settings), range(len(ids)), "scenes", workers)
@@ -164,7 +184,10 @@ def _check(settings: SceneSettings, train_frames: int, val_frames: int) -> None:
         (max(settings.class_shares) > 0, "a class share above zero"),
         (0 < settings.azimuth_step_deg < settings.sector_deg < 170, "0 < azimuth_step_deg < sector_deg < 170"),
         (0 <= settings.dropout <= 1 and settings.range_noise_m >= 0, "dropout in 0 to 1 and range noise ≥ 0"),
-        (abs(settings.pitch_std_rad) <= 0.03 and abs(settings.focal_std) <= 0.1, "pitch_std_rad ≤ 0.03, focal_std ≤ 0.1"),
+        (
+            abs(settings.pitch_std_rad) <= 0.03 and abs(settings.focal_std) <= 0.1,
+            "pitch_std_rad ≤ 0.03, focal_std ≤ 0.1",
+        ),
     )
     for holds, text in demands:
         if not holds:
@@ -201,7 +224,9 @@ def render_frame(seed: int, number: int, settings: SceneSettings) -> Frame:
     )
     world = World(road, objects, sample_clutter(streams[2], road, objects, amount=settings.clutter))
     camera, calibration = _camera(streams[3], settings)
-    return render_world(world, camera, calibration, settings, sample_light(streams[3]), int(streams[4].integers(1 << 62)))
+    return render_world(
+        world, camera, calibration, settings, sample_light(streams[3]), int(streams[4].integers(1 << 62))
+    )
 
 
 def render_world(

@@ -38,7 +38,7 @@ def occlusion(visible_px: int, silhouette_px: int) -> int:
 
 
 def label_lines(objects: list[Placed], view: View, camera: Camera) -> list[str]:
-    """One KITTI line per object that shows, nearest first; what hardly shows is DontCare; what is outside is left out."""
+    """One KITTI line per object that shows, nearest first; what hardly shows is DontCare, what is outside left out."""
     order = sorted(range(len(objects)), key=lambda i: (objects[i].location_m[2], i))
     lines, unnamed = [], []
     for i in order:

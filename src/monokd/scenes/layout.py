@@ -218,7 +218,7 @@ def _car_pose(rng: np.random.Generator, road: Road, s: float) -> tuple[float, fl
 def _in_view(candidate: Placed) -> bool:
     corners = candidate.footprint()
     x, _, z = candidate.location_m
-    return float(corners[:, 1].min()) > NEAREST_CORNER_M and abs(x) < 0.86 * z
+    return float(corners[:, 1].min()) > NEAREST_CORNER_M and abs(x) < 0.85 * z + 0.6
 
 
 def _fits(candidate: Placed, others: list[Placed]) -> bool:

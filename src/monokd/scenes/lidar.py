@@ -12,7 +12,8 @@ from monokd.scenes.palette import LOST_RETURNS
 
 Array = NDArray[np.float64]
 DEGREE = 0.017453292519943295
-MAX_RANGE_M = 80.0
+MIN_RANGE_M, MAX_RANGE_M = 2.0, 80.0
+GROUND_REFLECTANCE, GROUND_LOSS = 0.30, 0.03
 
 
 def beam_elevations_deg() -> tuple[float, ...]:
@@ -115,6 +116,59 @@ def _normal(corners: Array) -> tuple[float, float, float]:
 
 
 @compiled
+def _bounds(corners: Array, across: Array, elevations: Array) -> tuple[int, int, int, int]:
+    """First and last + 1 column and beam that may meet a triangle."""
+    low, high, bottom, top, far = math.inf, -math.inf, math.inf, -math.inf, 0.0
+    for k in range(3):
+        x, y, z = corners[k, 0], corners[k, 1], corners[k, 2]
+        low, high = min(low, y / x), max(high, y / x)
+        bottom, top, far = min(bottom, z), max(top, z), max(far, x * x + y * y)
+    near, far = math.sqrt(_nearest_in_plan(corners)) * 0.9999, math.sqrt(far) * 1.0001
+    highest = top / near if top > 0.0 else top / far
+    lowest = bottom / near if bottom < 0.0 else bottom / far
+    beams = elevations.shape[0]
+    first, last = 0, beams
+    while first < beams and elevations[first] > highest:
+        first += 1
+    while last > first and elevations[last - 1] < lowest:
+        last -= 1
+    return _lower_bound(across, low), _lower_bound(across, high), first, last
+
+
+@compiled
+def _cast_triangle(
+    t: int,
+    corners: Array,
+    across: Array,
+    secants: Array,
+    elevations: Array,
+    inverse: Array,
+    hit: NDArray[np.int32],
+) -> None:
+    """Keep the rays that meet triangle t before anything else: inside by the signs of the edges' volumes."""
+    edges = np.empty((3, 3))
+    for k in range(3):
+        x, y, z = corners[k, 0], corners[k, 1], corners[k, 2]
+        px, py, pz = corners[(k + 1) % 3, 0], corners[(k + 1) % 3, 1], corners[(k + 1) % 3, 2]
+        edges[k, 0], edges[k, 1], edges[k, 2] = y * pz - z * py, z * px - x * pz, x * py - y * px
+    nx, ny, nz = _normal(corners)
+    offset = nx * corners[0, 0] + ny * corners[0, 1] + nz * corners[0, 2]
+    if abs(offset) < 1e-12:
+        return
+    left, right, first, last = _bounds(corners, across, elevations)
+    for j in range(left, right):
+        for i in range(first, last):
+            b = elevations[i] * secants[j]
+            e0 = edges[0, 0] + edges[0, 1] * across[j] + edges[0, 2] * b
+            e1 = edges[1, 0] + edges[1, 1] * across[j] + edges[1, 2] * b
+            e2 = edges[2, 0] + edges[2, 1] * across[j] + edges[2, 2] * b
+            if (e0 >= 0 and e1 >= 0 and e2 >= 0) or (e0 <= 0 and e1 <= 0 and e2 <= 0):
+                value = (nx + ny * across[j] + nz * b) / offset
+                if value > inverse[i, j]:
+                    inverse[i, j], hit[i, j] = value, t
+
+
+@compiled
 def _cast(
     corners: Array, ground: Array, across: Array, secants: Array, elevations: Array
 ) -> tuple[Array, NDArray[np.int32]]:
@@ -122,38 +176,12 @@ def _cast(
     beams, columns = elevations.shape[0], across.shape[0]
     inverse = np.empty((beams, columns))
     hit = np.full((beams, columns), -1, dtype=np.int32)
-    falling = -elevations
     for i in range(beams):
         for j in range(columns):
             value = (ground[0] + ground[1] * across[j] + ground[2] * elevations[i] * secants[j]) / ground[3]
             inverse[i, j] = max(0.0, value)
-    edges = np.empty((3, 3))
     for t in range(corners.shape[0]):
-        low, high, bottom, top, far = math.inf, -math.inf, math.inf, -math.inf, 0.0
-        for k in range(3):
-            x, y, z = corners[t, k, 0], corners[t, k, 1], corners[t, k, 2]
-            low, high = min(low, y / x), max(high, y / x)
-            bottom, top, far = min(bottom, z), max(top, z), max(far, x * x + y * y)
-            px, py, pz = corners[t, (k + 1) % 3, 0], corners[t, (k + 1) % 3, 1], corners[t, (k + 1) % 3, 2]
-            edges[k, 0], edges[k, 1], edges[k, 2] = y * pz - z * py, z * px - x * pz, x * py - y * px
-        nx, ny, nz = _normal(corners[t])
-        offset = nx * corners[t, 0, 0] + ny * corners[t, 0, 1] + nz * corners[t, 0, 2]
-        if abs(offset) < 1e-12:
-            continue
-        near, far = math.sqrt(_nearest_in_plan(corners[t])) * 0.9999, math.sqrt(far) * 1.0001
-        highest = top / near if top > 0.0 else top / far
-        lowest = bottom / near if bottom < 0.0 else bottom / far
-        first, last = _lower_bound(falling, -highest), _lower_bound(falling, -lowest)
-        for j in range(_lower_bound(across, low), _lower_bound(across, high)):
-            for i in range(first, min(last + 1, beams)):
-                b = elevations[i] * secants[j]
-                e0 = edges[0, 0] + edges[0, 1] * across[j] + edges[0, 2] * b
-                e1 = edges[1, 0] + edges[1, 1] * across[j] + edges[1, 2] * b
-                e2 = edges[2, 0] + edges[2, 1] * across[j] + edges[2, 2] * b
-                if (e0 >= 0 and e1 >= 0 and e2 >= 0) or (e0 <= 0 and e1 <= 0 and e2 <= 0):
-                    value = (nx + ny * across[j] + nz * b) / offset
-                    if value > inverse[i, j]:
-                        inverse[i, j], hit[i, j] = value, t
+        _cast_triangle(t, corners[t], across, secants, elevations, inverse, hit)
     return inverse, hit
 
 
@@ -163,6 +191,29 @@ def _hash(value: np.uint64) -> np.uint64:
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
+
+
+@compiled
+def _facing(normal_x: float, normal_y: float, normal_z: float, a: float, b: float) -> float:
+    """Cosine of the angle between a surface's normal and the ray (1, a, b)."""
+    square = (normal_x * normal_x + normal_y * normal_y + normal_z * normal_z) * (1.0 + a * a + b * b)
+    return abs(normal_x + normal_y * a + normal_z * b) / max(math.sqrt(square), 1e-12)
+
+
+@compiled
+def _kept(distance: float, reflectance: float, facing: float, loss: float, dropout: float) -> float:
+    """Probability that a ray returns: the signal falls with the squared range, and fades out below a threshold."""
+    signal = reflectance * (0.15 + 0.85 * facing) * (40.0 / distance) * (40.0 / distance)
+    return (1.0 - dropout * loss) * (1.0 - dropout * max(0.0, 1.0 - signal / 0.06))
+
+
+@compiled
+def _normal_number(code: np.uint64) -> float:
+    """A bell-shaped number of deviation 1 from the four quarters of a hash."""
+    total = 0.0
+    for k in range(4):
+        total += float((code >> np.uint64(16 * k)) & np.uint64(65535)) / 65536.0
+    return (total - 2.0) * 1.7320508075688772
 
 
 @compiled
@@ -186,32 +237,22 @@ def _returns(
     count = 0
     for i in range(beams):
         for j in range(columns):
-            if inverse[i, j] <= 0.0:
-                continue
             a, b, t = across[j], elevations[i] * secants[j], hit[i, j]
             length = math.sqrt(1.0 + a * a + b * b)
-            distance = length / inverse[i, j]
-            if distance > MAX_RANGE_M or distance < 2.0:
+            distance = length / inverse[i, j] if inverse[i, j] > 0.0 else math.inf
+            if distance > MAX_RANGE_M or distance < MIN_RANGE_M:
                 continue
+            nx, ny, nz = ground[0], ground[1], ground[2]
+            reflectance, loss = GROUND_REFLECTANCE, GROUND_LOSS
             if t >= 0:
                 nx, ny, nz = _normal(corners[t])
                 reflectance, loss = reflectances[t], lost[materials[t]]
-            else:
-                nx, ny, nz = ground[0], ground[1], ground[2]
-                reflectance, loss = 0.30, 0.03
-            size = math.sqrt(nx * nx + ny * ny + nz * nz) * length
-            facing = abs(nx + ny * a + nz * b) / max(size, 1e-12)
+            facing = _facing(nx, ny, nz, a, b)
             code = _hash(seed + np.uint64(i * columns + j) * np.uint64(0x9E3779B97F4A7C15))
             extra = _hash(code + np.uint64(0x9E3779B97F4A7C15))
-            signal = reflectance * (0.15 + 0.85 * facing) * (40.0 / distance) * (40.0 / distance)
-            keep = (1.0 - dropout * loss) * (1.0 - dropout * max(0.0, 1.0 - signal / 0.06))
-            if float(extra >> np.uint64(40)) / 16777216.0 >= keep:
+            if float(extra >> np.uint64(40)) / 16777216.0 >= _kept(distance, reflectance, facing, loss, dropout):
                 continue
-            total = 0.0
-            for k in range(4):
-                total += float((code >> np.uint64(16 * k)) & np.uint64(65535)) / 65536.0
-            measured = distance + range_noise * (total - 2.0) * 1.7320508075688772
-            x = measured / length
+            x = (distance + range_noise * _normal_number(code)) / length
             shine = reflectance * (0.4 + 0.6 * facing) + 0.06 * (float(extra & np.uint64(65535)) / 65536.0 - 0.5)
             points[count, 0] = math.floor(x * 1000.0 + 0.5) / 1000.0
             points[count, 1] = math.floor(x * a * 1000.0 + 0.5) / 1000.0

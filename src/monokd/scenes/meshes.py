@@ -7,7 +7,8 @@ Each triangle names a part; the parts get their material and colour when an obje
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,20 @@ from monokd.scenes.exact import sin_cos
 Array = NDArray[np.float64]
 Point = tuple[float, float, float]
 
-PARTS = ("paint", "glass", "tyre", "dark", "front_light", "rear_light", "plate", "rim", "upper", "lower", "skin", "hair")
+PARTS = (
+    "paint",
+    "glass",
+    "tyre",
+    "dark",
+    "front_light",
+    "rear_light",
+    "plate",
+    "rim",
+    "upper",
+    "lower",
+    "skin",
+    "hair",
+)
 PAINT, GLASS, TYRE, DARK, FRONT_LIGHT, REAR_LIGHT, PLATE, RIM, UPPER, LOWER, SKIN, HAIR = range(len(PARTS))
 CAR_STYLES, PERSON_POSES, CYCLIST_POSES = 5, 4, 3
 
@@ -44,7 +58,7 @@ class Builder:
 
     def polygon(self, part: int, *points: Point) -> None:
         """Add a convex polygon as a fan."""
-        for second, third in zip(points[1:], points[2:], strict=False):
+        for second, third in pairwise(points[1:]):
             self.triangles.append((points[0], second, third))
             self.parts.append(part)
 
@@ -55,7 +69,7 @@ class Builder:
 
     def loft(self, part: int, sections: list[list[Point]], caps: bool = True) -> None:
         """Join rings of equally many points by quads, and close the ends."""
-        for one, two in zip(sections, sections[1:], strict=False):
+        for one, two in pairwise(sections):
             for i in range(len(one)):
                 j = (i + 1) % len(one)
                 self.polygon(part, one[i], one[j], two[j], two[i])
@@ -86,7 +100,7 @@ class Builder:
         return Template(corners, np.array(self.parts))
 
 
-# Car styles: hood end, cabin front at the belt, roof front, roof rear, cabin rear at the belt, trunk height (of the belt).
+# Car styles: foot and head of the windscreen, head and foot of the rear window, the trunk's height over the belt's.
 _CABINS = (
     (0.24, 0.02, -0.27, -0.42, 0.93),  # saloon
     (0.25, 0.04, -0.36, -0.485, 1.0),  # hatchback
@@ -96,7 +110,7 @@ _CABINS = (
 )
 
 
-@lru_cache(maxsize=None)
+@cache
 def car(style: int) -> Template:
     """A car of one of `CAR_STYLES` body styles."""
     build = Builder()
@@ -196,7 +210,7 @@ def _car_ends(build: Builder, trunk_height: float) -> None:
     build.mirrored(PAINT, (0.19, 0.60, 0.45), (0.19, 0.60, 0.499), (0.16, 0.66, 0.499), (0.16, 0.66, 0.45))
 
 
-@lru_cache(maxsize=None)
+@cache
 def person(pose: int) -> Template:
     """A walking or standing person in one of `PERSON_POSES` poses."""
     build = Builder()
@@ -215,7 +229,7 @@ def person(pose: int) -> Template:
     return build.finish()
 
 
-@lru_cache(maxsize=None)
+@cache
 def cyclist(pose: int) -> Template:
     """A person on a bicycle, in one of `CYCLIST_POSES` pedal positions."""
     build = Builder()
@@ -288,13 +302,14 @@ def _head(build: Builder, centre: Point) -> None:
 
 
 def _block(build: Builder, part: int, low: Point, high: Point) -> None:
-    rings: list[list[Point]] = []
-    for y in (low[1], high[1]):
-        rings.append([(low[0], y, low[2]), (high[0], y, low[2]), (high[0], y, high[2]), (low[0], y, high[2])])
+    rings: list[list[Point]] = [
+        [(low[0], y, low[2]), (high[0], y, low[2]), (high[0], y, high[2]), (low[0], y, high[2])]
+        for y in (low[1], high[1])
+    ]
     build.loft(part, rings)
 
 
-@lru_cache(maxsize=None)
+@cache
 def block() -> Template:
     """The unit box itself, for buildings and walls; `paint` sides, `dark` roof."""
     build = Builder()
@@ -306,7 +321,7 @@ def block() -> Template:
     return build.finish()
 
 
-@lru_cache(maxsize=None)
+@cache
 def house() -> Template:
     """A gabled house: `paint` walls, `dark` roof, the ridge along x."""
     build = Builder()
@@ -318,7 +333,7 @@ def house() -> Template:
     return build.finish()
 
 
-@lru_cache(maxsize=None)
+@cache
 def tree(kind: int) -> Template:
     """A tree: `dark` trunk and `paint` crown of a few lumps; kind 0 broad, 1 tall, 2 a bare bush."""
     build = Builder()
@@ -346,7 +361,7 @@ def _lump(build: Builder, x: float, y: float, z: float, radius: float) -> None:
     build.loft(PAINT, rings)
 
 
-@lru_cache(maxsize=None)
+@cache
 def pole(kind: int) -> Template:
     """A post: kind 0 a lamp with an arm, 1 a traffic sign (`paint` plate)."""
     build = Builder()

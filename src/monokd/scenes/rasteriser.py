@@ -81,9 +81,7 @@ def rasterise(
     slopes = np.array([-bank / drop, 1.0 / drop, -pitch / drop])
     inverse, triangle = _ground(shape, camera.focal_px, camera.cu_px, camera.cv_px, slopes)
     silhouette, extents = np.zeros(object_count, dtype=np.int64), _empty_extents(object_count)
-    _draw(
-        centred, owners, camera.focal_px, camera.cu_px, camera.cv_px, inverse, triangle, silhouette, extents
-    )
+    _draw(centred, owners, camera.focal_px, camera.cu_px, camera.cv_px, inverse, triangle, silhouette, extents)
     visible = _visible(triangle, owners, object_count)
     shadow = np.zeros(shape, dtype=np.uint8)
     if sun is not None:
@@ -167,13 +165,13 @@ def _draw(
                 extents[owner, 0], extents[owner, 1] = min(extents[owner, 0], us[k]), min(extents[owner, 1], vs[k])
                 extents[owner, 2], extents[owner, 3] = max(extents[owner, 2], us[k]), max(extents[owner, 3], vs[k])
         px, py, pz = _plane(corners[t])
-        if px != px or max(us[0], us[1], us[2]) < 0.0 or min(us[0], us[1], us[2]) > width - 1:
+        if math.isnan(px) or max(us[0], us[1], us[2]) < 0.0 or min(us[0], us[1], us[2]) > width - 1:
             continue
-        top = int(math.ceil(max(0.0, min(vs[0], vs[1], vs[2]))))
-        bottom = int(math.floor(min(height - 1.0, max(vs[0], vs[1], vs[2]))))
+        top = math.ceil(max(0.0, min(vs[0], vs[1], vs[2])))
+        bottom = math.floor(min(height - 1.0, max(vs[0], vs[1], vs[2])))
         for v in range(top, bottom + 1):
             left, right = _span(us, vs, float(v))
-            first, last = int(math.ceil(max(0.0, left))), int(math.floor(min(width - 1.0, right)))
+            first, last = math.ceil(max(0.0, left)), math.floor(min(width - 1.0, right))
             row = py * ((v - cv) / focal) + pz
             for u in range(first, last + 1):
                 value = np.float32(row + px * ((u - cu) / focal))
@@ -197,6 +195,37 @@ def _visible(triangle: NDArray[np.int32], owners: NDArray[np.int64], count: int)
 
 
 @compiled
+def _clip(points: Array, near: float) -> tuple[Array, int]:
+    """The part of a triangle (3×3) beyond z = `near`: up to four corners in order, and how many."""
+    kept = np.empty((4, 3))
+    count = 0
+    for k in range(3):
+        one, two = points[k], points[(k + 1) % 3]
+        if one[2] >= near:
+            kept[count] = one
+            count += 1
+        if (one[2] >= near) != (two[2] >= near):
+            part = (near - one[2]) / (two[2] - one[2])
+            for axis in range(3):
+                kept[count, axis] = one[axis] + part * (two[axis] - one[axis])
+            count += 1
+    return kept, count
+
+
+@compiled
+def _mark(us: Array, vs: Array, triangle: NDArray[np.int32], shadow: NDArray[np.uint8]) -> None:
+    """Mark the ground pixels of one projected triangle."""
+    height, width = shadow.shape
+    top = math.ceil(max(0.0, min(vs[0], vs[1], vs[2])))
+    bottom = math.floor(min(height - 1.0, max(vs[0], vs[1], vs[2])))
+    for v in range(top, bottom + 1):
+        left, right = _span(us, vs, float(v))
+        for u in range(math.ceil(max(0.0, left)), math.floor(min(width - 1.0, right)) + 1):
+            if triangle[v, u] == -1:
+                shadow[v, u] = 1
+
+
+@compiled
 def _cast(
     corners: Array,
     sun: Array,
@@ -210,26 +239,17 @@ def _cast(
     shadow: NDArray[np.uint8],
 ) -> None:
     """Flatten every triangle on the ground along the sun's rays and mark the ground pixels below it."""
-    height, width = shadow.shape
-    us, vs = np.empty(3), np.empty(3)
+    flat, us, vs = np.empty((3, 3)), np.empty(3), np.empty(3)
     fall = sun[1] - bank * sun[0] - pitch * sun[2]
     for t in range(corners.shape[0]):
-        near = False
         for k in range(3):
             x, y, z = corners[t, k, 0], corners[t, k, 1], corners[t, k, 2]
-            # only what is drawn reaches here, so the ground's plane is known relative to the optical centre
             steps = (y - drop - bank * x - pitch * z) / fall
-            x, y, z = x - steps * sun[0], y - steps * sun[1], z - steps * sun[2]
-            if z < 0.5:
-                near = True
-                break
-            us[k], vs[k] = focal * x / z + cu, focal * y / z + cv
-        if near or max(us[0], us[1], us[2]) < 0.0 or min(us[0], us[1], us[2]) > width - 1:
-            continue
-        top = int(math.ceil(max(0.0, min(vs[0], vs[1], vs[2]))))
-        bottom = int(math.floor(min(height - 1.0, max(vs[0], vs[1], vs[2]))))
-        for v in range(top, bottom + 1):
-            left, right = _span(us, vs, float(v))
-            for u in range(int(math.ceil(max(0.0, left))), int(math.floor(min(width - 1.0, right))) + 1):
-                if triangle[v, u] == -1:
-                    shadow[v, u] = 1
+            flat[k, 0], flat[k, 1], flat[k, 2] = x - steps * sun[0], y - steps * sun[1], z - steps * sun[2]
+        kept, count = _clip(flat, 1.0)
+        for second in range(1, count - 1):
+            for k in range(3):
+                corner = 0 if k == 0 else second + k - 1
+                us[k] = focal * kept[corner, 0] / kept[corner, 2] + cu
+                vs[k] = focal * kept[corner, 1] / kept[corner, 2] + cv
+            _mark(us, vs, triangle, shadow)

@@ -3,70 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monokd.scenes.exact import bell, compiled, sin_cos, uniform
+from monokd.scenes.exact import compiled, sin_cos
 from monokd.scenes.geometry import Triangles
 from monokd.scenes.layout import Placed, Road
+from monokd.scenes.light import Light
 from monokd.scenes.rasteriser import Camera, View
 
 Array = NDArray[np.float64]
-TABLE = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Light:
-    """Sun and sky.
-
-    Attributes:
-        sun: unit direction towards the sun, camera axes (y negative).
-        strength: sunlight against skylight, 0 (overcast) to 1.
-        exposure: gain of the whole picture.
-        sky: RGB of the zenith.
-        horizon: RGB of the horizon and of the haze.
-        haze_per_m: how fast things fade with distance.
-    """
-
-    sun: tuple[float, float, float]
-    strength: float
-    exposure: float
-    sky: tuple[float, float, float]
-    horizon: tuple[float, float, float]
-    haze_per_m: float
-
-
-def sample_light(rng: np.random.Generator) -> Light:
-    """Weather and hour."""
-    sine_up, cosine_up = sin_cos(uniform(rng, 0.45, 1.1))
-    sine, cosine = sin_cos(uniform(rng, -3.1, 3.1))
-    overcast = float(rng.random()) < 0.35
-    blue = 0.25 if overcast else uniform(rng, 0.6, 1.0)
-    return Light(
-        sun=(cosine_up * sine, -sine_up, cosine_up * cosine),
-        strength=0.12 if overcast else uniform(rng, 0.45, 0.8),
-        exposure=min(max(bell(rng, 1.0, 0.12), 0.75), 1.3),
-        sky=(190 - 90 * blue, 200 - 50 * blue, 210 + 15 * blue),
-        horizon=(222.0, 226.0, 230.0),
-        haze_per_m=uniform(rng, 0.0008, 0.003),
-    )
-
-
-def noise_table(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Tiling noise of four octaves, 256×256, about −1 to 1."""
-    total = np.zeros((TABLE, TABLE))
-    for cell, weight in ((32, 0.35), (8, 0.3), (2, 0.3), (1, 0.35)):
-        knots = 2.0 * rng.random((TABLE // cell, TABLE // cell)) - 1.0
-        total = total + weight * _stretch(_stretch(knots, cell).T, cell).T
-    return total.astype(np.float32)
-
-
-def _stretch(knots: Array, cell: int) -> Array:
-    steps = (np.arange(cell) / cell)[None, :, None]
-    following = np.concatenate([knots[1:], knots[:1]])
-    return (knots[:, None] * (1.0 - steps) + following[:, None] * steps).reshape(-1, knots.shape[1])
+# Compiled code below names palette's materials by number: numba's cache would not notice a change in another file.
 
 
 def shade(
@@ -84,7 +32,11 @@ def shade(
     """Colour a view.
 
     Args:
-        camera, view, triangles, objects, road: what was drawn.
+        camera: the pinhole.
+        view: the z-buffer's result.
+        triangles: what was drawn.
+        objects: the labelled solids, for the dark ground where they stand.
+        road: for the ground's texture.
         light: sun and sky.
         noise: from `noise_table`.
         texture: contrast of all textures, 1 natural, 0 none.
@@ -94,7 +46,7 @@ def shade(
         H×W×3 uint8 RGB.
     """
     lit, normals = _lit(triangles, light)
-    contact = _contact(camera, view, objects, road)
+    contact = _contact(camera, view, objects)
     sine, cosine = sin_cos(road.yaw_rad)
     street = np.array([sine, cosine, road.centre_m, road.kerb_m, road.pavement_m, road.crossing_m, float(road.parking)])
     sky = np.array([*light.sky, *light.horizon, light.haze_per_m, light.strength, light.exposure])
@@ -113,6 +65,7 @@ def shade(
         noise,
         texture,
         noise_levels,
+        light.pattern,
     )
 
 
@@ -139,7 +92,7 @@ def _lit(triangles: Triangles, light: Light) -> tuple[Array, Array]:
     return triangles.colours * gain[:, None], normals
 
 
-def _contact(camera: Camera, view: View, objects: list[Placed], road: Road) -> NDArray[np.float32]:
+def _contact(camera: Camera, view: View, objects: list[Placed]) -> NDArray[np.float32]:
     """Brightness of the ground under and beside the objects, H×W, 1 in the open."""
     contact = np.ones(view.triangle.shape, dtype=np.float32)
     rows = np.empty((len(objects), 6))
@@ -162,12 +115,13 @@ def _darken(
     extents: Array,
 ) -> None:
     height, width = contact.shape
-    focal, cu, cv = pinhole[0], pinhole[1], pinhole[2]
+    focal, cu = pinhole[0], pinhole[1]
     for i in range(rows.shape[0]):
         x, z, sine, cosine, half_length, half_width = rows[i]
-        wide, tall = extents[i, 2] - extents[i, 0], extents[i, 3] - extents[i, 1]
-        left, right = max(0.0, extents[i, 0] - 0.4 * wide), min(width - 1.0, extents[i, 2] + 0.4 * wide)
-        top, bottom = max(0.0, extents[i, 1] + 0.4 * tall), min(height - 1.0, extents[i, 3] + 0.3 * tall)
+        reach = 0.7 * focal / max(0.5, z - half_length)
+        tall = extents[i, 3] - extents[i, 1]
+        left, right = max(0.0, extents[i, 0] - reach), min(width - 1.0, extents[i, 2] + reach)
+        top, bottom = max(0.0, extents[i, 3] - tall), min(height - 1.0, extents[i, 3] + reach)
         for v in range(int(top), int(bottom) + 1):
             for u in range(int(left), int(right) + 1):
                 if triangle[v, u] != -1:
@@ -175,14 +129,26 @@ def _darken(
                 depth = 1.0 / inverse[v, u]
                 dx = depth * ((u - cu) / focal) + pinhole[3] - x
                 dz = depth + pinhole[5] - z
-                out = max(abs(cosine * dx - sine * dz) - half_length, abs(sine * dx + cosine * dz) - half_width)
-                dark = 0.72 if out < -0.1 else 0.72 * max(0.0, 1.0 - (out + 0.1) / 0.5)
+                p = max(0.0, abs(cosine * dx - sine * dz) - 0.85 * half_length)
+                q = max(0.0, abs(sine * dx + cosine * dz) - 0.75 * half_width)
+                dark = 0.72 * max(0.0, 1.0 - math.sqrt(p * p + q * q) / min(0.55, 0.2 + half_width))
                 contact[v, u] = min(contact[v, u], np.float32(1.0 - dark))
 
 
 @compiled
 def _sample(noise: NDArray[np.float32], x: float, y: float) -> float:
-    return float(noise[int(math.floor(y)) & 255, int(math.floor(x)) & 255])
+    return float(noise[math.floor(y) & 255, math.floor(x) & 255])
+
+
+@compiled
+def _smooth(noise: NDArray[np.float32], x: float, y: float) -> float:
+    """As `_sample`, bilinear between the table's knots."""
+    floor_x, floor_y = math.floor(x), math.floor(y)
+    i, j, p, q = int(floor_x) & 255, int(floor_y) & 255, x - floor_x, y - floor_y
+    k, m = (i + 1) & 255, (j + 1) & 255
+    low = float(noise[j, i]) * (1.0 - p) + float(noise[j, k]) * p
+    high = float(noise[m, i]) * (1.0 - p) + float(noise[m, k]) * p
+    return low * (1.0 - q) + high * q
 
 
 @compiled
@@ -201,10 +167,12 @@ def _band(value: float, half: float, soft: float) -> float:
 def _ground_colour(
     s: float, d: float, depth: float, focal: float, street: Array, noise: NDArray[np.float32], texture: float
 ) -> tuple[float, float, float]:
+    if depth > 400.0:  # finer than the arithmetic of textures
+        return 120.0, 128.0, 110.0
     kerb, pavement, crossing = street[3], street[4], street[5]
     grain = focal / depth
     fine = _fade(0.03 * grain) * _sample(noise, d * 33.0, s * 33.0)
-    coarse = _fade(0.4 * grain) * _sample(noise, d * 1.7 + 40.0, s * 1.1)
+    coarse = _fade(0.4 * grain) * _smooth(noise, d * 1.7 + 40.0, s * 1.1)
     soft = max(0.02, 0.7 * depth / focal)
     on_crossing = crossing > 0.0 and abs(s - crossing) < 4.0
     if abs(d) < kerb or on_crossing:
@@ -232,15 +200,18 @@ def _ground_colour(
 
 
 @compiled
-def _sky_colour(a: float, b: float, sky: Array, noise: NDArray[np.float32], texture: float) -> tuple[float, float, float]:
+def _sky_colour(
+    a: float, b: float, sky: Array, noise: NDArray[np.float32], texture: float, shift: float
+) -> tuple[float, float, float]:
     """Ray (a, b, 1) over the horizon: a gradient, clouds, and a line of distant trees."""
     rise = max(0.0, -b)
-    skyline = 0.018 + 0.012 * _sample(noise, a * 60.0 + 7.0, 11.0) + 0.008 * _sample(noise, a * 300.0, 90.0)
+    skyline = 0.018 + 0.012 * _smooth(noise, a * 30.0 + shift, 11.0) + 0.006 * _smooth(noise, a * 150.0 + shift, 90.0)
     if rise < skyline:
         dim = 1.0 + 0.1 * texture * _sample(noise, a * 700.0, b * 700.0)
         return 132.0 * dim, 146.0 * dim, 140.0 * dim
     k = min(1.0, 3.2 * rise)
-    cloud = max(0.0, _sample(noise, a * 40.0 / (rise + 0.3), 30.0 / (rise + 0.3))) * 0.5 * min(1.0, 8.0 * rise)
+    layer = 1.0 / (rise + 0.12)
+    cloud = 0.7 * max(0.0, _smooth(noise, a * 6.0 * layer + shift, 5.0 * layer) + 0.15) * min(1.0, 6.0 * rise)
     red = sky[3] + (sky[0] - sky[3]) * k
     green = sky[4] + (sky[1] - sky[4]) * k
     blue = sky[5] + (sky[2] - sky[5]) * k
@@ -248,9 +219,30 @@ def _sky_colour(a: float, b: float, sky: Array, noise: NDArray[np.float32], text
 
 
 @compiled
+def _facade(across: float, up: float, upright: bool, grain: float, noise: NDArray[np.float32]) -> float:
+    """Rows of windows in rough plaster."""
+    column, storey = math.floor(across / 2.6), math.floor(up / 2.9)
+    x, y = across / 2.6 - column, up / 2.9 - storey
+    if upright and 0.3 < x < 0.72 and 0.32 < y < 0.8:
+        return _fade(0.5 * grain) * (-0.62 + 0.18 * _sample(noise, column * 17.0, storey * 29.0))
+    rough = 0.10 * _fade(0.08 * grain) * _sample(noise, across * 12.0, up * 12.0)
+    return rough + 0.10 * _smooth(noise, across * 1.1, up * 1.1 + 60.0)
+
+
+@compiled
+def _brick(across: float, up: float, grain: float, noise: NDArray[np.float32]) -> float:
+    row = up / 0.16
+    course = math.floor(row)
+    x = across / 0.4 + 0.5 * (course - 2.0 * math.floor(course / 2.0))
+    joint = 1.0 if row - course < 0.14 or x - math.floor(x) < 0.07 else 0.0
+    return (0.14 * _sample(noise, math.floor(x) * 7.0, course * 13.0) + 0.2 * joint) * _fade(0.1 * grain)
+
+
+@compiled
 def _surface_gain(
     material: int,
     across: float,
+    along: float,
     up: float,
     normal_y: float,
     depth: float,
@@ -258,32 +250,61 @@ def _surface_gain(
     noise: NDArray[np.float32],
     texture: float,
 ) -> float:
-    """Brightness of a texture at `across`, `up` metres on a solid."""
+    """Brightness of a texture at `across` and `up` metres on a face, `along` metres on the third axis."""
     grain = focal / depth
-    if material == 5:  # facade: rows of windows in rough plaster
-        x, y = across / 2.6 - math.floor(across / 2.6), up / 2.9 - math.floor(up / 2.9)
-        rough = 0.10 * texture * _fade(0.08 * grain) * _sample(noise, across * 12.0, up * 12.0)
-        stain = 0.10 * texture * _sample(noise, across * 1.1, up * 1.1 + 60.0)
-        if 0.3 < x < 0.72 and 0.32 < y < 0.8 and abs(normal_y) < 0.3:
-            pane = _sample(noise, math.floor(across / 2.6) * 17.0, math.floor(up / 2.9) * 29.0)
-            return 1.0 + _fade(0.5 * grain) * texture * (-0.62 + 0.18 * pane)
-        return 1.0 + rough + stain
-    if material == 6:  # brick
-        row = up / 0.16
-        course = math.floor(row)
-        x = across / 0.4 + 0.5 * (course - 2.0 * math.floor(course / 2.0))
-        joint = 1.0 if row - course < 0.14 or x - math.floor(x) < 0.07 else 0.0
-        stone = _sample(noise, math.floor(x) * 7.0, course * 13.0)
-        return 1.0 + texture * (0.14 * stone + 0.2 * joint) * _fade(0.1 * grain)
+    if material == 5:
+        return 1.0 + texture * _facade(across, up, abs(normal_y) < 0.3, grain, noise)
+    if material == 6:
+        return 1.0 + texture * _brick(across, up, grain, noise)
     if material == 8:  # leaves
-        fine = _sample(noise, across * 14.0, up * 14.0) * _fade(0.07 * grain)
-        return 1.0 + texture * (0.42 * fine + 0.30 * _sample(noise, across * 3.1 + 9.0, up * 3.1))
+        x, y = across + 0.6 * along, up + 0.8 * along
+        fine = _sample(noise, x * 14.0, y * 14.0) * _fade(0.07 * grain)
+        return 1.0 + texture * (0.42 * fine + 0.35 * _smooth(noise, x * 4.1 + 9.0, y * 4.1))
     if material == 9:  # roof tiles
         row = up / 0.3 - math.floor(up / 0.3)
         return 1.0 + texture * (0.12 * _sample(noise, across * 8.0, up * 8.0) - (0.15 if row < 0.15 else 0.0))
     if material in (4, 7):  # cloth, bark
         return 1.0 + 0.14 * texture * _sample(noise, across * 22.0, up * 9.0)
     return 1.0
+
+
+@compiled
+def _solid_colour(
+    t: int,
+    a: float,
+    b: float,
+    depth: float,
+    pinhole: Array,
+    lit: Array,
+    normals: Array,
+    materials: NDArray[np.int64],
+    base_y: Array,
+    noise: NDArray[np.float32],
+    texture: float,
+) -> tuple[float, float, float]:
+    """Triangle t at `depth` on the ray (a, b, 1)."""
+    x, z = a * depth + pinhole[3], depth + pinhole[5]
+    nx, ny, nz = normals[t, 0], normals[t, 1], normals[t, 2]
+    up = base_y[t] - (b * depth + pinhole[4])
+    across, along = (z, x) if abs(nx) > abs(nz) else (x, z)
+    material = materials[t]
+    gain = _surface_gain(material, across, along, up, ny, depth, pinhole[0], noise, texture)
+    gain *= 0.72 + 0.28 * min(1.0, max(0.0, up / 0.7))
+    red, green, blue = lit[t, 0], lit[t, 1], lit[t, 2]
+    if material in (1, 2):
+        # a mirror image of sky above and street below, stronger on glass
+        towards = 2.0 * (a * nx + b * ny + nz)
+        bright = min(1.0, max(0.0, 0.35 - 1.4 * (b - towards * ny) / math.sqrt(a * a + b * b + 1.0)))
+        k = 0.42 if material == 2 else 0.16
+        red += k * (70.0 + 150.0 * bright - red)
+        green += k * (72.0 + 152.0 * bright - green)
+        blue += k * (74.0 + 160.0 * bright - blue)
+    return red * gain, green * gain, blue * gain
+
+
+@compiled
+def _level(value: float) -> np.uint8:
+    return np.uint8(min(255.0, max(0.0, value + 0.5)))
 
 
 @compiled
@@ -302,52 +323,35 @@ def _colour(
     noise: NDArray[np.float32],
     texture: float,
     noise_levels: float,
+    offset: int,
 ) -> NDArray[np.uint8]:
     height, width = triangle.shape
     image = np.empty((height, width, 3), dtype=np.uint8)
-    focal, cu, cv, x0, y0, z0 = pinhole
-    haze, sun, exposure = sky[6], sky[7], sky[8]
+    focal, cu, cv = pinhole[0], pinhole[1], pinhole[2]
     for v in range(height):
         b = (v - cv) / focal
         for u in range(width):
-            a = (u - cu) / focal
-            t = triangle[v, u]
+            a, t = (u - cu) / focal, triangle[v, u]
             if t == -2:
-                red, green, blue = _sky_colour(a, b, sky, noise, texture)
+                red, green, blue = _sky_colour(a, b, sky, noise, texture, float(offset))
             else:
                 depth = 1.0 / float(inverse[v, u])
-                x, y, z = a * depth + x0, b * depth + y0, depth + z0
                 if t == -1:
-                    s = street[0] * x + street[1] * z
-                    d = street[1] * x - street[0] * z - street[2]
-                    if depth < 400.0:
-                        red, green, blue = _ground_colour(s, d, depth, focal, street, noise, texture)
-                    else:
-                        red, green, blue = 120.0, 128.0, 110.0
-                    gain = float(contact[v, u]) * (1.0 - 0.5 * sun * shadow[v, u])
+                    x, z = a * depth + pinhole[3], depth + pinhole[5]
+                    s, d = street[0] * x + street[1] * z, street[1] * x - street[0] * z - street[2]
+                    red, green, blue = _ground_colour(s, d, depth, focal, street, noise, texture)
+                    gain = float(contact[v, u]) * (1.0 - 0.5 * sky[7] * shadow[v, u]) * sky[8]
                 else:
-                    red, green, blue = lit[t, 0], lit[t, 1], lit[t, 2]
-                    up = base_y[t] - y
-                    across = z if abs(normals[t, 0]) > abs(normals[t, 2]) else x
-                    material = materials[t]
-                    gain = _surface_gain(material, across, up, normals[t, 1], depth, focal, noise, texture)
-                    gain *= 0.72 + 0.28 * min(1.0, max(0.0, up / 0.7))
-                    if material == 1 or material == 2:
-                        # a mirror image of sky above and street below, stronger on glass
-                        nx, ny, nz = normals[t, 0], normals[t, 1], normals[t, 2]
-                        towards = 2.0 * (a * nx + b * ny + nz)
-                        length = math.sqrt(a * a + b * b + 1.0)
-                        sky_share = min(1.0, max(0.0, 0.35 - 1.4 * (b - towards * ny) / length))
-                        k = 0.42 if material == 2 else 0.16
-                        red += k * (70.0 + 150.0 * sky_share - red)
-                        green += k * (72.0 + 152.0 * sky_share - green)
-                        blue += k * (74.0 + 160.0 * sky_share - blue)
-                fog = 1.0 - 1.0 / (1.0 + haze * depth)
-                red = red * gain * exposure + (sky[3] - red * gain * exposure) * fog
-                green = green * gain * exposure + (sky[4] - green * gain * exposure) * fog
-                blue = blue * gain * exposure + (sky[5] - blue * gain * exposure) * fog
-            grain = noise_levels * _sample(noise, u * 1.0 + 3.0 * (v >> 8), v * 1.0 + 31.0 * (u >> 8))
-            image[v, u, 0] = np.uint8(min(255.0, max(0.0, red + grain + 0.5)))
-            image[v, u, 1] = np.uint8(min(255.0, max(0.0, green + grain + 0.5)))
-            image[v, u, 2] = np.uint8(min(255.0, max(0.0, blue + grain + 0.5)))
+                    red, green, blue = _solid_colour(
+                        t, a, b, depth, pinhole, lit, normals, materials, base_y, noise, texture
+                    )
+                    gain = sky[8]
+                clear = 1.0 / (1.0 + sky[6] * depth)
+                red = sky[3] + (red * gain - sky[3]) * clear
+                green = sky[4] + (green * gain - sky[4]) * clear
+                blue = sky[5] + (blue * gain - sky[5]) * clear
+            grain = noise_levels * float(noise[(v + offset) & 255, (u * 7 + (v >> 8) * 31 + (offset >> 8)) & 255])
+            image[v, u, 0] = _level(red + grain)
+            image[v, u, 1] = _level(green + grain)
+            image[v, u, 2] = _level(blue + grain)
     return image

@@ -49,8 +49,10 @@ def _building_row(
         length, depth = uniform(rng, 7.0, 18.0), uniform(rng, 7.0, 12.0)
         blocked = road.crossing_m > 0 and s - 5.0 < road.crossing_m < s + length + 5.0
         if not blocked and float(rng.random()) < 0.75 * amount:
-            height = uniform(rng, 4.5, 13.0)
             kind = ("facade", "house")[pick(rng, (0.55, 0.45))]
+            # the shader's storeys are 2.9 m high
+            height = 2.9 * (2 + pick(rng, (3, 3, 1))) + uniform(rng, 0.1, 0.5)
+            height += 2.5 if kind == "house" else 0.0
             template = meshes.block() if kind == "facade" else meshes.house()
             d = side * (edge + setback + depth / 2 + uniform(rng, 0.0, 2.0))
             out.append(_solid(road, template, kind, rng, s + length / 2, d, (height, depth, length)))
