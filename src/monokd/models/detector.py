@@ -75,35 +75,39 @@ class Detector(nn.Module):
         """
         backbone = self.backbone(image)
         fused = self.feat_up(backbone[2:])
-        heatmap = self.heatmap(fused[0]).float()
-        offset_2d, size_2d = self.offset_2d(fused[0]).float(), self.size_2d(fused[0]).float()
-        per_frame = self.top_k if rois is None else None
+        finest = fused[0]
+        heatmap, offset_2d, size_2d = self.heatmap(finest), self.offset_2d(finest), self.size_2d(finest)
         chosen = peak_rois(heatmap, self.top_k) if rois is None else rois
         boxes = feature_boxes(offset_2d, size_2d, chosen)
-        image_boxes_px = boxes_to_image(
-            boxes, coord_range_px[chosen.frame_index], heatmap.shape[-2:], self.anisotropic_decode
+        seen = roi_align(
+            finest,
+            boxes,
+            chosen.frame_index,
+            cells=CELLS,
+            boxes_per_frame=self.top_k if rois is None else None,
         )
-        seen = roi_align(fused[0], boxes, chosen.frame_index, cells=CELLS, boxes_per_frame=per_frame)
-        rays = ray_cells(image_boxes_px, P2[chosen.frame_index]).to(seen.dtype)
-        one_hot = F.one_hot(chosen.class_ids, self.classes).to(seen.dtype)
-        one_hot_cells = one_hot[:, :, None, None].expand(-1, -1, CELLS, CELLS)
-        roi = self._region_heads(torch.cat((seen, rays, one_hot_cells), 1), boxes, image_boxes_px)
+        roi = self._region_heads(seen, boxes, chosen, P2, coord_range_px, finest.shape[-2:])
         return DetectorOutput(heatmap, offset_2d, size_2d, chosen, roi, backbone, fused)
 
-    def _region_heads(self, regions: Tensor, boxes: Tensor, image_boxes_px: Tensor) -> RoiOutput:
-        """M×(C+2+classes)×7×7 regions → head outputs.
+    def _region_heads(
+        self, seen: Tensor, boxes: Tensor, rois: Rois, P2: Tensor, coord_range_px: Tensor, map_size: Sequence[int]
+    ) -> RoiOutput:
+        """M×C×7×7 features in feature boxes → head outputs.
 
         The visual depth is that of an image as large as the input; the boxes' heights scale it to the image's size.
         """
-        scale = (STRIDE * _height(boxes)).clamp(min=1.0) / _height(image_boxes_px).clamp(min=1.0)
-        vis = (-self.vis_depth(regions).squeeze(1).float()).exp() * scale[:, None, None]
-        att = self.att_depth(regions).squeeze(1).float()
-        vis_u = self.vis_depth_uncer(regions).squeeze(1).float()
-        att_u = self.att_depth_uncer(regions).squeeze(1).float()
+        frame = rois.frame_index
+        boxes_px = boxes_to_image(boxes, coord_range_px[frame], map_size, self.anisotropic_decode)
+        rays = ray_cells(boxes_px, P2[frame]).to(seen.dtype)
+        one_hot = F.one_hot(rois.class_ids, self.classes).to(seen.dtype)[:, :, None, None]
+        x = torch.cat((seen, rays, one_hot.expand(-1, -1, CELLS, CELLS)), 1)
+        scale = (STRIDE * _height(boxes)).clamp(min=1.0) / _height(boxes_px).clamp(min=1.0)
+        vis, att = (-self.vis_depth(x).squeeze(1)).exp() * scale[:, None, None], self.att_depth(x).squeeze(1)
+        vis_u, att_u = self.vis_depth_uncer(x).squeeze(1), self.att_depth_uncer(x).squeeze(1)
         return RoiOutput(
-            offset_3d=self.offset_3d(regions).flatten(1).float(),
-            size_3d=self.size_3d(regions).flatten(1).float(),
-            heading=self.heading(regions).flatten(1).float(),
+            offset_3d=self.offset_3d(x).flatten(1),
+            size_3d=self.size_3d(x).flatten(1),
+            heading=self.heading(x).flatten(1),
             vis_depth_m=vis,
             att_depth_m=att,
             ins_depth_m=vis + att,
@@ -111,11 +115,6 @@ class Detector(nn.Module):
             att_log_uncertainty=att_u,
             ins_log_uncertainty=torch.logaddexp(vis_u, att_u),
         )
-
-
-def feature_channels(width: float = 1.0) -> tuple[int, ...]:
-    """Channels of the fused maps of strides 4, 8, 16, 32, which are those of the backbone's maps."""
-    return tuple(scaled_channels(channels, width) for channels in DLA34_CHANNELS[2:])
 
 
 def build_detector(width: float = 1.0, *, anisotropic_decode: bool = True) -> Detector:
@@ -180,12 +179,14 @@ def boxes_to_image(boxes: Tensor, coord_range_px: Tensor, map_size: Sequence[int
         anisotropic_decode: True scales x and y each by crop / map; False inverts the similarity about the crop's centre
             whose one scale is the width's (quirk Q7).
     """
-    size = torch.tensor([map_size[1], map_size[0]], dtype=boxes.dtype, device=boxes.device)
     corner, opposite = coord_range_px.to(boxes.dtype).unbind(1)
-    scale = (opposite - corner) / size
+    extent = opposite - corner
+    horizontal, vertical = extent[:, :1] / map_size[1], extent[:, 1:] / map_size[0]
     if not anisotropic_decode:
-        scale = scale[:, :1].expand(-1, 2)
-        corner = (corner + opposite) / 2 - scale * size / 2
+        vertical = horizontal
+        top = (corner[:, 1:] + opposite[:, 1:] - vertical * map_size[0]) / 2
+        corner = torch.cat((corner[:, :1], top), 1)
+    scale = torch.cat((horizontal, vertical), 1)
     pairs = boxes.shape[1] // 2
     return boxes * scale.repeat(1, pairs) + corner.repeat(1, pairs)
 
