@@ -43,7 +43,7 @@ class Evaluation:
     missing: tuple[str, ...] = ()
     unknown: dict[str, int] = field(default_factory=dict)
 
-    def keys(self) -> Iterator[FigureKey]:
+    def figure_keys(self) -> Iterator[FigureKey]:
         """All figures, in the order of the JSON."""
         for strictness in SETS:
             for name in self.classes:
@@ -72,7 +72,11 @@ class Evaluation:
 
     def as_json(self) -> dict[str, object]:
         """The form that `monokd evaluate --json` prints and `metrics/MODEL/kitti.json` holds; percent."""
-        return {"frames": len(self.frames), "rule": self.rule, **nested((key, self.ap(key)) for key in self.keys())}
+        return {
+            "frames": len(self.frames),
+            "rule": self.rule,
+            **nested((key, self.ap(key)) for key in self.figure_keys()),
+        }
 
 
 def nested(figures: Iterable[tuple[FigureKey, V]]) -> dict[str, dict[str, dict[str, dict[str, V]]]]:
