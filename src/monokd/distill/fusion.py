@@ -1,4 +1,4 @@
-"""Review fusion of backbone levels, coarse to fine (Review-KD, Chen et al. 2021, sec. 3.3)."""
+"""Review fusion of backbone levels, coarse to fine (Review-KD, Chen et al. 2021)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ class FusionStep(nn.Module):
 
     def __init__(self, channels: int, middle: int, *, fuse: bool) -> None:
         super().__init__()
-        self.conv1 = nn.Sequential(nn.Conv2d(channels, middle, 1, bias=False), nn.BatchNorm2d(middle))
-        self.conv2 = nn.Sequential(nn.Conv2d(middle, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+        into = nn.Conv2d(channels, middle, 1, bias=False)
+        back = nn.Conv2d(middle, channels, 3, padding=1, bias=False)
+        self.conv1 = nn.Sequential(into, nn.BatchNorm2d(middle))
+        self.conv2 = nn.Sequential(back, nn.BatchNorm2d(channels))
         self.att_conv = nn.Sequential(nn.Conv2d(2 * middle, 2, 1), nn.Sigmoid()) if fuse else None
-        for convolution in (self.conv1[0], self.conv2[0]):
+        for convolution in (into, back):
             nn.init.kaiming_uniform_(convolution.weight, a=1)
 
     def forward(self, level: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -59,7 +59,7 @@ def centre_mask(
 
 
 def gaussian_radius(height: Tensor, width: Tensor, overlap: float = 0.7) -> Tensor:
-    """Radius within which a shifted box still overlaps by `overlap` (CornerNet, Law and Deng 2018), in the published form.
+    """Radius within which a shifted box still overlaps by `overlap` (CornerNet 2018), in the published form.
 
     The three cases (both corners inside, both outside, one each) are the roots of quadratics with the published
     denominators; the smallest wins.

@@ -37,8 +37,8 @@ def smooth_rank(values: Tensor, strength: float) -> Tensor:
 
     Values are spread linearly over the two nearest of evenly spaced bins, `strength` standard deviations apart. S is 1
     for a smaller x_j, 0 for a greater one, ½ for an equal one, and in between for those less than two bins away.
-    So ties get their average rank and all ranks sum to N/2, exactly, and the gradient is that of the smoothed ranks, the
-    empirical density included. O(N) work, no sort.
+    So ties get their average rank and all ranks sum to N/2, exactly, and the gradient is that of the smoothed
+    ranks, the empirical density included. O(N) work, no sort.
 
     Args:
         values: B×N.
