@@ -77,7 +77,8 @@ def split_frames(split: str) -> list[str]:
     Raises:
         DataError: neither a name nor a file, or the file is wrong.
     """
-    from monokd.kitti.splits import SplitName, official_split, read_split  # noqa: PLC0415  (OpenCV is, too)
+    from monokd.kitti.frames import read_split  # noqa: PLC0415  (OpenCV is slow to import)
+    from monokd.kitti.splits import SplitName, official_split  # noqa: PLC0415
 
     for name in get_args(SplitName):
         if split == name:

@@ -1,0 +1,204 @@
+"""KITTI's evaluation again, in plain Python that follows the written rules step by step.
+
+It shares no code with the package: it matches every frame at every threshold, and shapely intersects the
+boxes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from shapely.geometry import Polygon
+from tests.evaluation.cases import Line
+
+LIMITS = {"easy": (40, 0, 0.15), "moderate": (25, 1, 0.30), "hard": (25, 2, 0.50)}
+NEIGHBOUR = {"car": "van", "pedestrian": "person_sitting", "cyclist": ""}
+STRICT = {"car": 0.7, "pedestrian": 0.5, "cyclist": 0.5}
+LOOSE = {"car": 0.5, "pedestrian": 0.25, "cyclist": 0.25}
+
+
+@dataclass
+class Box:
+    name: str
+    truncation: float
+    occlusion: float
+    alpha: float
+    left: float
+    top: float
+    right: float
+    bottom: float
+    height: float
+    width: float
+    length: float
+    x: float
+    y: float
+    z: float
+    rotation: float
+    score: float
+
+    def footprint(self) -> Polygon:
+        c, s = math.cos(self.rotation), math.sin(self.rotation)
+        corners = [(1, 1), (1, -1), (-1, -1), (-1, 1)]
+        return Polygon(
+            [
+                (self.x + c * i * self.length / 2 + s * j * self.width / 2,
+                 self.z - s * i * self.length / 2 + c * j * self.width / 2)
+                for i, j in corners
+            ]
+        )  # fmt: skip
+
+
+def image_shared(a: Box, b: Box) -> float:
+    width = min(a.right, b.right) - max(a.left, b.left)
+    height = min(a.bottom, b.bottom) - max(a.top, b.top)
+    return width * height if width > 0 and height > 0 else 0.0
+
+
+def image_area(a: Box) -> float:
+    return (a.right - a.left) * (a.bottom - a.top)
+
+
+def overlap(a: Box, b: Box, metric: str) -> float:
+    if metric == "bbox":
+        shared = image_shared(a, b)
+        return shared / (image_area(a) + image_area(b) - shared) if shared else 0.0
+    if min(a.width, a.length, b.width, b.length) <= 0:
+        return 0.0
+    ground = float(a.footprint().intersection(b.footprint()).area)
+    if metric == "bev":
+        return ground / (a.width * a.length + b.width * b.length - ground)
+    high = max(0.0, min(a.y, b.y) - max(a.y - a.height, b.y - b.height))
+    both = a.height * a.width * a.length + b.height * b.width * b.length
+    return ground * high / (both - ground * high) if high else 0.0
+
+
+class Reference:
+    """One class, metric and difficulty over some frames."""
+
+    def __init__(
+        self,
+        labels: list[list[Line]],
+        results: list[list[Line]],
+        name: str,
+        metric: str,
+        difficulty: str,
+        loose: bool,
+        rule: str,
+    ) -> None:
+        self.labels = [[Box(n.lower(), *numbers) for n, numbers in frame] for frame in labels]
+        self.results = [[Box(n.lower(), *numbers) for n, numbers in frame] for frame in results]
+        self.name, self.metric, self.rule = name.lower(), "bbox" if metric == "aos" else metric, rule
+        self.similarity = metric == "aos"
+        self.iou = (LOOSE if loose and self.metric != "bbox" else STRICT)[self.name]
+        self.height, self.occlusion, self.truncation = LIMITS[difficulty]
+
+    def label_state(self, box: Box) -> str:
+        height = box.bottom - box.top
+        low = height <= self.height if self.rule == "le" else height < self.height
+        if box.name == self.name:
+            return "ignored" if low or box.occlusion > self.occlusion or box.truncation > self.truncation else "valid"
+        return "ignored" if box.name == NEIGHBOUR[self.name] else "invisible"
+
+    def result_state(self, box: Box) -> str:
+        if abs(box.top - box.bottom) < self.height:
+            return "ignored"
+        return "valid" if box.name == self.name else "invisible"
+
+    def first_pass(self, labels: list[Box], results: list[Box]) -> list[float]:
+        taken: set[int] = set()
+        scores = []
+        for label in labels:
+            if self.label_state(label) == "invisible":
+                continue
+            best, best_score = None, -10_000_000.0
+            for j, result in enumerate(results):
+                if self.result_state(result) == "invisible" or j in taken:
+                    continue
+                if overlap(result, label, self.metric) > self.iou and result.score > best_score:
+                    best, best_score = j, result.score
+            if best is None:
+                continue
+            taken.add(best)
+            if self.label_state(label) == "valid" and self.result_state(results[best]) == "valid":
+                scores.append(best_score)
+        return scores
+
+    def second_pass(self, labels: list[Box], results: list[Box], threshold: float) -> tuple[int, int, int, float]:
+        taken: set[int] = set()
+        right = missed = 0
+        alike = 0.0
+        for label in labels:
+            if self.label_state(label) == "invisible":
+                continue
+            candidates = [
+                (j, overlap(result, label, self.metric))
+                for j, result in enumerate(results)
+                if self.result_state(result) != "invisible" and j not in taken and result.score >= threshold
+            ]
+            near = [(j, value) for j, value in candidates if value > self.iou]
+            valid = [(j, value) for j, value in near if self.result_state(results[j]) == "valid"]
+            if valid:
+                best = max(valid, key=lambda pair: pair[1])[0]  # the first of equals
+            elif near:
+                best = near[0][0]
+            else:
+                missed += self.label_state(label) == "valid"
+                continue
+            taken.add(best)
+            if self.label_state(label) == "valid" and valid:
+                right += 1
+                alike += (1 + math.cos(label.alpha - results[best].alpha)) / 2
+        wrong = 0
+        for j, result in enumerate(results):
+            if self.result_state(result) != "valid" or j in taken or result.score < threshold:
+                continue
+            stuff = self.metric == "bbox" and any(
+                label.name == "dontcare" and image_shared(result, label) > 0
+                and image_shared(result, label) / image_area(result) > self.iou
+                for label in labels
+            )  # fmt: skip
+            wrong += not stuff
+        return right, wrong, missed, alike
+
+    def thresholds(self) -> list[float]:
+        pairs = list(zip(self.labels, self.results, strict=True))
+        scores = sorted((score for frame in pairs for score in self.first_pass(*frame)), reverse=True)
+        objects = sum(self.label_state(label) == "valid" for frame in self.labels for label in frame)
+        chosen, current = [], 0.0
+        for i, score in enumerate(scores):
+            last = i == len(scores) - 1
+            left = (i + 1) / objects
+            right = left if last else (i + 2) / objects
+            if right - current < current - left and not last:
+                continue
+            chosen.append(score)
+            current += 1 / 40
+        return chosen
+
+    def curve(self) -> list[float]:
+        values = []
+        for threshold in self.thresholds():
+            passes = [self.second_pass(*frame, threshold) for frame in zip(self.labels, self.results, strict=True)]
+            right, wrong = sum(p[0] for p in passes), sum(p[1] for p in passes)
+            top = sum(p[3] for p in passes) if self.similarity else right
+            values.append(top / (right + wrong) if right + wrong else math.nan)
+        values += [0.0] * (41 - len(values))
+        rest = [[later for later in values[i:] if not math.isnan(later)] for i in range(41)]
+        return [math.nan if math.isnan(value) else max(after) for value, after in zip(values, rest, strict=True)]
+
+    def ap(self) -> tuple[float, float]:
+        """R40 and R11 in percent."""
+        curve = self.curve()
+        return 100 * sum(curve[1:]) / 40, 100 * sum(curve[::4]) / 11
+
+    def defined(self, metric: str) -> bool:
+        own = [box for frame in self.results for box in frame if box.name == self.name]
+        everything = [box for frame in self.results for box in frame]
+        flat = [box for box in own if -1000 not in (box.x, box.z) and box.width > 0 and box.length > 0]
+        return {
+            "bbox": any(box.left >= 0 for box in own),
+            "aos": any(box.left >= 0 for box in own) and all(box.alpha != -10 for box in everything),
+            "bev": bool(flat),
+            "3d": any(box.y != -1000 and box.height > 0 for box in flat),
+        }[metric]
