@@ -3,112 +3,211 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from monokd.depth.projection import SparseDepth
+from monokd.compiled import compiled
+from monokd.depth.projection import SparseDepth, project_scan
+from monokd.depth.rings import ring_lines
+from monokd.depth.visibility import remove_hidden
+from monokd.errors import DataError
+from monokd.kitti.calibration import Calibration
 
 F32 = NDArray[np.float32]
+I32 = NDArray[np.int32]
+U8 = NDArray[np.uint8]
+
+# Change of 1/z a pixel row (1/(m px)) that level ground and roofs reach, downwards and upwards in the image.
+RISE, FALL = 0.005, 0.002
+SAME_COLOUR = 30  # sum over three channels
+RING_GAP_PX = 6
+TOP_MARGIN_PX = 2
 
 
-def complete(sparse: SparseDepth, *, max_gap_px: int = 40, edge_ratio: float = 2.0) -> F32:
-    """Fill sparse depth.
+def complete(
+    sparse: SparseDepth,
+    image: U8 | None = None,
+    *,
+    max_gap_px: int = 40,
+    border_ratio: float = 1.1,
+    doubt: float = 1.0,
+) -> F32:
+    """Fill sparse depth; every measured pixel keeps its value.
 
-    Along a ring, returns at most `max_gap_px` columns apart are joined by lines. Between the lines of a column depth is
-    interpolated in 1/z, in which planes are linear, where the two lines differ by less than `edge_ratio`; at a
-    border the nearer line's depth reaches half way and is not mixed with the farther one's. Below the lowest line its depth goes
-    on to the image's lower edge; above the highest its depth goes on up to the row of the scan's highest return. Rows above
-    that row hold 0: no laser looked there (sky policy).
+    1. Along a ring, neighbouring returns are joined. Where their depths differ by `border_ratio` or more, a border
+       lies between them; each pixel goes to the side that the rings above and below and the image's colours vote for.
+    2. In a column, depth between two lines is linear in 1/z, as planes are, unless the step is too steep for level
+       ground or a roof: there a border is put where the colours change most, or half way without an image.
+    3. Below the lowest line, 1/z goes on as between the two lowest, down to the image's edge.
+    4. From a ring's distance above the highest line of a column, the farther of that line and of the next filled
+       columns in the row goes on, as the laser passed over what ended there. Rows above the scan's highest return
+       (less two rows) hold 0: no laser looked there, and the sky is not guessed.
+
+    Args:
+        sparse: the returns; without rings, returns are joined to their neighbours in the image instead.
+        image: H×W×3 of the same frame, in any channel order; None works without colour.
+        max_gap_px: returns of a ring further apart are not joined.
+        border_ratio: see 1.
+        doubt: votes (of 3.4 at most) below which the two sides are mixed, which lowers the mean squared error; 0
+            keeps every border sharp.
 
     Returns:
         H×W float32 metres, 0 = none.
+
+    Raises:
+        DataError: the image has another size than the depth.
     """
-    lines = np.zeros_like(sparse.depth_m)
+    if image is None:
+        image = np.zeros((1, 1, 3), np.uint8)
+    elif image.shape != (*sparse.depth_m.shape, 3):
+        raise DataError(f"expected an image of {sparse.depth_m.shape} pixels, found {image.shape}")
     if len(sparse.ring_depth_m):
-        _join_rings(sparse.ring_depth_m, sparse.ring_row_px, max_gap_px, lines)
+        lines_m = ring_lines(sparse, image, max_gap_px=max_gap_px, border_ratio=border_ratio, doubt=doubt)
     else:
-        _join_neighbours(sparse.depth_m, 8, lines)
-    measured = sparse.depth_m > 0
-    np.copyto(lines, sparse.depth_m, where=measured)
-    top = int(np.argmax(measured.any(axis=1)))
-    return _fill_columns(lines, max(top - 2, 0), edge_ratio)
+        lines_m = sparse.depth_m.copy()
+        _join_neighbours(sparse.depth_m, lines_m, 8, border_ratio)
+    top = max(_first_row(sparse.depth_m) - TOP_MARGIN_PX, 0)
+    dense_m = np.zeros_like(lines_m)
+    highest = np.full(lines_m.shape[1], -1, np.int32)
+    _fill_columns(lines_m, image, dense_m, highest)
+    _fill_above(dense_m, highest, top)
+    return dense_m
 
 
-@njit(cache=True, nogil=True)
-def _put(lines, row, column, z):  # type: ignore[no-untyped-def]
-    if lines[row, column] == 0 or z < lines[row, column]:
-        lines[row, column] = z
+def dense_depth(scan: F32, calibration: Calibration, image: U8, *, guided: bool = True) -> F32:
+    """Dense depth of a frame: projection, removal of hidden returns, completion; H×W metres, 0 = none.
+
+    Args:
+        scan: N×4 as `read_velodyne` gives.
+        calibration: of the frame.
+        image: H×W×3.
+        guided: whether colour helps to place borders.
+
+    Raises:
+        DataError: no point falls in the image.
+    """
+    height, width = image.shape[:2]
+    sparse = remove_hidden(project_scan(scan, calibration, (height, width)))
+    return complete(sparse, image if guided else None)
 
 
-@njit(cache=True, nogil=True)
-def _join_rings(depth_m, row_px, max_gap_px, lines):  # type: ignore[no-untyped-def]
-    rings, width = depth_m.shape
-    for ring in range(rings):
-        left = -1
-        for column in range(width):
-            z1 = depth_m[ring, column]
-            if z1 == 0:
-                continue
-            gap = column - left
-            if left >= 0 and gap <= max_gap_px:
-                z0, v0, v1 = depth_m[ring, left], row_px[ring, left], row_px[ring, column]
-                for k in range(1, gap):
-                    t = k / gap
-                    _put(lines, int(v0 + (v1 - v0) * t + 0.5), left + k, z0 + (z1 - z0) * t)
-            left = column
-
-
-@njit(cache=True, nogil=True)
-def _join_neighbours(depth_m, max_gap_px, lines):  # type: ignore[no-untyped-def]
+@compiled
+def _first_row(depth_m: F32) -> int:
+    """The first row with depth."""
     height, width = depth_m.shape
-    for row in range(height):
-        for column in range(width):
-            z0 = depth_m[row, column]
-            if z0 == 0:
-                continue
-            for gap in range(1, min(max_gap_px, width - 1 - column) + 1):
-                shift = 9
+    for v in range(height):
+        for u in range(width):
+            if depth_m[v, u] > 0:
+                return v
+    return len(depth_m)
+
+
+@compiled
+def _join_neighbours(depth_m: F32, lines_m: F32, max_gap_px: int, border_ratio: float) -> None:
+    """Join every return with the next to its right in the same row or the rows beside it."""
+    height, width = depth_m.shape
+    for v in range(height):
+        for u in range(width):
+            a = depth_m[v, u]
+            found = a == 0
+            for gap in range(1, min(max_gap_px, width - 1 - u) + 1):
                 for step in (0, -1, 1):
-                    if 0 <= row + step < height and depth_m[row + step, column + gap] > 0:
-                        shift = step
-                        break
-                if shift != 9:
-                    z1 = depth_m[row + shift, column + gap]
+                    if found or not 0 <= v + step < height or depth_m[v + step, u + gap] == 0:
+                        continue
+                    found = True
+                    b = depth_m[v + step, u + gap]
+                    border = max(a, b) >= border_ratio * min(a, b)
                     for k in range(1, gap):
-                        t = k / gap
-                        _put(lines, int(row + shift * t + 0.5), column + k, z0 + (z1 - z0) * t)
+                        row, t = int(v + step * k / gap + 0.5), k / gap
+                        z = (a if 2 * k <= gap else b) if border else a + (b - a) * t
+                        if depth_m[row, u + k] == 0 and (lines_m[row, u + k] == 0 or z < lines_m[row, u + k]):
+                            lines_m[row, u + k] = z
+                if found:
                     break
 
 
-@njit(cache=True, nogil=True)
-def _fill_columns(lines, top, edge_ratio):  # type: ignore[no-untyped-def]
-    height, width = lines.shape
-    out = np.zeros((height, width), np.float32)
+@compiled
+def _colour_distance(image: U8, v0: int, v1: int, u: int) -> np.int32:
+    distance = np.int32(0)
+    for channel in range(3):
+        distance += abs(np.int32(image[v0, u, channel]) - np.int32(image[v1, u, channel]))
+    return np.int32(distance)
+
+
+@compiled
+def _border_row(image: U8, above: int, below: int, u: int) -> int:
+    """The last row that belongs to the upper of two lines with a border between them."""
+    middle = (above + below) // 2
+    if len(image) == 1:
+        return middle
+    best, border, votes = -1e9, middle, 0.0
+    for row in range(above, below):
+        if row > above:
+            up, down = _colour_distance(image, row, above, u), _colour_distance(image, row, below, u)
+            votes += 2.0 * (down - up) / (up + down + 20)
+        score = votes - 0.15 * abs(row - 0.5 * (above + below - 1))  # without evidence half way
+        if score > best:
+            best, border = score, row
+    return border
+
+
+@compiled
+def _fill_columns(lines_m: F32, image: U8, dense_m: F32, highest: I32) -> None:
+    """Fill between the lines of every column and down to the lower edge; note every column's highest line."""
+    height, width = lines_m.shape
     last = np.full(width, -1, np.int32)
-    for row in range(height):
-        for column in range(width):
-            z1 = lines[row, column]
-            if z1 == 0:
+    slope = np.zeros(width, np.float32)
+    for v in range(height):
+        for u in range(width):
+            if lines_m[v, u] == 0:
                 continue
-            out[row, column] = z1
-            above = last[column]
-            last[column] = row
-            if above < 0:
-                for v in range(top, row):
-                    out[v, column] = z1
-            elif row - above > 1:
-                z0 = lines[above, column]
-                gap = row - above
-                if max(z0, z1) < edge_ratio * min(z0, z1):
-                    a, b = 1 / z0, (1 / z1 - 1 / z0) / gap
-                    for k in range(1, gap):
-                        out[above + k, column] = 1 / (a + b * k)
-                else:
-                    for k in range(1, gap):
-                        out[above + k, column] = z0 if 2 * k <= gap else z1
-    for column in range(width):
-        if last[column] < 0:
-            continue
-        for v in range(last[column] + 1, height):
-            out[v, column] = lines[last[column], column]
-    return out
+            if last[u] < 0:
+                highest[u] = v
+                dense_m[v, u] = lines_m[v, u]
+            else:
+                slope[u] = _fill_between(lines_m, image, last[u], v, u, dense_m)
+            last[u] = v
+    for v in range(max(0, last.min()), height):
+        for u in range(width):
+            if 0 <= last[u] < v:
+                dense_m[v, u] = 1 / (1 / lines_m[last[u], u] + slope[u] * (v - last[u]))
+
+
+@compiled
+def _fill_between(lines_m: F32, image: U8, above: int, below: int, u: int, dense_m: F32) -> float:
+    """Fill a column from the row after `above` to `below`; returns how 1/z may go on below them."""
+    z0, z1 = lines_m[above, u], lines_m[below, u]
+    dense_m[below, u] = z1
+    rise = (1 / z1 - 1 / z0) / (below - above)
+    ratio = max(z0, z1) / min(z0, z1)
+    smooth = ratio < 1.15 or -FALL < rise < RISE
+    if not smooth and ratio < 2 and len(image) > 1:
+        smooth = _colour_distance(image, above, below, u) < SAME_COLOUR
+    if smooth:
+        for v in range(above + 1, below):
+            dense_m[v, u] = 1 / (1 / z0 + rise * (v - above))
+        return float(min(max(rise, 0.0), FALL))
+    border = _border_row(image, above, below, u)
+    for v in range(above + 1, below):
+        dense_m[v, u] = z0 if v <= border else z1
+    return 0.0
+
+
+@compiled
+def _fill_above(dense_m: F32, highest: I32, top: int) -> None:
+    """Fill the rows from `top` to every column's highest line."""
+    height, width = dense_m.shape
+    for v in range(top, height):
+        left = 0.0
+        for u in range(width):
+            if highest[u] < 0 or v < highest[u]:
+                own = dense_m[highest[u], u] if highest[u] >= 0 else np.float32(0)
+                dense_m[v, u] = own if 0 <= highest[u] - v <= RING_GAP_PX else max(left, own)
+            left = dense_m[v, u] if highest[u] >= 0 and v >= highest[u] else left
+        right = 0.0
+        for i in range(width):
+            u = width - 1 - i
+            if highest[u] < 0 or v < highest[u]:
+                if highest[u] < 0 or highest[u] - v > RING_GAP_PX:
+                    dense_m[v, u] = max(right, dense_m[v, u])
+            else:
+                right = dense_m[v, u]

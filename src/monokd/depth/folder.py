@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from monokd.depth.completion import complete
+from monokd.depth.completion import dense_depth
 from monokd.depth.png import image_size, write_depth
-from monokd.depth.projection import project_scan
 from monokd.errors import DataError
 from monokd.kitti.calibration import read_calibration
-from monokd.kitti.frames import KittiFolder, read_depth, read_velodyne
+from monokd.kitti.frames import KittiFolder, read_depth, read_image, read_velodyne
 from monokd.progress import map_frames
 
 F32 = NDArray[np.float32]
@@ -60,11 +59,11 @@ def densify_frame(root: KittiFolder, frame: str) -> F32:
     Raises:
         DataError: the image, calibration or scan is missing or broken.
     """
-    shape = image_size(root.image(frame))
+    image = read_image(root.image(frame))
     calibration = read_calibration(root.calibration(frame))
     scan = read_velodyne(root.velodyne(frame))
     try:
-        return complete(project_scan(scan, calibration, shape))
+        return dense_depth(scan, calibration, image)
     except DataError as error:
         raise DataError(error.reason, root.velodyne(frame)) from error
 
@@ -95,9 +94,7 @@ def check_depth_files(
     return errors
 
 
-def _check_depth_file(
-    root: KittiFolder, path: Path, frame: str, least_filled: float, furthest_m: float
-) -> None:
+def _check_depth_file(root: KittiFolder, path: Path, frame: str, least_filled: float, furthest_m: float) -> None:
     height, width = image_size(root.image(frame))
     if not path.exists():
         raise DataError(f"expected a depth PNG for frame {frame}, found none", path)
@@ -106,9 +103,7 @@ def _check_depth_file(
         raise DataError(f"expected at most the image's {height}×{width} pixels, found {depth_m.shape}", path)
     filled = float((depth_m > 0).mean())
     if filled < least_filled:
-        raise DataError(
-            f"expected depth in at least {least_filled:.0%} of the pixels, found {filled:.2%}", path
-        )
+        raise DataError(f"expected depth in at least {least_filled:.0%} of the pixels, found {filled:.2%}", path)
     furthest = float(depth_m.max())
     if furthest > furthest_m:
         raise DataError(f"expected metres × 256 up to {furthest_m:g} m, found {furthest:g} m", path)

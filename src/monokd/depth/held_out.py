@@ -10,18 +10,19 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from monokd.depth.completion import complete
-from monokd.depth.png import image_size
-from monokd.depth.projection import SparseDepth, pixels_of, project_scan
+from monokd.depth.completion import dense_depth
+from monokd.depth.projection import pixels_of, project_scan
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration, read_calibration
-from monokd.kitti.frames import KittiFolder, read_velodyne
+from monokd.kitti.frames import KittiFolder, read_image, read_velodyne
 from monokd.kitti.labels import read_labels
 from monokd.kitti.objects import Objects
 from monokd.progress import map_frames
 
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+U8 = NDArray[np.uint8]
+Method = Callable[[F32, Calibration, U8], F32]
 BANDS_M = ((0, 10), (10, 20), (20, 40), (40, 60), (60, 256))
 
 
@@ -52,16 +53,15 @@ def hold_out(
     held = generator.random(shape) < share
     pixel = pixels_of(scan, calibration, shape)
     removed = (pixel >= 0) & held.ravel()[pixel]
-    return HeldOut(
-        scan[~removed], np.where(held, sparse_m, np.float32(0)), int(np.argmax((sparse_m > 0).any(axis=1)))
-    )
+    return HeldOut(scan[~removed], np.where(held, sparse_m, np.float32(0)), int(np.argmax((sparse_m > 0).any(axis=1))))
 
 
 def on_objects(truth_m: F32, calibration: Calibration, objects: Objects, margin_m: float = 0.1) -> Mask:
     """Which pixels' returns lie in the 3D box of a labelled object (DontCare aside), H×W."""
     rows, columns = np.nonzero(truth_m)
-    pixels = np.stack([columns, rows], axis=1) + 0.5
-    points = calibration.unproject(pixels, truth_m[rows, columns].astype(np.float64) - calibration.P2[2, 3])
+    pixels = np.stack([columns, rows], axis=1).astype(np.float64) + 0.5
+    z_m = truth_m[rows, columns].astype(np.float64) - calibration.P2[2, 3]
+    points = calibration.unproject(pixels, z_m)
     inside = np.zeros(len(points), np.bool_)
     for name, size_m, bottom_m, angle in zip(
         objects.names, objects.sizes_m, objects.locations_m, objects.rotation_y_rad, strict=True
@@ -73,10 +73,7 @@ def on_objects(truth_m: F32, calibration: Calibration, objects: Objects, margin_
         across = np.sin(angle) * x + np.cos(angle) * z
         height_m, width_m, length_m = size_m + 2 * margin_m
         inside |= (
-            (np.abs(along) < length_m / 2)
-            & (np.abs(across) < width_m / 2)
-            & (y < margin_m)
-            & (y > margin_m - height_m)
+            (np.abs(along) < length_m / 2) & (np.abs(across) < width_m / 2) & (y < margin_m) & (y > margin_m - height_m)
         )
     mask = np.zeros(truth_m.shape, np.bool_)
     mask[rows[inside], columns[inside]] = True
@@ -90,18 +87,19 @@ def measure_folder(
     seed: int,
     workers: int,
     share: float = 0.2,
-    completion: Callable[[SparseDepth], F32] = complete,
+    method: Method = dense_depth,
 ) -> dict[str, object]:
-    """Errors of `completion` on held-out returns, each number the mean over the frames that have such returns.
+    """Errors of `method` on held-out returns, each number the mean over the frames that have such returns.
 
     Returns:
-        frames, and for all returns, for every band of distance and for returns on labelled objects: rmse_m, mae_m and the number of
-        returns; filled is the share of pixels with depth from the highest return's row down. None where nothing was measured.
+        frames; filled, the share of pixels with depth from the highest return's row down; and for all returns, for
+        every band of distance and for returns on labelled objects: the number of returns, rmse_m and mae_m, None
+        where nothing was measured.
 
     Raises:
         DataError: a frame is broken.
     """
-    one = partial(_measure_frame, root, seed, share, completion)
+    one = partial(_measure_frame, root, seed, share, method)
     rows = map_frames(one, frames, "held-out", workers)
     result: dict[str, object] = {
         "frames": len(frames),
@@ -115,14 +113,15 @@ def measure_folder(
 
 
 def _measure_frame(
-    root: KittiFolder, seed: int, share: float, completion: Callable[[SparseDepth], F32], frame: str
+    root: KittiFolder, seed: int, share: float, method: Method, frame: str
 ) -> tuple[float, list[tuple[float, float, float]]]:
     calibration = read_calibration(root.calibration(frame))
-    shape = image_size(root.image(frame))
+    image = read_image(root.image(frame))
+    shape = image.shape[0], image.shape[1]
     try:
         generator = np.random.default_rng([seed, crc32(frame.encode())])
         held = hold_out(read_velodyne(root.velodyne(frame)), calibration, shape, generator, share)
-        dense_m = completion(project_scan(held.scan, calibration, shape))
+        dense_m = method(held.scan, calibration, image)
     except DataError as error:
         raise error if error.path else DataError(error.reason, root.velodyne(frame)) from error
     measured = (held.truth_m > 0) & (dense_m > 0)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from monokd.compiled import compiled
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
-I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
 
 NEAREST_M = 1.0
 MAX_RINGS = 256
@@ -25,16 +25,17 @@ class SparseDepth:
 
     Attributes:
         depth_m: H×W, along P2's axis, the nearest return of every pixel, 0 where there is none.
-        ring_depth_m: R×W, the nearest return of every ring in every image column, 0 where there is none; R = 0 for
-            scans that are not stored ring after ring.
-        ring_row_px: R×W, the image row (a whole number) of those returns.
-        scanner: the scanner's centre seen from the camera, (px m, px m, m): pixel coordinates times depth, and depth. A
-            return at pixel (u, v) and depth z moves by (scanner − (u, v) · scanner[2]) / z on the way from the scanner's view to the camera's.
+        ring_depth_m: R×W, the nearest return of every ring in every image column, 0 where there is none; R = 0
+            for scans that are not stored ring after ring.
+        ring_row_px: R×W, where in the column those returns lie; pixel row v spans v to v + 1.
+        scanner: the scanner's centre as the camera sees it: u and v times depth (px m), and depth (m). On the way
+            from the scanner's view to the camera's, a return at pixel (u, v) and depth z moves by
+            (scanner[0] − u · scanner[2], scanner[1] − v · scanner[2]) / z pixels.
     """
 
     depth_m: F32
     ring_depth_m: F32
-    ring_row_px: I32
+    ring_row_px: F32
     scanner: tuple[float, float, float]
 
 
@@ -48,9 +49,9 @@ def project_scan(
 ) -> SparseDepth:
     """Project a scan into the left colour image.
 
-    Points behind the camera, nearer than `nearest_m` or outside the image are left out; of several returns in a pixel
-    the nearest stays. Rings are told apart by the order of the file: the azimuth advances along a ring and falls back
-    at the start of the next.
+    Points behind the camera, nearer than `nearest_m` or outside the image are left out; of several returns in a
+    pixel the nearest stays. Rings are told apart by the order of the file: the azimuth advances along a ring and
+    falls back where the next one starts.
 
     Args:
         scan: N×4 float32 x ahead, y left, z up (metres), reflectance, as `read_velodyne` gives.
@@ -64,60 +65,18 @@ def project_scan(
     """
     height, width = shape
     M = _scanner_to_image(calibration)
-    count, begin = _ring_starts(scan) if rings else (0, np.zeros(1, np.int64))
+    starts = np.zeros(MAX_RINGS + 1, np.int64)
+    count = _find_rings(scan, starts) if rings else 0
     depth_m = np.zeros((height, width), np.float32)
     ring_depth_m = np.zeros((count, width), np.float32)
-    ring_row_px = np.zeros((count, width), np.int32)
-    inside = _project(scan, M, nearest_m, begin[: count + 1], depth_m, ring_depth_m, ring_row_px)
+    ring_row_px = np.zeros((count, width), np.float32)
+    inside = _scatter(scan, M, nearest_m, starts[: count + 1], depth_m, ring_depth_m, ring_row_px)
     if not inside:
         raise DataError(f"expected points before the camera and in the image, found none of {len(scan)}")
-    epipole = (float(M[0, 3]), float(M[1, 3]), float(M[2, 3]))
-    return SparseDepth(depth_m, ring_depth_m, ring_row_px, epipole)
+    return SparseDepth(depth_m, ring_depth_m, ring_row_px, (float(M[0, 3]), float(M[1, 3]), float(M[2, 3])))
 
 
-def _ring_starts(scan: F32) -> tuple[int, NDArray[np.int64]]:
-    starts = np.zeros(MAX_RINGS + 1, np.int64)
-    count = _find_rings(scan, starts)
-    return (count, starts) if 0 < count <= MAX_RINGS else (0, starts)
-
-
-@njit(cache=True, nogil=True)
-def _find_rings(scan, starts):  # type: ignore[no-untyped-def]
-    """Fill `starts` with the first index of every ring and the end; 0 where the file has no such order."""
-    n = len(scan)
-    turn = 0.0
-    for i in range(1, n):
-        cross = scan[i - 1, 0] * scan[i, 1] - scan[i - 1, 1] * scan[i, 0]
-        turn += 1.0 if cross > 0 else -1.0
-    if abs(turn) < 0.8 * n:
-        return 0
-    side = 1.0 if turn > 0 else -1.0
-    # a sweep that starts straight ahead or after is cut there, one that starts before is cut behind
-    behind = scan[0, 1] * side < 0
-    before, count = 1e9, 0
-    for i in range(n):
-        x, y = scan[i, 0], scan[i, 1] * side
-        reach = abs(x) + abs(y)
-        angle = y / reach if reach > 0 else 0.0  # diamond angle, 0 to 4 counted from straight ahead
-        if x < 0:
-            angle = 2.0 - angle
-        elif y < 0 and not behind:
-            angle = 4.0 + angle
-        if behind and angle > 2.0:
-            angle -= 4.0
-        if angle < before - 0.02:
-            if count == MAX_RINGS:
-                return 0
-            starts[count] = i
-            count += 1
-        before = angle
-    starts[count] = n
-    return count
-
-
-def pixels_of(
-    scan: F32, calibration: Calibration, shape: tuple[int, int], *, nearest_m: float = NEAREST_M
-) -> NDArray[np.int64]:
+def pixels_of(scan: F32, calibration: Calibration, shape: tuple[int, int], *, nearest_m: float = NEAREST_M) -> I64:
     """The image pixel of every point as row · W + column, −1 for points that fall in none; N."""
     pixels = np.empty(len(scan), np.int64)
     _find_pixels(scan, _scanner_to_image(calibration), nearest_m, shape[0], shape[1], pixels)
@@ -131,8 +90,51 @@ def _scanner_to_image(calibration: Calibration) -> F64:
     return calibration.P2 @ pose
 
 
-@njit(cache=True, nogil=True)
-def _find_pixels(scan, M, nearest_m, height, width, pixels):  # type: ignore[no-untyped-def]
+@compiled
+def _sweep_side(scan: F32) -> float:
+    """1 where the azimuth mostly advances to the left, −1 to the right, 0 where neighbours have no such order."""
+    turn = 0
+    for i in range(1, len(scan)):
+        cross = scan[i - 1, 0] * scan[i, 1] - scan[i - 1, 1] * scan[i, 0]
+        turn += 1 if cross > 0 else -1
+    if abs(turn) < 0.8 * (len(scan) - 1):
+        return 0.0
+    return 1.0 if turn > 0 else -1.0
+
+
+@compiled
+def _diamond_angle(x: float, y: float, cut_behind: bool) -> float:
+    """Grows with the azimuth of (x, y), by 4 a turn; 0 straight ahead. It jumps back behind or straight ahead."""
+    reach = abs(x) + abs(y)
+    if reach == 0:
+        return 0.0
+    angle = y / reach if x >= 0 else (2.0 - y / reach if y >= 0 else -2.0 - y / reach)
+    return angle + 4.0 if angle < 0 and not cut_behind else angle
+
+
+@compiled
+def _find_rings(scan: F32, starts: I64) -> int:
+    """Fill `starts` with the first index of every ring and the end; 0 where the file has no such order."""
+    side = _sweep_side(scan)
+    if side == 0:
+        return 0
+    # a sweep that starts straight ahead or later is cut there, one that starts before is cut behind
+    cut_behind = scan[0, 1] * side < 0
+    before, count = 1e9, 0
+    for i in range(len(scan)):
+        angle = _diamond_angle(scan[i, 0], scan[i, 1] * side, cut_behind)
+        if angle < before - 0.02:
+            if count == len(starts) - 1:
+                return 0
+            starts[count] = i
+            count += 1
+        before = angle
+    starts[count] = len(scan)
+    return count
+
+
+@compiled
+def _find_pixels(scan: F32, M: F64, nearest_m: float, height: int, width: int, pixels: I64) -> None:
     for i in range(len(scan)):
         x, y, z = np.float64(scan[i, 0]), np.float64(scan[i, 1]), np.float64(scan[i, 2])
         depth = M[2, 0] * x + M[2, 1] * y + M[2, 2] * z + M[2, 3]
@@ -144,14 +146,16 @@ def _find_pixels(scan, M, nearest_m, height, width, pixels):  # type: ignore[no-
                 pixels[i] = int(v) * width + int(u)
 
 
-@njit(cache=True, nogil=True)
-def _project(scan, M, nearest_m, begin, depth_m, ring_depth_m, ring_row_px):  # type: ignore[no-untyped-def]
-    """Scatter the scan; returns how many points fell in the image."""
+@compiled
+def _scatter(
+    scan: F32, M: F64, nearest_m: float, starts: I64, depth_m: F32, ring_depth_m: F32, ring_row_px: F32
+) -> int:
+    """Write the nearest return of every pixel and of every column of a ring; returns how many fell inside."""
     height, width = depth_m.shape
-    rings = len(begin) - 1
+    rings = len(starts) - 1
     ring, inside = 0, 0
     for i in range(len(scan)):
-        while ring < rings and i >= begin[ring + 1]:
+        while ring < rings and i >= starts[ring + 1]:
             ring += 1
         x, y, z = np.float64(scan[i, 0]), np.float64(scan[i, 1]), np.float64(scan[i, 2])
         depth = M[2, 0] * x + M[2, 1] * y + M[2, 2] * z + M[2, 3]
@@ -161,11 +165,11 @@ def _project(scan, M, nearest_m, begin, depth_m, ring_depth_m, ring_row_px):  # 
         v = (M[1, 0] * x + M[1, 1] * y + M[1, 2] * z + M[1, 3]) / depth
         if not (0 <= u < width and 0 <= v < height):
             continue
-        column, row = int(u), int(v)
+        row, column = int(v), int(u)
         inside += 1
         if depth_m[row, column] == 0 or depth < depth_m[row, column]:
             depth_m[row, column] = depth
         if rings and (ring_depth_m[ring, column] == 0 or depth < ring_depth_m[ring, column]):
             ring_depth_m[ring, column] = depth
-            ring_row_px[ring, column] = row
+            ring_row_px[ring, column] = v
     return inside
