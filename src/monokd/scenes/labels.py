@@ -23,8 +23,22 @@ def clipped_box(extents_px: tuple[float, float, float, float], width_px: int, he
     )
 
 
+def box_2d(
+    extents_px: tuple[float, float, float, float], inside_px: tuple[int, int, int, int], width_px: int, height_px: int
+) -> tuple[float, ...]:
+    """The box about the part of a silhouette inside the image.
+
+    Where the image's edge cuts the object, its farthest point may lie outside, so the silhouette's pixels decide there.
+    """
+    box = clipped_box(extents_px, width_px, height_px)
+    if box == extents_px:
+        return box
+    left, top, right, bottom = inside_px
+    return max(box[0], left - 0.5), max(box[1], top - 0.5), min(box[2], right + 0.5), min(box[3], bottom + 0.5)
+
+
 def truncation(extents_px: tuple[float, float, float, float], width_px: int, height_px: int) -> float:
-    """Share of an object's box outside the image, 0 to 1."""
+    """Share of the whole object's box outside the image, 0 to 1."""
     left, top, right, bottom = extents_px
     a, b, c, d = clipped_box(extents_px, width_px, height_px)
     whole = (right - left) * (bottom - top)
@@ -46,7 +60,8 @@ def label_lines(objects: list[Placed], view: View, camera: Camera) -> list[str]:
             continue
         left, top, right, bottom = (float(value) for value in view.extents_px[i])
         extents = left, top, right, bottom
-        box = clipped_box(extents, camera.width_px, camera.height_px)
+        first, second, third, fourth = (int(value) for value in view.inside_px[i])
+        box = box_2d(extents, (first, second, third, fourth), camera.width_px, camera.height_px)
         level = occlusion(int(view.visible_px[i]), int(view.silhouette_px[i]))
         if level == 3 or int(view.visible_px[i]) < MIN_VISIBLE_PX:
             unnamed.append(_line("DontCare", -1, -1, -10, box, (-1, -1, -1), (-1000, -1000, -1000), -10))

@@ -44,6 +44,7 @@ class View:
         silhouette_px: N, pixels that each object alone would cover.
         visible_px: N, pixels that show it.
         extents_px: N×4, left, top, right, bottom of the whole projected object, not clipped.
+        inside_px: N×4, the same of the silhouette's pixels inside the image (inverted where there are none).
     """
 
     triangle: NDArray[np.int32]
@@ -52,6 +53,7 @@ class View:
     silhouette_px: NDArray[np.int64]
     visible_px: NDArray[np.int64]
     extents_px: Array
+    inside_px: NDArray[np.int64]
 
 
 def rasterise(
@@ -81,13 +83,14 @@ def rasterise(
     slopes = np.array([-bank / drop, 1.0 / drop, -pitch / drop])
     inverse, triangle = _ground(shape, camera.focal_px, camera.cu_px, camera.cv_px, slopes)
     silhouette, extents = np.zeros(object_count, dtype=np.int64), _empty_extents(object_count)
-    _draw(centred, owners, camera.focal_px, camera.cu_px, camera.cv_px, inverse, triangle, silhouette, extents)
+    inside = np.tile(np.array([shape[1], shape[0], -1, -1]), (object_count, 1))
+    _draw(centred, owners, camera.focal_px, camera.cu_px, camera.cv_px, inverse, triangle, silhouette, extents, inside)
     visible = _visible(triangle, owners, object_count)
     shadow = np.zeros(shape, dtype=np.uint8)
     if sun is not None:
         towards = np.array(sun)
         _cast(centred, towards, drop, bank, pitch, camera.focal_px, camera.cu_px, camera.cv_px, triangle, shadow)
-    return View(triangle, inverse, shadow, silhouette, visible, extents)
+    return View(triangle, inverse, shadow, silhouette, visible, extents, inside)
 
 
 def _empty_extents(count: int) -> Array:
@@ -152,6 +155,7 @@ def _draw(
     triangle: NDArray[np.int32],
     silhouette: NDArray[np.int64],
     extents: Array,
+    inside: NDArray[np.int64],
 ) -> None:
     height, width = inverse.shape
     stamp = np.full((height, width), -1, dtype=np.int16)
@@ -178,6 +182,8 @@ def _draw(
                 if owner >= 0 and stamp[v, u] != owner:
                     stamp[v, u] = owner
                     silhouette[owner] += 1
+                    inside[owner, 0], inside[owner, 1] = min(inside[owner, 0], u), min(inside[owner, 1], v)
+                    inside[owner, 2], inside[owner, 3] = max(inside[owner, 2], u), max(inside[owner, 3], v)
                 if value > inverse[v, u]:
                     inverse[v, u] = value
                     triangle[v, u] = t

@@ -1,0 +1,77 @@
+"""KITTI's definitions on hand-made cases."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from monokd.scenes import meshes
+from monokd.scenes.labels import box_2d, clipped_box, label_lines, occlusion, truncation
+from monokd.scenes.layout import Placed
+from monokd.scenes.palette import look
+from monokd.scenes.rasteriser import Camera, View
+
+CAMERA = Camera(721.54, 609.56, 172.85, (0.0, 0.0, 0.0), 1242, 375)
+
+
+def view(extents: list[float], visible: int, silhouette: int) -> View:
+    nothing = np.zeros((1, 1))
+    return View(
+        nothing.astype(np.int32),
+        nothing.astype(np.float32),
+        nothing.astype(np.uint8),
+        np.array([silhouette]),
+        np.array([visible]),
+        np.array([extents]),
+        np.array([[0, 0, 1241, 374]]),
+    )
+
+
+def car(x: float, z: float, rotation: float) -> Placed:
+    return Placed("Car", meshes.car(0), look({}), (1.5, 1.6, 3.9), (x, 1.65, z), rotation)
+
+
+def test_truncation_is_the_share_outside() -> None:
+    assert truncation((10.0, 10.0, 50.0, 60.0), 1242, 375) == 0.0
+    assert truncation((-30.0, 10.0, 10.0, 60.0), 1242, 375) == pytest.approx(0.75)
+    assert truncation((-10.0, 364.0, 10.0, 384.0), 1242, 375) == pytest.approx(0.75)
+    assert truncation((-90.0, 10.0, -50.0, 60.0), 1242, 375) == 1.0
+
+
+def test_clipping_ends_at_the_last_pixel() -> None:
+    assert clipped_box((-5.0, -5.0, 2000.0, 2000.0), 1242, 375) == (0.0, 0.0, 1241.0, 374.0)
+
+
+def test_the_box_of_a_cut_object_is_that_of_its_pixels() -> None:
+    assert box_2d((10.2, 20.4, 90.7, 60.1), (11, 21, 90, 60), 1242, 375) == (10.2, 20.4, 90.7, 60.1)
+    # the lowest point lies left of the image; inside it ends at row 55
+    assert box_2d((-30.0, 20.4, 90.7, 60.1), (0, 21, 90, 55), 1242, 375) == (0.0, 20.5, 90.5, 55.5)
+
+
+@pytest.mark.parametrize(("visible", "level"), [(100, 0), (85, 0), (84, 1), (50, 1), (49, 2), (10, 2), (9, 3), (0, 3)])
+def test_occlusion_levels(visible: int, level: int) -> None:
+    assert occlusion(visible, 100) == level
+
+
+def test_occlusion_of_nothing_is_hidden() -> None:
+    assert occlusion(0, 0) == 3
+
+
+def test_a_line_holds_the_numbers_in_kitti_s_order() -> None:
+    lines = label_lines([car(10.0, 10.0, 0.0)], view([100.0, 150.0, 200.0, 220.0], 600, 1000), CAMERA)
+    assert lines == [f"Car 0.00 1 {-math.pi / 4:.2f} 100.00 150.00 200.00 220.00 1.50 1.60 3.90 10.00 1.65 10.00 0.00"]
+
+
+def test_alpha_is_wrapped() -> None:
+    line = label_lines([car(-10.0, 10.0, 3.0)], view([0.0, 0.0, 9.0, 9.0], 60, 60), CAMERA)[0]
+    assert float(line.split()[3]) == pytest.approx(3.0 + math.pi / 4 - 2 * math.pi, abs=0.005)
+
+
+def test_hardly_visible_is_dontcare_and_outside_is_nothing() -> None:
+    hidden = label_lines([car(0.0, 20.0, 0.0)], view([100.0, 150.0, 200.0, 220.0], 90, 1000), CAMERA)
+    assert hidden == [
+        "DontCare -1.00 -1 -10.00 100.00 150.00 200.00 220.00 -1.00 -1.00 -1.00 -1000.00 -1000.00 -1000.00 -10.00"
+    ]
+    assert label_lines([car(0.0, 20.0, 0.0)], view([2000.0, 150.0, 2100.0, 220.0], 0, 0), CAMERA) == []

@@ -1,0 +1,95 @@
+"""Objects stand where KITTI's stand, clear of each other, at the two decimals that their labels have."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from monokd.scenes.layout import SIZES_M, Placed, Road, overlap, sample_objects, sample_road
+from monokd.scenes.surroundings import sample_clutter
+
+SQUARE = np.array([(1.0, 1.0), (1.0, -1.0), (-1.0, -1.0), (-1.0, 1.0)])
+
+
+def sample(seed: int, *, objects_per_frame: float = 8.0, max_hidden_share: float = 0.75) -> tuple[Road, list[Placed]]:
+    rng = np.random.default_rng(seed)
+    road = sample_road(rng, pitch_std_rad=0.0125, yaw_std_rad=0.05)
+    objects = sample_objects(
+        rng,
+        road,
+        objects_per_frame=objects_per_frame,
+        class_shares=(0.7, 0.2, 0.1),
+        min_distance_m=6.0,
+        max_distance_m=50.0,
+        max_hidden_share=max_hidden_share,
+    )
+    return road, objects
+
+
+def test_overlap_of_hand_made_rectangles() -> None:
+    diamond = np.array([(math.sqrt(2), 0.0), (0.0, -math.sqrt(2)), (-math.sqrt(2), 0.0), (0.0, math.sqrt(2))])
+    assert overlap(SQUARE, SQUARE + 1.9)
+    assert not overlap(SQUARE, SQUARE + np.array([2.1, 0.0]))
+    # bounding boxes meet, rectangles do not: only the diamond's own axes separate them
+    assert not overlap(SQUARE, diamond + 1.8)
+    assert overlap(SQUARE, diamond + 1.6)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_objects_keep_clear_and_in_range(seed: int) -> None:
+    road, objects = sample(seed)
+    assert objects
+    for i, placed in enumerate(objects):
+        x, y, z = placed.location_m
+        assert 6.0 <= z <= 50.0
+        assert placed.footprint()[:, 1].min() > 0.5
+        assert abs(y - road.ground_y(x, z)) <= 0.005 + 1e-9
+        for other in objects[:i]:
+            assert not overlap(placed.footprint(), other.footprint())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_labelled_number_has_two_decimals(seed: int) -> None:
+    for placed in sample(seed)[1]:
+        for value in (*placed.size_m, *placed.location_m, placed.rotation_y_rad):
+            assert float(f"{value:.2f}") == value
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_clutter_keeps_clear_of_objects(seed: int) -> None:
+    road, objects = sample(seed)
+    clutter = sample_clutter(np.random.default_rng(seed), road, objects, amount=1.0)
+    assert len(clutter) > 4
+    assert not sample_clutter(np.random.default_rng(seed), road, objects, amount=0.0)
+    for solid in clutter:
+        assert not any(overlap(solid.footprint(), placed.footprint()) for placed in objects)
+
+
+def test_sizes_follow_kitti() -> None:
+    cars = np.array([p.size_m for seed in range(80) for p in sample(seed)[1] if p.name == "Car"])
+    expected = np.array([mean for mean, _, _, _ in SIZES_M["Car"]])
+    spread = np.array([deviation for _, deviation, _, _ in SIZES_M["Car"]])
+    assert len(cars) > 200
+    np.testing.assert_allclose(cars.mean(axis=0), expected, atol=4 * spread.max() / math.sqrt(len(cars)))
+    np.testing.assert_allclose(cars.std(axis=0), spread, rtol=0.25)
+
+
+def test_more_objects_when_asked() -> None:
+    few = sum(len(sample(seed, objects_per_frame=3.0)[1]) for seed in range(20))
+    many = sum(len(sample(seed, objects_per_frame=9.0)[1]) for seed in range(20))
+    assert many > 2 * few
+
+
+def test_nobody_hides_where_hiding_is_forbidden() -> None:
+    for seed in range(10):
+        _, objects = sample(seed, max_hidden_share=0.0)
+        spans = []
+        for placed in objects:
+            corners = placed.footprint()
+            across = corners[:, 0] / corners[:, 1]
+            spans.append((across.min(), across.max()))
+        spans.sort()
+        for (_, high), (low, _) in zip(spans, spans[1:], strict=False):
+            assert high <= low + 1e-12

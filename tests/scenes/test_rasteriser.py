@@ -1,0 +1,98 @@
+"""The z-buffer against scenes solved by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monokd.scenes.rasteriser import GROUND, SKY, Camera, View, rasterise
+
+CAMERA = Camera(100.0, 50.0, 30.0, (0.0, 0.0, 0.0), 101, 61)
+GROUND_PLANE = (1.65, 0.0, 0.0)
+Array = NDArray[np.float64]
+
+
+def panel(x: float, y: float, z: float, half_width: float, half_height: float) -> Array:
+    """Two triangles that face the camera."""
+    a, b = (x - half_width, y - half_height, z), (x + half_width, y - half_height, z)
+    c, d = (x + half_width, y + half_height, z), (x - half_width, y + half_height, z)
+    return np.array([[a, b, c], [a, c, d]])
+
+
+def draw(*panels: Array, camera: Camera = CAMERA) -> View:
+    owners = np.repeat(np.arange(len(panels)), 2)
+    return rasterise(camera, np.concatenate(panels), owners, len(panels), ground=GROUND_PLANE, sun=None)
+
+
+def test_a_square_covers_the_pixels_of_its_projection() -> None:
+    view = draw(panel(0.0, 0.0, 10.0, 1.05, 0.55))  # 100 px per unit of x/z: u 39.5 to 60.5, v 24.5 to 35.5
+    np.testing.assert_allclose(view.extents_px, [[39.5, 24.5, 60.5, 35.5]], atol=1e-9)
+    assert view.silhouette_px[0] == view.visible_px[0] == 21 * 11
+    shown = view.triangle >= 0
+    assert shown[25:36, 40:61].all()
+    assert shown.sum() == 21 * 11
+    np.testing.assert_allclose(view.inverse_depth[shown], 0.1, rtol=1e-6)
+
+
+def test_a_nearer_square_hides_half_and_the_silhouette_remains() -> None:
+    far = panel(0.0, 0.0, 10.0, 1.05, 0.55)
+    near = panel(-0.5, 0.0, 5.0, 0.475, 2.0)  # u 30.5 to 49.5
+    for view, first in ((draw(far, near), 0), (draw(near, far), 1)):
+        assert view.silhouette_px[first] == 21 * 11
+        assert view.visible_px[first] == 11 * 11  # columns 50 to 60
+        assert view.visible_px[1 - first] == view.silhouette_px[1 - first]
+
+
+def test_extents_go_beyond_the_image_and_the_silhouette_does_not() -> None:
+    view = draw(panel(-5.0, 0.0, 10.0, 1.05, 0.55))  # u −10.5 to 10.5
+    np.testing.assert_allclose(view.extents_px, [[-10.5, 24.5, 10.5, 35.5]], atol=1e-9)
+    assert view.silhouette_px[0] == 11 * 11
+    assert view.inside_px.tolist() == [[0, 25, 10, 35]]
+
+
+def test_neighbouring_triangles_leave_no_crack() -> None:
+    """A fan of slivers over a convex outline covers every row without a gap."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        angles = 2 * np.pi * (np.arange(30) + rng.uniform(-0.4, 0.4, 30)) / 30
+        ring = np.stack([3 * np.cos(angles), 2 * np.sin(angles), np.full(30, 9.0)], axis=1)
+        centre = np.append(rng.uniform(-1, 1, 2), 9.0)
+        fan = np.stack([np.tile(centre, (30, 1)), ring, np.roll(ring, -1, axis=0)], axis=1)
+        view = rasterise(CAMERA, fan, np.zeros(30, dtype=np.int64), 1, ground=GROUND_PLANE, sun=None)
+        rows, columns = np.nonzero(view.triangle >= 0)
+        assert len(np.unique(rows)) > 35
+        for row in np.unique(rows):
+            assert (np.diff(np.sort(columns[rows == row])) == 1).all()
+
+
+def test_ground_and_sky_meet_at_the_horizon() -> None:
+    view = draw(panel(0.0, 0.0, 10.0, 0.1, 0.1))
+    assert (view.triangle[:30, :40] == SKY).all()
+    assert (view.triangle[31:, :40] == GROUND).all()
+    depth = 1 / view.inverse_depth[50, 10]
+    np.testing.assert_allclose(depth, 1.65 * 100 / 20, rtol=1e-5)
+
+
+def test_a_slope_moves_the_ground_as_labels_say() -> None:
+    """The pixel of a point on the sloping ground has that point's depth."""
+    camera = Camera(700.0, 600.0, 170.0, (-0.06, 0.0003, -0.0027), 1242, 375)
+    h, bank, pitch = 1.65, 0.004, 0.02
+    view = rasterise(camera, np.zeros((0, 3, 3)), np.zeros(0, dtype=np.int64), 0, ground=(h, bank, pitch), sun=None)
+    for x, z in ((3.0, 12.0), (-6.0, 30.0)):
+        y = h + bank * x + pitch * z
+        u = 700.0 * (x + 0.06) / (z + 0.0027) + 600.0
+        v = 700.0 * (y - 0.0003) / (z + 0.0027) + 170.0
+        near, far = view.inverse_depth[int(v) + 1, round(u)], view.inverse_depth[int(v), round(u)]
+        assert 1 / near <= z + 0.0027 + 0.05
+        assert 1 / far >= z + 0.0027 - 0.05
+
+
+def test_the_sun_casts_a_shadow_away_from_itself() -> None:
+    wall = panel(0.0, 1.15, 10.0, 0.5, 0.5)
+    for side in (-1, 1):
+        sun = (0.6 * side, -0.64, 0.48)
+        view = rasterise(CAMERA, wall, np.zeros(2, dtype=np.int64), 1, ground=GROUND_PLANE, sun=sun)
+        rows, columns = np.nonzero(view.shadow)
+        assert len(columns) > 3
+        assert (view.triangle[rows, columns] == GROUND).all()
+        assert side * (columns.mean() - 50) < 0
