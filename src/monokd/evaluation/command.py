@@ -97,7 +97,7 @@ def warn(evaluation: Evaluation, results: Path) -> None:
         reason = f"{len(missing)} of {total} frames have no result file and count as empty"
         print(f"monokd: warning: {results}: {reason}: {named}{hint}", file=sys.stderr)
     if evaluation.unknown:
-        names = ", ".join(f"{name} ({count} lines)" for name, count in evaluation.unknown.items())
+        names = ", ".join(f"{name} ({count} line{'s' * (count > 1)})" for name, count in evaluation.unknown.items())
         print(f"monokd: warning: classes that KITTI does not know count as other classes: {names}", file=sys.stderr)
 
 

@@ -1,0 +1,189 @@
+"""Overlaps: solved by hand, by their properties, and by shapely."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from shapely.geometry import box as rectangle
+from tests.evaluation.cases import line
+from tests.evaluation.reference import Box, image_area, image_shared, overlap
+
+from monokd.evaluation import boxes
+
+Row = NDArray[np.float64]
+
+
+def row(
+    x: float = 0,
+    z: float = 20,
+    length: float = 4,
+    width: float = 2,
+    rotation: float = 0,
+    y: float = 1.7,
+    height: float = 1.5,
+) -> Row:
+    return np.array(line(size=(height, width, length), location=(x, y, z), rotation=rotation, score=0)[1])
+
+
+def image(left: float, top: float, right: float, bottom: float) -> Row:
+    return np.array(line(box=(left, top, right, bottom), score=0)[1])
+
+
+def test_image_boxes_by_hand() -> None:
+    a = image(0, 0, 10, 10)
+    assert boxes.image_iou(a, image(5, 0, 15, 10)) == pytest.approx(50 / 150)
+    assert boxes.image_iou(a, image(2, 2, 4, 4)) == pytest.approx(4 / 100)
+    assert boxes.image_iou(a, a) == 1
+    assert boxes.image_iou(a, image(10, 0, 20, 10)) == 0
+    assert boxes.image_iou(a, image(20, 20, 30, 30)) == 0
+
+
+@pytest.mark.parametrize(
+    "b, expected",
+    [
+        (row(), 1),
+        (row(rotation=math.pi), 1),
+        (row(rotation=math.pi / 2), 4 / 12),  # 2×2 shared of 8 + 8
+        (row(x=2), 4 / 12),
+        (row(z=21), 4 / 12),
+        (row(x=4), 0),  # touching
+        (row(x=100), 0),
+        (row(length=1, width=1), 1 / 8),  # inside
+        (row(length=1, width=1, rotation=math.pi / 4), 1 / 8),
+    ],
+)
+def test_ground_boxes_by_hand(b: Row, expected: float) -> None:
+    assert boxes.overlaps(row(), b)[1] == pytest.approx(expected, abs=1e-14)
+
+
+def test_two_squares_at_45_degrees_share_an_octagon() -> None:
+    a, b = row(length=2, width=2), row(length=2, width=2, rotation=math.pi / 4)
+    octagon = 8 * (math.sqrt(2) - 1)
+    assert boxes.ground_intersection(a, b) == pytest.approx(octagon, rel=1e-14)
+
+
+def test_heading_turns_the_length_towards_minus_z() -> None:
+    """rotation_y is about the axis that points down: at +90° the front looks along −z."""
+    a = row(length=4, width=0.1, rotation=math.pi / 4)
+    ahead_right = row(x=1, z=19, length=0.2, width=0.2)
+    ahead_left = row(x=-1, z=19, length=0.2, width=0.2)
+    assert boxes.ground_intersection(a, ahead_right) > 0
+    assert boxes.ground_intersection(a, ahead_left) == 0
+
+
+def test_height_by_hand() -> None:
+    """The y of a box is its bottom and points down: a box 1 m lower shares 0.5 of 1.5 m."""
+    _, bev, space = boxes.overlaps(row(), row(y=2.7))
+    assert bev == 1
+    assert space == pytest.approx(0.5 / 2.5)
+    assert boxes.overlaps(row(), row(y=3.2))[2] == 0
+
+
+def test_boxes_without_extent_share_nothing() -> None:
+    assert boxes.overlaps(row(length=0), row(length=0))[1:] == (0, 0)
+    assert boxes.overlaps(row(length=-1, width=-1), row())[1:] == (0, 0)
+
+
+positions = st.floats(-60, 60)
+sizes = st.floats(0.2, 12)
+angles = st.floats(-2 * math.pi, 2 * math.pi)
+rows = st.builds(row, positions, positions, sizes, sizes, angles, st.floats(-1, 3), st.floats(0.2, 4))
+near = st.builds(row, st.floats(-3, 3), st.floats(-3, 3), sizes, sizes, angles, st.floats(-1, 3), st.floats(0.2, 4))
+noise = st.floats(-1e-9, 1e-9)
+
+
+@settings(max_examples=500, deadline=None)
+@given(a=near, b=near)
+def test_shapely_agrees(a: Row, b: Row) -> None:
+    for kind, ours in zip(("bbox", "bev", "3d"), boxes.overlaps(a, b), strict=True):
+        assert ours == pytest.approx(overlap(Box("", *a), Box("", *b), kind), abs=1e-12)
+
+
+@settings(max_examples=300, deadline=None)
+@given(a=near, b=near)
+def test_overlap_is_symmetric_and_between_0_and_1(a: Row, b: Row) -> None:
+    forth, back = boxes.overlaps(a, b), boxes.overlaps(b, a)
+    assert forth == pytest.approx(back, abs=1e-12)
+    assert all(0 <= value <= 1 + 1e-12 for value in forth)
+
+
+@settings(max_examples=300, deadline=None)
+@given(a=rows, turn=st.integers(-2, 2))
+def test_a_box_is_itself_at_any_half_turn(a: Row, turn: int) -> None:
+    b = a.copy()
+    b[13] += turn * math.pi
+    assert boxes.overlaps(a, b) == pytest.approx((1, 1, 1), abs=1e-12)
+
+
+@settings(max_examples=500, deadline=None)
+@given(a=rows, shift=st.tuples(noise, noise, noise))
+def test_nearly_identical_boxes_overlap_nearly_fully(a: Row, shift: tuple[float, float, float]) -> None:
+    """Edges that almost coincide are where polygon clipping breaks."""
+    b = a.copy()
+    b[10], b[12], b[13] = a[10] + shift[0], a[12] + shift[1], a[13] + shift[2]
+    assert boxes.overlaps(a, b)[1] == pytest.approx(1, abs=1e-7)
+
+
+@settings(max_examples=300, deadline=None)
+@given(a=rows, share=st.floats(0.05, 1), spin=angles)
+def test_a_contained_box_is_shared_whole(a: Row, share: float, spin: float) -> None:
+    """A box whose diagonal is at most a's shorter side is inside at any angle."""
+    b = a.copy()
+    side = min(a[8], a[9]) / math.sqrt(2) * share
+    b[8], b[9], b[13] = side, side, spin
+    assert boxes.ground_intersection(a, b) == pytest.approx(side * side, rel=1e-11)
+
+
+@settings(max_examples=300, deadline=None)
+@given(a=near, b=near, x=positions, z=positions, spin=angles)
+def test_moving_both_boxes_changes_nothing(a: Row, b: Row, x: float, z: float, spin: float) -> None:
+    def moved(one: Row) -> Row:
+        c, s = math.cos(spin), math.sin(spin)
+        other = one.copy()
+        other[10] = c * one[10] + s * one[12] + x
+        other[12] = -s * one[10] + c * one[12] + z
+        other[13] += spin
+        return other
+
+    assert boxes.ground_intersection(moved(a), moved(b)) == pytest.approx(boxes.ground_intersection(a, b), abs=1e-10)
+
+
+def test_pairs_are_within_frames_and_above_the_limit() -> None:
+    labels = np.stack([row(), row(x=50), row()])
+    results = np.stack([row(x=0.1), row(x=1.9), row(x=50), row()])
+    labels[:, 3:7] = results[:, 3:7] = 0  # no 2D boxes
+    label_offsets, offsets = np.array([0, 2, 3]), np.array([0, 3, 4])
+    visible = np.array([True, True, True])
+    starts, detections, overlaps = boxes.pairs_above(labels, visible, label_offsets, results, offsets, 0.4)
+    assert starts.tolist() == [0, 1, 2, 3]
+    assert detections.tolist() == [0, 2, 3]
+    assert overlaps[:, 1] == pytest.approx([3.9 / 4.1, 1, 1])
+    hidden = boxes.pairs_above(labels, ~visible, label_offsets, results, offsets, 0.4)
+    assert hidden[0].tolist() == [0, 0, 0, 0]
+
+
+def test_more_pairs_than_the_first_allocation() -> None:
+    many = np.stack([row()] * 50)
+    offsets = np.array([0, 50])
+    starts, detections, _ = boxes.pairs_above(many, np.ones(50, dtype=np.bool_), offsets, many, offsets, 0.5)
+    assert starts[-1] == 2500
+    assert detections.reshape(50, 50).tolist() == [list(range(50))] * 50
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    a=st.tuples(*[st.floats(0, 100)] * 2, *[st.floats(1, 100)] * 2),
+    b=st.tuples(*[st.floats(0, 100)] * 2, *[st.floats(1, 100)] * 2),
+)
+def test_dont_care_is_a_share_of_the_detection(a: tuple[float, ...], b: tuple[float, ...]) -> None:
+    one, region = (image(left, top, left + w, top + h) for left, top, w, h in (a, b))
+    offsets = np.array([0, 1])
+    (share,) = boxes.dont_care_shares(region[None], offsets, one[None], offsets)
+    expected = rectangle(*one[3:7]).intersection(rectangle(*region[3:7])).area / image_area(Box("", *one))
+    assert share == pytest.approx(expected, abs=1e-12)
+    assert share == image_shared(Box("", *one), Box("", *region)) / image_area(Box("", *one))

@@ -1,0 +1,178 @@
+"""`monokd evaluate`: what it prints, writes, refuses, and what it does not import."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.evaluation.cases import Line, line, place, write_frames
+
+from monokd.errors import DataError
+from monokd.evaluation.command import evaluate_command, split_frames
+from monokd.evaluation.evaluate import evaluate_folders
+from monokd.evaluation.output import write_curves
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """45 frames of one car, of which every ninth is not found; and a cyclist that is."""
+    labels: list[list[Line]] = [[line(**place(k % 4))] for k in range(45)]
+    results = [[line(**place(k % 4, score=1 - k / 100))] if k % 9 else [] for k in range(45)]
+    labels[1].append(line("Cyclist", **place(6)))
+    results[1].append(line("Cyclist", **place(6, score=0.5)))
+    return write_frames(tmp_path / "labels", labels), write_frames(tmp_path / "results", results)
+
+
+def test_the_table_shows_every_class(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate_command(*folders)
+    out, err = capsys.readouterr()
+    ap = evaluate_folders(*folders).ap(("strict", "Car", "3d_R40", "easy"))
+    assert "Car: AP in percent, 45 frames, rule le" in out
+    assert f" {ap:.2f} " in out
+    assert " 0.00*" in out
+    assert "3d 0.70" in out
+    assert "Pedestrian: no detections, no result." in out
+    assert "bev 0.25" in out
+    assert err == ""
+
+
+def test_the_few_objects_rule_is_explained_only_where_it_bites(
+    tmp_path: Path, folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate_command(*folders)
+    assert "Fewer than 41 objects count (Cyclist easy: 1" in " ".join(capsys.readouterr().out.split())
+    many = [[line(**place(k), score=1) for k in range(3)] for _ in range(20)]
+    bare: list[list[Line]] = [[line(**place(k)) for k in range(3)] for _ in range(20)]
+    evaluate_command(write_frames(tmp_path / "a", bare), write_frames(tmp_path / "b", many))
+    assert "Fewer than" not in capsys.readouterr().out
+
+
+def test_json_is_what_the_library_says(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate_command(*folders, rule="lt", json_output=True)
+    assert json.loads(capsys.readouterr().out) == evaluate_folders(*folders, rule="lt").as_json()
+
+
+def test_bootstrap_adds_intervals_beside_the_fixed_form(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate_command(*folders, json_output=True, bootstrap=50, seed=3)
+    content = json.loads(capsys.readouterr().out)
+    assert list(content) == ["frames", "rule", "strict", "loose", "bootstrap"]
+    assert (content["bootstrap"]["resamples"], content["bootstrap"]["seed"]) == (50, 3)
+    low, high = content["bootstrap"]["strict"]["Car"]["3d_R40"]["easy"]
+    assert low <= content["strict"]["Car"]["3d_R40"]["easy"] <= high
+    assert content["bootstrap"]["strict"]["Pedestrian"]["3d_R40"]["easy"] is None
+
+
+def test_against_itself_is_no_difference(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate_command(*folders, json_output=True, against=folders[1])
+    content = json.loads(capsys.readouterr().out)
+    assert content["bootstrap"]["resamples"] == 1000
+    assert content["difference"]["against"] == str(folders[1])
+    difference = content["difference"]["strict"]["Car"]["3d_R40"]["easy"]
+    assert difference == {"value": 0, "low": 0, "high": 0, "above": 0}
+    evaluate_command(*folders, against=folders[1], bootstrap=20)
+    assert "+0.00 [+0.00, +0.00]" in capsys.readouterr().out
+
+
+def test_csv_has_a_line_for_every_figure(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    evaluate_command(*folders, csv=tmp_path / "ap.csv", bootstrap=20)
+    with (tmp_path / "ap.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    evaluation = evaluate_folders(*folders)
+    assert len(rows) == 2 * 3 * 8 * 3
+    for row in rows:
+        ap = evaluation.ap((row["iou"], row["class"], row["metric"], row["difficulty"]))
+        assert row["ap"] == ("" if ap is None else repr(ap))
+        assert (row["low"] == "") == (ap is None)
+        assert row["difference"] == ""
+
+
+def test_curves_average_to_the_figures(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """R40 is the mean of samples 1 to 40 of the curve that is written."""
+    evaluation = evaluate_folders(*folders)
+    write_curves(tmp_path / "pr.csv", evaluation)
+    curves: dict[tuple[str, str, str, str], list[float]] = {}
+    with (tmp_path / "pr.csv").open() as stream:
+        for row in csv.DictReader(stream):
+            key = row["iou"], row["class"], f"{row['metric']}_R40", row["difficulty"]
+            curves.setdefault(key, []).append(float(row["precision"]))
+            assert float(row["recall"]) == int(row["sample"]) / 40
+    defined = {key for key in evaluation.figure_keys() if key[2].endswith("R40") and evaluation.ap(key) is not None}
+    assert set(curves) == defined
+    for key, precision in curves.items():
+        assert len(precision) == 41
+        assert 100 * sum(precision[1:]) / 40 == pytest.approx(evaluation.ap(key))
+
+
+def test_missing_files_are_one_warning(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    for k in range(7):
+        (folders[1] / f"{k:06d}.txt").unlink()
+    evaluate_command(*folders, json_output=True)
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert "7 of 45 frames have no result file and count as empty: 000000, 000001, 000002, 000003, 000004, …" in warning
+
+
+def test_results_one_folder_deeper_are_pointed_at(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "outer").mkdir()
+    folders[1].rename(tmp_path / "outer" / "data")
+    evaluate_command(folders[0], tmp_path / "outer")
+    out, err = capsys.readouterr()
+    assert f"did you mean {tmp_path / 'outer' / 'data'}?" in err
+    assert "Car: no detections, no result." in out
+
+
+def test_unknown_classes_are_one_warning(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    with (folders[1] / "000001.txt").open("a") as stream:
+        for name in ("Bus", "Wheelchair", "Bus"):
+            stream.write(f"{name} 0 0 0 700 100 800 200 1.5 1.6 3.9 40 1.7 20 0 0.99\n")
+    evaluate_command(*folders, json_output=True)
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert "classes that KITTI does not know count as other classes: Bus (2 lines), Wheelchair (1 line)" in warning
+
+
+def test_a_split_is_a_name_or_a_file(tmp_path: Path) -> None:
+    assert len(split_frames("val")) == 3769
+    assert len(split_frames("train")) == 3712
+    path = tmp_path / "some.txt"
+    path.write_text("000003\n000001\n")
+    assert split_frames(str(path)) == ["000003", "000001"]
+    with pytest.raises(DataError, match="expected train, val, trainval or a file of frame ids, found 'vall'"):
+        split_frames("vall")
+
+
+def test_a_split_restricts(folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "some.txt"
+    path.write_text("000003\n000001\n")
+    evaluate_command(*folders, split=str(path), json_output=True)
+    assert json.loads(capsys.readouterr().out)["frames"] == 2
+
+
+def test_the_command_loads_nothing_heavy(folders: tuple[Path, Path]) -> None:
+    """A second for the whole process leaves no time for torch, pandas, rich or a plotting library."""
+    program = (
+        "import sys; from pathlib import Path; from monokd.evaluation.command import evaluate_command;"
+        f"evaluate_command(Path({str(folders[0])!r}), Path({str(folders[1])!r}), json_output=True);"
+        "print([m for m in ('torch', 'pandas', 'rich', 'matplotlib', 'cv2', 'pydantic', 'dvc') if m in sys.modules],"
+        "file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert json.loads(done.stdout)["frames"] == 45
+
+
+def test_a_bad_line_ends_the_program_with_its_place(folders: tuple[Path, Path]) -> None:
+    path = folders[1] / "000002.txt"
+    path.write_text("Car 0 0 0 700 100 800 200 1.5 1.6 3.9 40 1.7 20 0\n")
+    command = [sys.executable, "-m", "monokd.cli", "evaluate", *map(str, folders)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (message,) = done.stderr.splitlines()
+    assert f"{path}:1: expected 16 fields (class to score), found 15, no score" in message
+    assert done.stdout == ""

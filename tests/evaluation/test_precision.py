@@ -1,0 +1,117 @@
+"""Thresholds, curves and their means, solved by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monokd.evaluation.precision import POINT_COLUMNS, Floats, Steps, curve, resampled
+
+SCORE, RECALL, PRECISION, SIMILARITY, ENVELOPE, _ = range(len(POINT_COLUMNS))
+
+
+def walk(kinds: Sequence[str], frames: Sequence[int] | None = None, valid: Sequence[int] = (100,)) -> Steps:
+    """Detections by descending score, t right, f wrong."""
+    right = np.array([kind == "t" for kind in kinds], dtype=np.bool_)
+    return Steps(
+        scores=np.arange(len(kinds), 0, -1, dtype=np.float64),
+        frames=np.zeros(len(kinds), dtype=np.int32) if frames is None else np.array(frames, dtype=np.int32),
+        hits=right,
+        counts=np.stack([right, ~right, right], axis=1).astype(np.int32).reshape(-1, 3),
+        similarity=np.where(right, 0.5, 0.0),
+        valid=np.array(valid, dtype=np.int64),
+    )
+
+
+def test_thresholds_stand_nearest_to_multiples_of_a_fortieth() -> None:
+    """80 labels, all found: the hit at rank 2k is the threshold of sample k, but the first is taken at
+    once.
+    """
+    points, figures = curve(walk("t" * 80, valid=[80]))
+    ranks = 81 - points[:, SCORE]
+    assert ranks[:4].tolist() == [1, 2, 4, 6]
+    assert ranks[-1] == 80
+    assert len(points) == 41
+    assert figures.tolist() == [100, 100, 50, 50]
+
+
+def test_recall_one_half_ends_at_sample_20() -> None:
+    points, figures = curve(walk("t" * 40, valid=[80]))
+    assert len(points) == 21
+    assert points[-1, RECALL] == 0.5
+    assert figures[0] == pytest.approx(50)
+    assert figures[1] == pytest.approx(100 * 6 / 11)
+
+
+def test_fewer_hits_than_samples_leave_zeros() -> None:
+    points, figures = curve(walk("ttt", valid=[3]))
+    assert points[:, RECALL] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert figures[:2] == pytest.approx([100 * 2 / 40, 100 / 11])
+
+
+def test_the_envelope_is_the_maximum_to_the_right() -> None:
+    points, _ = curve(walk("tfftttt", valid=[5]))
+    assert points[:, PRECISION] == pytest.approx([1, 2 / 4, 3 / 5, 4 / 6, 5 / 7])
+    assert points[:, ENVELOPE] == pytest.approx([1, 5 / 7, 5 / 7, 5 / 7, 5 / 7])
+
+
+def test_nothing_found_is_zero() -> None:
+    points, figures = curve(walk("fff", valid=[5]))
+    assert len(points) == 0
+    assert figures.tolist() == [0, 0, 0, 0]
+    assert curve(walk("", valid=[0]))[1].tolist() == [0, 0, 0, 0]
+
+
+def test_zero_by_zero_stays_undefined() -> None:
+    """A threshold without right or wrong detections has no precision, and the kit's mean is NaN."""
+    one = walk("tt", valid=[2])
+    one.counts[0] = 0
+    points, figures = curve(one)
+    assert np.isnan(points[0, ENVELOPE])
+    assert points[1, ENVELOPE] == 1
+    assert np.isnan(figures[1])
+    assert figures[0] == pytest.approx(100 / 40)
+
+
+def test_ties_count_down_to_the_last_of_their_score() -> None:
+    tied = walk("tft", valid=[2])
+    tied.scores[:] = 1.0
+    points, _ = curve(tied)
+    assert points[:, PRECISION] == pytest.approx([2 / 3, 2 / 3])
+
+
+frames_of_kinds = st.lists(st.tuples(st.sampled_from("tf"), st.integers(0, 4)), max_size=60)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    detections=frames_of_kinds,
+    missed=st.tuples(*[st.integers(0, 5)] * 5),
+    weights=st.lists(st.tuples(*[st.integers(0, 3)] * 5), min_size=1, max_size=4),
+)
+def test_weights_equal_frames_written_again(
+    detections: list[tuple[str, int]], missed: tuple[int, ...], weights: list[tuple[int, ...]]
+) -> None:
+    """A frame drawn three times is three frames, one drawn never is none."""
+    kinds, frames = [kind for kind, _ in detections], [frame for _, frame in detections]
+    valid = [missed[f] + sum(kind == "t" and frame == f for kind, frame in detections) for f in range(5)]
+    figures = resampled(walk(kinds, frames, valid), np.array(weights, dtype=np.int32))
+    for weight, figure in zip(weights, figures, strict=True):
+        assert figure == pytest.approx(_written_again(walk(kinds, frames, valid), weight), abs=1e-9, nan_ok=True)
+
+
+def _written_again(one: Steps, weight: tuple[int, ...]) -> Floats:
+    repeats = np.array(weight)[one.frames]
+    again = Steps(
+        np.repeat(one.scores, repeats),
+        np.repeat(one.frames, repeats),
+        np.repeat(one.hits, repeats),
+        np.repeat(one.counts, repeats, axis=0),
+        np.repeat(one.similarity, repeats),
+        one.valid * np.array(weight),
+    )
+    return curve(again)[1]
