@@ -96,14 +96,11 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     Raises:
         DataError: missing, empty or no image.
     """
+    if not Path(path).is_file():  # OpenCV would print a line of its own
+        raise DataError("no such image", path)
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise DataError(
-            "expected a PNG or JPEG image, found a file that does not decode"
-            if Path(path).exists()
-            else "no such image",
-            path,
-        )
+        raise DataError("expected a PNG or JPEG image, found a file that does not decode", path)
     return np.asarray(image, dtype=np.uint8)
 
 
@@ -113,9 +110,11 @@ def read_stored_depth(path: str | Path) -> NDArray[np.uint16]:
     Raises:
         DataError: missing, not a PNG, or not one 16-bit channel.
     """
+    if not Path(path).is_file():
+        raise DataError("no such depth map", path)
     stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if stored is None:
-        raise DataError("expected a 16-bit depth PNG, found no image that decodes", path)
+        raise DataError("expected a 16-bit depth PNG, found a file that does not decode", path)
     if stored.dtype != np.uint16 or stored.ndim != 2:
         raise DataError(f"expected one 16-bit channel, found {stored.dtype} of shape {stored.shape}", path)
     return np.asarray(stored, dtype=np.uint16)

@@ -114,7 +114,10 @@ class EpochLoader:
         self.sampler.epoch, self.sampler.first_batch = epoch, first_batch
         for batch in self._loader:
             if isinstance(batch, DataError):
-                raise batch
+                try:
+                    raise batch
+                finally:
+                    del batch  # else frame and traceback hold each other and the workers end at garbage collection
             yield batch
 
 

@@ -1,0 +1,89 @@
+"""Images, depth maps, scans and lists: read as they are, refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from monokd.errors import DataError
+from monokd.kitti.frames import KittiFolder, read_depth, read_image, read_split, read_stored_depth, read_velodyne
+
+
+def test_image_is_rgb(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((2, 3, 3), (1, 2, 3), np.uint8))  # OpenCV writes B, G, R
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.full((2, 3, 3), (3, 2, 1)))
+
+
+def test_depth_is_metres_in_256ths(tmp_path: Path) -> None:
+    stored = np.array([[0, 1, 256], [300, 65535, 5120]], np.uint16)
+    cv2.imwrite(str(tmp_path / "a.png"), stored)
+    np.testing.assert_array_equal(read_stored_depth(tmp_path / "a.png"), stored)
+    np.testing.assert_array_equal(read_depth(tmp_path / "a.png"), stored / 256)
+
+
+def test_images_that_are_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Missing, empty and cut files, and images of another kind; a missing one makes no second line."""
+    with pytest.raises(DataError, match=r"a\.png: no such image"):
+        read_image(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: no such depth map"):
+        read_depth(tmp_path / "a.png")
+    assert capfd.readouterr().err == ""
+    (tmp_path / "a.png").touch()
+    with pytest.raises(DataError, match="does not decode"):
+        read_image(tmp_path / "a.png")
+    with pytest.raises(DataError, match="does not decode"):
+        read_depth(tmp_path / "a.png")
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((2, 3, 3), np.uint8))
+    with pytest.raises(DataError, match=r"one 16-bit channel, found uint8 of shape \(2, 3, 3\)"):
+        read_depth(tmp_path / "a.png")
+
+
+def test_scan(tmp_path: Path) -> None:
+    points = np.arange(8, dtype="<f4").reshape(2, 4)
+    points.tofile(tmp_path / "a.bin")
+    np.testing.assert_array_equal(read_velodyne(tmp_path / "a.bin"), points)
+    points[1, 2] = np.nan
+    points.tofile(tmp_path / "a.bin")
+    with pytest.raises(DataError, match=r"finite coordinates, found .* at point 1"):
+        read_velodyne(tmp_path / "a.bin")
+    (tmp_path / "a.bin").write_bytes(b"123")
+    with pytest.raises(DataError, match="16-byte points, found 3 bytes"):
+        read_velodyne(tmp_path / "a.bin")
+    with pytest.raises(DataError, match="cannot read the scan"):
+        read_velodyne(tmp_path / "b.bin")
+
+
+def test_folder_index(tmp_path: Path) -> None:
+    """Frames are the images, ascending; hidden files (being written) do not count."""
+    folder = KittiFolder(tmp_path, "testing")
+    with pytest.raises(DataError, match="found no such folder"):
+        folder.frames()
+    (tmp_path / "testing/image_2").mkdir(parents=True)
+    with pytest.raises(DataError, match="found none"):
+        folder.frames()
+    for name in ("2.png", "1.png", ".3.png", "4.txt"):
+        (tmp_path / "testing/image_2" / name).touch()
+    assert folder.frames() == ["1", "2"]
+
+
+def test_split_files(tmp_path: Path) -> None:
+    """Order kept, blank lines ignored; twice the same, no plain name, nothing: one line with the line's number."""
+    path = tmp_path / "a.txt"
+    path.write_text("000002\n\n 000001 \n")
+    assert read_split(path) == ["000002", "000001"]
+    for text, reason in (
+        ("1\n2\n1\n", r"a\.txt:3: frame 1 stands in line 1"),
+        ("../x\n", ":1: expected a frame id"),
+        ("\n", "none"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError, match=reason):
+            read_split(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="not UTF-8"):
+        read_split(path)
+    with pytest.raises(DataError, match="cannot read the split"):
+        read_split(tmp_path / "b.txt")
