@@ -76,7 +76,7 @@ def _rings(canvas: Image, range_m: float, half_width_m: float, scale: float, ste
         ring = to_pixels(radius_m * circle, size, half_width_m, scale)
         draw_segments(canvas, np.stack([ring[:-1], ring[1:]], axis=1), RING, thickness=1, rim=False)
         # Beside the camera's view near by, at the picture's edge farther out, where few objects stand.
-        angle = min(np.pi / 4, np.arcsin(min((half_width_m - 2.4) / radius_m, 1.0)))
+        angle = min(np.deg2rad(56), np.arcsin(min((half_width_m - 2.4) / radius_m, 1.0)))
         at = to_pixels(radius_m * np.array([-np.sin(angle), np.cos(angle)]), size, half_width_m, scale)
         _number(canvas, f"{radius_m:.0f} m", at, scale)
 

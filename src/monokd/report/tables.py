@@ -234,7 +234,7 @@ def _best(models: Mapping[str, Metrics], threshold_set: str, metric: str, class_
 def _number(value: float | None, interval: tuple[float, float] | None = None, best: bool = False) -> Cell:
     if value is None:
         return Cell(UNDEFINED)
-    note = "" if interval is None else f"{interval[0]:.1f} to {interval[1]:.1f}"
+    note = "" if interval is None else f"{interval[0]:.1f}–{interval[1]:.1f}"
     return Cell(f"{value:.2f}", note, best)
 
 
@@ -244,7 +244,7 @@ def _change(old: float | None, new: float | None) -> Cell:
     if round(new - old, 2) == 0:
         return Cell("0.00", "unchanged")
     sign = "+" if new > old else "−"
-    return Cell(f"{sign}{abs(new - old):.2f}", f"{old:.2f} → {new:.2f}")
+    return Cell(f"{sign}{abs(new - old):.2f}", f"was {old:.2f}")
 
 
 def _set_name(threshold_set: str, class_name: str) -> str:
