@@ -1,0 +1,258 @@
+"""The detector against the published code's numbers, and what it promises to training and losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from monokd.models.detector import (
+    Detector,
+    boxes_to_image,
+    build_detector,
+    feature_boxes,
+    peak_rois,
+    ray_cells,
+    rois_from_targets,
+)
+from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
+from monokd.samples.affine import crop_affine, transform_points
+from tests.models.golden import ROI_KEYS, assert_within_range, outputs_by_key
+
+P2 = torch.tensor([[[720.0, 0.0, 610.0, 45.0], [0.0, 720.0, 173.0, 0.2], [0.0, 0.0, 1.0, 0.003]]])
+RANGE_PX = torch.tensor([[[0.0, 0.0], [1242.0, 375.0]]])
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Detector:
+    torch.manual_seed(0)
+    return build_detector(0.125)
+
+
+def run(detector: Detector, height: int, width: int, rois: Rois | None, frames: int = 2) -> DetectorOutput:
+    torch.manual_seed(1)
+    image = torch.randn(frames, 3, height, width)
+    result: DetectorOutput = detector(image, P2.expand(frames, 3, 4), RANGE_PX.expand(frames, 2, 2), rois)
+    return result
+
+
+def some_rois(frames: int, objects: int, cells: int) -> Rois:
+    indices = torch.arange(frames * 50).view(frames, 50) * 7 % cells
+    mask = torch.zeros(frames, 50, dtype=torch.bool)
+    mask[:, 1 : objects + 1] = True
+    return rois_from_targets(indices, mask, indices % 3)
+
+
+def test_state_dict_is_the_published_layout(published_layout: dict[str, list[int]]) -> None:
+    """Names, shapes and order, so that checkpoints travel both ways without translation."""
+    found = [(name, list(tensor.shape)) for name, tensor in build_detector().state_dict().items()]
+    assert found == list(published_layout.items())
+
+
+def test_parameter_count() -> None:
+    """The published network has 21.35 million."""
+    assert round(sum(p.numel() for p in build_detector().parameters()) / 1e6, 2) == 21.35
+
+
+@pytest.mark.parametrize("mode", ["test", "train"])
+def test_golden_outputs(mode: str, golden_dir: Path, golden_detector: Callable[[int], Detector]) -> None:
+    """Every map and every region output of the published code, at its own peaks and at given ones."""
+    golden = np.load(golden_dir / "detector.npz")
+    seed = int(golden["seed"])
+    noise = np.random.RandomState(seed + 1000).standard_normal((3, 8, 26))
+    image = torch.from_numpy(np.kron(noise, np.ones((16, 16)))).float()[None]
+    rois = None
+    if mode == "train":
+        rois = rois_from_targets(*(torch.from_numpy(golden[f"train.{k}"]) for k in ("indices", "mask_2d", "cls_ids")))
+    with torch.inference_mode():
+        output = golden_detector(seed)(
+            image, torch.from_numpy(golden["P2"]), torch.from_numpy(golden["coord_range"]), rois
+        )
+    found = outputs_by_key(output)
+    found |= {f"fused_stride{s}": m[:, ::8] for s, m in zip((4, 8, 16, 32), output.fused, strict=True)}
+    assert {f"{mode}.{key}" for key in found} <= set(golden)
+    for key, value in found.items():
+        assert_within_range(value, golden[f"{mode}.{key}"], key)
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 320), (64, 96), (128, 416)])
+def test_shapes(tiny: Detector, height: int, width: int) -> None:
+    output = run(tiny, height, width, some_rois(2, 3, height * width // 16))
+    assert [tuple(m.shape[2:]) for m in output.backbone] == [(height // s, width // s) for s in (1, 2, 4, 8, 16, 32)]
+    assert [tuple(m.shape[2:]) for m in output.fused] == [(height // s, width // s) for s in (4, 8, 16, 32)]
+    assert output.heatmap.shape == (2, 3, height // 4, width // 4)
+    shapes = {f.name: tuple(getattr(output.roi, f.name).shape) for f in fields(RoiOutput)}
+    vectors = {"offset_3d": (6, 2), "size_3d": (6, 3), "heading": (6, 24)}
+    assert shapes == {name: vectors.get(name, (6, 7, 7)) for name in shapes}
+
+
+def test_regions_come_in_order_of_frame_and_slot() -> None:
+    indices = torch.tensor([[5, 6, 7], [8, 9, 10]])
+    rois = rois_from_targets(indices, torch.tensor([[True, False, True], [False, True, False]]), indices * 10)
+    assert rois.frame_index.tolist() == [0, 0, 1]
+    assert rois.cell.tolist() == [5, 7, 9]
+    assert rois.class_ids.tolist() == [50, 70, 90]
+
+
+def test_given_regions_equal_found_ones(tiny: Detector) -> None:
+    """The two paths (peaks, targets) compute the same numbers for the same regions."""
+    detector = tiny.eval()
+    found = run(detector, 64, 96, None)
+    given_ = run(detector, 64, 96, found.rois)
+    assert found.rois.frame_index.tolist() == [0] * 50 + [1] * 50
+    for key in ROI_KEYS.values():
+        torch.testing.assert_close(getattr(found.roi, key), getattr(given_.roi, key))
+
+
+def test_peaks_are_local_maxima_of_all_classes_highest_first() -> None:
+    heatmap = torch.full((1, 3, 6, 8), -9.0)
+    heatmap[0, 1, 2, 3] = 2.0
+    heatmap[0, 1, 2, 4] = 1.5  # beside a higher one
+    heatmap[0, 0, 2, 4] = 1.0  # of another class
+    heatmap[0, 2, 5, 7] = 3.0
+    rois = peak_rois(heatmap, 3)
+    assert rois.class_ids.tolist() == [2, 1, 0]
+    assert rois.cell.tolist() == [47, 19, 20]
+
+
+def test_boxes_are_centred_at_peak_plus_offset() -> None:
+    offset, size = torch.zeros(1, 2, 4, 6), torch.zeros(1, 2, 4, 6)
+    offset[0, :, 2, 3] = torch.tensor([0.25, -0.5])
+    size[0, :, 2, 3] = torch.tensor([4.0, 2.0])
+    rois = Rois(torch.tensor([0]), torch.tensor([15]), torch.tensor([1]))
+    assert feature_boxes(offset, size, rois).tolist() == [[1.25, 0.5, 5.25, 2.5]]
+
+
+@given(
+    st.sampled_from([(1242, 375), (1224, 370), (1392, 512)]),
+    st.sampled_from([(1280, 384), (320, 96)]),
+    st.floats(0.6, 1.4),
+)
+def test_corrected_boxes_invert_the_input_transform(
+    image: tuple[int, int], network: tuple[int, int], scale: float
+) -> None:
+    """Q7 corrected: a feature point comes back to the image point that the resizing took it from."""
+    centre = image[0] * 0.47, image[1] * 0.52
+    affine = crop_affine(centre, (image[0] * scale, image[1] * scale), width_px=network[0], height_px=network[1])
+    points = np.array([[0.0, 0.0], [100.0, 300.0], [1200.0, 20.0]])
+    cells = torch.from_numpy(transform_points(affine.forward, points) / 4)
+    ranges = torch.from_numpy(affine.coord_range_px).double().expand(3, 2, 2)
+    back = boxes_to_image(cells, ranges, (network[1] // 4, network[0] // 4), anisotropic_decode=False)
+    np.testing.assert_allclose(back.numpy(), points, atol=2e-3)
+
+
+def test_published_boxes_miss_the_input_transform_vertically() -> None:
+    """Q7 published: separate scales err by up to 1.9 px at the upper and lower edge, and by nothing in between."""
+    affine = crop_affine((612.0, 185.0), (1224.0, 370.0), width_px=1280, height_px=384)
+    points = np.array([[0.0, 0.0], [612.0, 185.0], [1224.0, 370.0]])
+    cells = torch.from_numpy(transform_points(affine.forward, points) / 4)
+    ranges = torch.from_numpy(affine.coord_range_px).double().expand(3, 2, 2)
+    error = boxes_to_image(cells, ranges, (96, 320), anisotropic_decode=True).numpy() - points
+    np.testing.assert_allclose(error[:, 0], 0, atol=1e-9)
+    assert error[1, 1] == pytest.approx(0, abs=1e-9)
+    assert 1.0 < abs(error[0, 1]) < 2.0
+    assert error[2, 1] == pytest.approx(-error[0, 1])
+
+
+def test_published_boxes_scale_each_axis_by_the_crop() -> None:
+    boxes = torch.tensor([[0.0, 0.0, 80.0, 24.0], [40.0, 12.0, 20.0, 6.0]])
+    ranges = torch.tensor([[[10.0, 20.0], [810.0, 140.0]]]).expand(2, 2, 2)
+    mapped = boxes_to_image(boxes, ranges, (24, 80), anisotropic_decode=True)
+    assert mapped.tolist() == [[10.0, 20.0, 810.0, 140.0], [410.0, 80.0, 210.0, 50.0]]
+
+
+def test_rays_run_from_corner_to_corner() -> None:
+    """Hand-solved: x = (u − cu)/f − tx/f at z = 1, equal steps over the seven cells."""
+    rays = ray_cells(torch.tensor([[610.0, 173.0, 1330.0, 245.0]]), P2)
+    x = torch.arange(7) / 6 - 45 / 720
+    y = torch.arange(7) / 60 - 0.2 / 720
+    torch.testing.assert_close(rays[0, 0], x.expand(7, 7), rtol=0, atol=1e-6)
+    torch.testing.assert_close(rays[0, 1], y[:, None].expand(7, 7), rtol=0, atol=1e-6)
+
+
+def test_camera_reaches_the_regions(tiny: Detector) -> None:
+    """A detector that ignored its camera would not see depth change with the focal length."""
+    detector = tiny.eval()
+    image = torch.randn(1, 3, 64, 96)
+    rois = some_rois(1, 3, 384)
+    wide, tele = (detector(image, P2 * torch.tensor([f, f, 1.0])[None, :, None], RANGE_PX, rois) for f in (1.0, 2.0))
+    assert not torch.allclose(wide.roi.vis_depth_m, tele.roi.vis_depth_m)
+
+
+def test_corrected_geometry_reaches_the_depth() -> None:
+    """Q7 both ways: the visual depth follows the scale that the boxes are mapped with."""
+    outputs = []
+    for anisotropic in (True, False):
+        torch.manual_seed(0)
+        detector = build_detector(0.125, anisotropic_decode=anisotropic).eval()
+        with torch.no_grad():
+            detector.get_submodule("size_2d.2").get_parameter("bias").fill_(9.0)
+            detector.get_submodule("vis_depth.2").get_parameter("weight").zero_()
+        outputs.append(run(detector, 64, 96, some_rois(2, 2, 384)).roi.vis_depth_m)
+    scale_x, scale_y = 1242 / 96, 375 / 64
+    ratio = (outputs[1] / outputs[0]).detach()
+    torch.testing.assert_close(ratio, torch.full_like(ratio, scale_y / scale_x), rtol=1e-4, atol=0)
+
+
+def test_boxes_pass_gradients_to_the_2d_heads(tiny: Detector) -> None:
+    """Predicted boxes are not detached: depth trains size_2d through the boxes' heights, as published."""
+    detector = tiny.train()
+    detector.zero_grad()
+    output = run(detector, 64, 96, some_rois(2, 3, 384))
+    torch.autograd.backward(output.roi.vis_depth_m.sum())
+    gradient = detector.get_submodule("size_2d.0").get_parameter("weight").grad
+    assert gradient is not None
+    assert gradient.any()
+
+
+def test_a_step_without_objects_trains(tiny: Detector) -> None:
+    detector = tiny.train()
+    detector.zero_grad()
+    output = run(detector, 64, 96, some_rois(2, 0, 384))
+    assert output.roi.size_3d.shape == (0, 3)
+    torch.autograd.backward(total(output))
+    for name, parameter in detector.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+
+
+def test_training_repeats_to_the_bit() -> None:
+    """The same seed gives the same weights and gradients with deterministic algorithms only."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        runs = []
+        for _ in range(2):
+            torch.manual_seed(3)
+            detector = build_detector(0.125)
+            torch.autograd.backward(total(run(detector, 64, 96, some_rois(2, 3, 384))))
+            runs.append([p.grad for p in detector.parameters() if p.grad is not None])
+    finally:
+        torch.use_deterministic_algorithms(before)
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+
+
+def test_geometry_is_single_precision_under_autocast(tiny: Detector) -> None:
+    """Boxes in bfloat16 would move by cells; every output leaves in float32 and stays near the exact one."""
+    detector = tiny.eval()
+    rois = some_rois(2, 3, 384)
+    with torch.no_grad():
+        exact = run(detector, 64, 96, rois)
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = run(detector, 64, 96, rois)
+    for key in ROI_KEYS.values():
+        assert getattr(rough.roi, key).dtype == torch.float32
+        torch.testing.assert_close(getattr(rough.roi, key), getattr(exact.roi, key), rtol=0.1, atol=0.1)
+    assert rough.heatmap.dtype == torch.float32
+
+
+def total(output: DetectorOutput) -> Tensor:
+    """A sum that reaches every output."""
+    maps = output.heatmap.square().mean() + output.offset_2d.sum() + output.size_2d.sum()
+    return maps + torch.stack([getattr(output.roi, key).sum() for key in ROI_KEYS.values()]).sum()
