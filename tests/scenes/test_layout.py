@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -63,8 +64,8 @@ def test_clutter_keeps_clear_of_objects(seed: int) -> None:
     clutter = sample_clutter(np.random.default_rng(seed), road, objects, amount=1.0)
     assert len(clutter) > 4
     assert not sample_clutter(np.random.default_rng(seed), road, objects, amount=0.0)
-    for solid in clutter:
-        assert not any(overlap(solid.footprint(), placed.footprint()) for placed in objects)
+    for i, solid in enumerate(clutter):
+        assert not any(overlap(solid.footprint(), placed.footprint()) for placed in (*objects, *clutter[:i]))
 
 
 def test_sizes_follow_kitti() -> None:
@@ -91,5 +92,5 @@ def test_nobody_hides_where_hiding_is_forbidden() -> None:
             across = corners[:, 0] / corners[:, 1]
             spans.append((across.min(), across.max()))
         spans.sort()
-        for (_, high), (low, _) in zip(spans, spans[1:], strict=False):
+        for (_, high), (low, _) in pairwise(spans):
             assert high <= low + 1e-12

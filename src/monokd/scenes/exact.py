@@ -30,6 +30,13 @@ def compiled(function: F) -> F:
     return compiled_function
 
 
+def inlined(function: F) -> F:
+    """As `compiled`, for small functions of inner loops: copied into their callers, which spares reference counts."""
+    decorate: Any = numba.njit(cache=True, error_model="numpy", fastmath=False, inline="always")
+    inlined_function: F = decorate(function)
+    return inlined_function
+
+
 def sin_cos(angle_rad: float) -> tuple[float, float]:
     """Sine and cosine by Taylor series after reduction to a quarter turn; error below 1e-14 for |angle| < 100."""
     turns = math.floor(angle_rad / (math.pi / 2) + 0.5)

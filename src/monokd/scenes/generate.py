@@ -63,7 +63,7 @@ class SceneSettings:
     pitch_std_rad: float = 0.0125
     yaw_std_rad: float = 0.05
     focal_std: float = 0.0
-    sector_deg: float = 120.0
+    sector_deg: float = 90.0
     azimuth_step_deg: float = 0.18
     range_noise_m: float = 0.02
     dropout: float = 1.0
@@ -121,6 +121,7 @@ def generate_scenes(
 
     Every file is whole or absent, the split files come last, and a frame depends on `seed` and its number alone. Of the
     scan only the frontal sector is written (KITTI's go all round), because nothing else is in the camera's view.
+    Frames of an earlier run with higher ids are left where they are; the split files do not name them.
 
     Args:
         out: the folder.

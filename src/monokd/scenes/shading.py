@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from monokd.scenes.exact import compiled, sin_cos
+from monokd.scenes.exact import compiled, inlined, sin_cos
 from monokd.scenes.geometry import Triangles
 from monokd.scenes.layout import Placed, Road
 from monokd.scenes.light import Light
@@ -135,12 +135,12 @@ def _darken(
                 contact[v, u] = min(contact[v, u], np.float32(1.0 - dark))
 
 
-@compiled
+@inlined
 def _sample(noise: NDArray[np.float32], x: float, y: float) -> float:
     return float(noise[math.floor(y) & 255, math.floor(x) & 255])
 
 
-@compiled
+@inlined
 def _smooth(noise: NDArray[np.float32], x: float, y: float) -> float:
     """As `_sample`, bilinear between the table's knots."""
     floor_x, floor_y = math.floor(x), math.floor(y)
@@ -151,55 +151,54 @@ def _smooth(noise: NDArray[np.float32], x: float, y: float) -> float:
     return low * (1.0 - q) + high * q
 
 
-@compiled
+@inlined
 def _fade(distance_px: float) -> float:
     """Strength of a texture whose grain is `distance_px` pixels wide: none below half a pixel, all above two."""
-    return min(1.0, max(0.0, (distance_px - 0.5) / 1.5))
+    return min(1.0, max(0.0, (distance_px - 0.5) * 0.6666666666666666))
 
 
-@compiled
-def _band(value: float, half: float, soft: float) -> float:
-    """1 within `half` of zero, falling to 0 over `soft`."""
-    return min(1.0, max(0.0, (half + soft - abs(value)) / (2.0 * soft)))
+@inlined
+def _band(value: float, half: float, sharpness: float) -> float:
+    """1 within `half` of zero, falling to 0 around it with the slope `sharpness`."""
+    return min(1.0, max(0.0, 0.5 + (half - abs(value)) * sharpness))
 
 
-@compiled
+@inlined
 def _ground_colour(
-    s: float, d: float, depth: float, focal: float, street: Array, noise: NDArray[np.float32], texture: float
+    s: float, d: float, grain: float, street: Array, noise: NDArray[np.float32], texture: float
 ) -> tuple[float, float, float]:
-    if depth > 400.0:  # finer than the arithmetic of textures
+    if grain < 1.8:  # finer than the arithmetic of textures
         return 120.0, 128.0, 110.0
     kerb, pavement, crossing = street[3], street[4], street[5]
-    grain = focal / depth
     fine = _fade(0.03 * grain) * _sample(noise, d * 33.0, s * 33.0)
     coarse = _fade(0.4 * grain) * _smooth(noise, d * 1.7 + 40.0, s * 1.1)
-    soft = max(0.02, 0.7 * depth / focal)
+    soft = min(25.0, 0.7142857142857143 * grain)
     on_crossing = crossing > 0.0 and abs(s - crossing) < 4.0
     if abs(d) < kerb or on_crossing:
         grey = 92.0 + texture * (9.0 * fine + 13.0 * coarse)
         mark = 0.0
         if not on_crossing:
-            along = s / 9.0 - math.floor(s / 9.0)
-            if along < 0.45:
+            dash = s * 0.1111111111111111
+            if dash - math.floor(dash) < 0.45:
                 mark = _band(d, 0.07, soft)
             if street[6] > 0.0:
                 mark = max(mark, 0.8 * _band(abs(d) - (kerb - 2.15), 0.06, soft))
             else:
                 mark = max(mark, 0.8 * _band(abs(d) - (kerb - 0.25), 0.06, soft))
-        thin = min(1.0, 0.07 * grain / 0.35)
+        thin = min(1.0, 0.2 * grain)
         paint = mark * thin * (0.8 + 0.2 * coarse)
         return grey + paint * 118.0, grey + paint * 118.0, grey + 2.0 + paint * 110.0
     if abs(d) < kerb + pavement:
         edge = _band(abs(d) - kerb - 0.1, 0.1, soft)
         tile = s / 0.6 - math.floor(s / 0.6)
-        joint = 14.0 * _fade(0.6 * grain / 6.0) * (1.0 if tile < 0.06 else 0.0)
+        joint = 14.0 * _fade(0.1 * grain) * (1.0 if tile < 0.06 else 0.0)
         grey = 136.0 + 26.0 * edge + texture * (8.0 * fine + 9.0 * coarse - joint)
         return grey, grey - 2.0, grey - 7.0
     blade = texture * (20.0 * fine + 22.0 * coarse)
     return 92.0 + blade, 112.0 + 1.1 * blade, 58.0 + 0.7 * blade
 
 
-@compiled
+@inlined
 def _sky_colour(
     a: float, b: float, sky: Array, noise: NDArray[np.float32], texture: float, shift: float
 ) -> tuple[float, float, float]:
@@ -218,7 +217,7 @@ def _sky_colour(
     return red + (240.0 - red) * cloud, green + (241.0 - green) * cloud, blue + (243.0 - blue) * cloud
 
 
-@compiled
+@inlined
 def _facade(across: float, up: float, upright: bool, grain: float, noise: NDArray[np.float32]) -> float:
     """Rows of windows in rough plaster."""
     column, storey = math.floor(across / 2.6), math.floor(up / 2.9)
@@ -229,7 +228,7 @@ def _facade(across: float, up: float, upright: bool, grain: float, noise: NDArra
     return rough + 0.10 * _smooth(noise, across * 1.1, up * 1.1 + 60.0)
 
 
-@compiled
+@inlined
 def _brick(across: float, up: float, grain: float, noise: NDArray[np.float32]) -> float:
     row = up / 0.16
     course = math.floor(row)
@@ -238,20 +237,18 @@ def _brick(across: float, up: float, grain: float, noise: NDArray[np.float32]) -
     return (0.14 * _sample(noise, math.floor(x) * 7.0, course * 13.0) + 0.2 * joint) * _fade(0.1 * grain)
 
 
-@compiled
+@inlined
 def _surface_gain(
     material: int,
     across: float,
     along: float,
     up: float,
     normal_y: float,
-    depth: float,
-    focal: float,
+    grain: float,
     noise: NDArray[np.float32],
     texture: float,
 ) -> float:
     """Brightness of a texture at `across` and `up` metres on a face, `along` metres on the third axis."""
-    grain = focal / depth
     if material == 5:
         return 1.0 + texture * _facade(across, up, abs(normal_y) < 0.3, grain, noise)
     if material == 6:
@@ -268,7 +265,7 @@ def _surface_gain(
     return 1.0
 
 
-@compiled
+@inlined
 def _solid_colour(
     t: int,
     a: float,
@@ -288,7 +285,7 @@ def _solid_colour(
     up = base_y[t] - (b * depth + pinhole[4])
     across, along = (z, x) if abs(nx) > abs(nz) else (x, z)
     material = materials[t]
-    gain = _surface_gain(material, across, along, up, ny, depth, pinhole[0], noise, texture)
+    gain = _surface_gain(material, across, along, up, ny, pinhole[0] / depth, noise, texture)
     gain *= 0.72 + 0.28 * min(1.0, max(0.0, up / 0.7))
     red, green, blue = lit[t, 0], lit[t, 1], lit[t, 2]
     if material in (1, 2):
@@ -302,7 +299,7 @@ def _solid_colour(
     return red * gain, green * gain, blue * gain
 
 
-@compiled
+@inlined
 def _level(value: float) -> np.uint8:
     return np.uint8(min(255.0, max(0.0, value + 0.5)))
 
@@ -335,18 +332,19 @@ def _colour(
             if t == -2:
                 red, green, blue = _sky_colour(a, b, sky, noise, texture, float(offset))
             else:
-                depth = 1.0 / float(inverse[v, u])
+                near = float(inverse[v, u])
+                depth = 1.0 / near
                 if t == -1:
                     x, z = a * depth + pinhole[3], depth + pinhole[5]
                     s, d = street[0] * x + street[1] * z, street[1] * x - street[0] * z - street[2]
-                    red, green, blue = _ground_colour(s, d, depth, focal, street, noise, texture)
+                    red, green, blue = _ground_colour(s, d, focal * near, street, noise, texture)
                     gain = float(contact[v, u]) * (1.0 - 0.5 * sky[7] * shadow[v, u]) * sky[8]
                 else:
                     red, green, blue = _solid_colour(
                         t, a, b, depth, pinhole, lit, normals, materials, base_y, noise, texture
                     )
                     gain = sky[8]
-                clear = 1.0 / (1.0 + sky[6] * depth)
+                clear = near / (near + sky[6])
                 red = sky[3] + (red * gain - sky[3]) * clear
                 green = sky[4] + (green * gain - sky[4]) * clear
                 blue = sky[5] + (blue * gain - sky[5]) * clear

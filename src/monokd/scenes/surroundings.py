@@ -14,14 +14,21 @@ QUARTER_TURN = 1.5707963267948966
 
 
 def sample_clutter(rng: np.random.Generator, road: Road, objects: list[Placed], *, amount: float) -> list[Placed]:
-    """Solids beside the road that stand clear of `objects`; `amount` scales how many, 0 gives an empty plain."""
+    """Solids beside the road, clear of `objects` and each other; `amount` scales how many, 0 gives an empty plain."""
     clutter: list[Placed] = []
+    edge = road.kerb_m + road.pavement_m
     for side in (-1.0, 1.0):
-        edge = road.kerb_m + road.pavement_m
         _building_row(rng, road, side, edge, amount, clutter)
+    for side in (-1.0, 1.0):
         _street_furniture(rng, road, side, edge, amount, clutter)
     taken = [placed.footprint(0.25) for placed in objects]
-    return [solid for solid in clutter if not any(overlap(solid.footprint(), other) for other in taken)]
+    kept: list[Placed] = []
+    for solid in clutter:
+        corners = solid.footprint()
+        if not any(overlap(corners, other) for other in taken):
+            kept.append(solid)
+            taken.append(corners)
+    return kept
 
 
 def _solid(
