@@ -16,8 +16,11 @@ F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 U8 = NDArray[np.uint8]
 
-# Change of 1/z a pixel row (1/(m px)) that level ground and roofs reach, downwards and upwards in the image.
-RISE, FALL = 0.005, 0.002
+# A level surface h below (or above) the camera changes 1/z by 1 / (focal length · h) a row. Steeper steps than at these
+# heights are borders; the road is at least LOWEST_ROAD_M below the camera.
+LOWEST_ROOF_M, LOWEST_CEILING_M, LOWEST_ROAD_M = 0.28, 0.7, 1.15
+HOLE_PX, HOLE_M = 16, 0.6  # about three rings without a return; the height of a car's windows and roof
+LEAST_RETURNS = 32  # of a ring, to tell where it runs
 SAME_COLOUR = 30  # sum over three channels
 RING_GAP_PX = 6
 TOP_MARGIN_PX = 2
@@ -36,7 +39,9 @@ def complete(
     1. Along a ring, neighbouring returns are joined. Where their depths differ by `border_ratio` or more, a border
        lies between them; each pixel goes to the side that the rings above and below and the image's colours vote for.
     2. In a column, depth between two lines is linear in 1/z, as planes are, unless the step is too steep for level
-       ground or a roof: there a border is put where the colours change most, or half way without an image.
+       ground or a roof: there a border is put where the colours change most, or half way without an image. Tall
+       holes take the depth below them where it is nearer: what returns nothing is mostly the glass and dark paint of
+       the car that stands there.
     3. Below the lowest line, 1/z goes on as between the two lowest, down to the image's edge.
     4. From a ring's distance above the highest line of a column, the farther of that line and of the next filled
        columns in the row goes on, as the laser passed over what ended there. Rows above the scan's highest return
@@ -68,8 +73,8 @@ def complete(
     top = max(_first_row(sparse.depth_m) - TOP_MARGIN_PX, 0)
     dense_m = np.zeros_like(lines_m)
     highest = np.full(lines_m.shape[1], -1, np.int32)
-    _fill_columns(lines_m, image, dense_m, highest)
-    _fill_above(dense_m, highest, top)
+    _fill_columns(lines_m, image, sparse.focal_px, dense_m, highest)
+    _fill_above(dense_m, highest, _ceiling(sparse, highest), top)
     return dense_m
 
 
@@ -151,7 +156,7 @@ def _border_row(image: U8, above: int, below: int, u: int) -> int:
 
 
 @compiled
-def _fill_columns(lines_m: F32, image: U8, dense_m: F32, highest: I32) -> None:
+def _fill_columns(lines_m: F32, image: U8, focal_px: float, dense_m: F32, highest: I32) -> None:
     """Fill between the lines of every column and down to the lower edge; note every column's highest line."""
     height, width = lines_m.shape
     last = np.full(width, -1, np.int32)
@@ -164,7 +169,7 @@ def _fill_columns(lines_m: F32, image: U8, dense_m: F32, highest: I32) -> None:
                 highest[u] = v
                 dense_m[v, u] = lines_m[v, u]
             else:
-                slope[u] = _fill_between(lines_m, image, last[u], v, u, dense_m)
+                slope[u] = _fill_between(lines_m, image, last[u], v, u, focal_px, dense_m)
             last[u] = v
     for v in range(max(0, last.min()), height):
         for u in range(width):
@@ -173,41 +178,61 @@ def _fill_columns(lines_m: F32, image: U8, dense_m: F32, highest: I32) -> None:
 
 
 @compiled
-def _fill_between(lines_m: F32, image: U8, above: int, below: int, u: int, dense_m: F32) -> float:
+def _fill_between(lines_m: F32, image: U8, above: int, below: int, u: int, focal_px: float, dense_m: F32) -> float:
     """Fill a column from the row after `above` to `below`; returns how 1/z may go on below them."""
     z0, z1 = lines_m[above, u], lines_m[below, u]
     dense_m[below, u] = z1
     rise = (1 / z1 - 1 / z0) / (below - above)
     ratio = max(z0, z1) / min(z0, z1)
-    smooth = ratio < 1.15 or -FALL < rise < RISE
+    gap = below - above
+    if rise * focal_px > 1 / LOWEST_ROAD_M and gap >= HOLE_PX and gap * z1 < HOLE_M * focal_px:
+        dense_m[above + 1 : below, u] = z1
+        return 0.0
+    smooth = ratio < 1.15 or -1 / LOWEST_CEILING_M < rise * focal_px < 1 / LOWEST_ROOF_M
     if not smooth and ratio < 2 and len(image) > 1:
         smooth = _colour_distance(image, above, below, u) < SAME_COLOUR
     if smooth:
         for v in range(above + 1, below):
             dense_m[v, u] = 1 / (1 / z0 + rise * (v - above))
-        return float(min(max(rise, 0.0), FALL))
+        return float(min(max(rise, 0.0), 1 / (focal_px * LOWEST_ROAD_M)))
     border = _border_row(image, above, below, u)
     for v in range(above + 1, below):
         dense_m[v, u] = z0 if v <= border else z1
     return 0.0
 
 
+def _ceiling(sparse: SparseDepth, highest: I32) -> I32:
+    """The row in every column above which the laser did not look: that of the topmost ring with returns."""
+    width = sparse.depth_m.shape[1]
+    ceiling = np.where(highest >= 0, highest, 0)
+    for depth_m, row_px in zip(sparse.ring_depth_m, sparse.ring_row_px, strict=True):
+        seen = np.flatnonzero(depth_m)
+        if len(seen) >= LEAST_RETURNS:
+            top = np.interp(np.arange(width), seen, row_px[seen])
+            ceiling = np.where(highest >= 0, np.minimum(ceiling, top), top)
+            break
+    return np.asarray(ceiling, np.int32)
+
+
 @compiled
-def _fill_above(dense_m: F32, highest: I32, top: int) -> None:
-    """Fill the rows from `top` to every column's highest line."""
+def _fill_above(dense_m: F32, highest: I32, ceiling: I32, top: int) -> None:
+    """Fill the rows from `top` to every column's highest line, below `ceiling` each run with its farthest depth."""
     height, width = dense_m.shape
+    own_m = np.zeros(width, np.float32)
+    for u in range(width):
+        own_m[u] = dense_m[highest[u], u] if highest[u] >= 0 else np.float32(0)
     for v in range(top, height):
-        left = 0.0
-        for u in range(width):
-            if highest[u] < 0 or v < highest[u]:
-                own = dense_m[highest[u], u] if highest[u] >= 0 else np.float32(0)
-                dense_m[v, u] = own if 0 <= highest[u] - v <= RING_GAP_PX else max(left, own)
-            left = dense_m[v, u] if highest[u] >= 0 and v >= highest[u] else left
-        right = 0.0
-        for i in range(width):
-            u = width - 1 - i
-            if highest[u] < 0 or v < highest[u]:
-                if highest[u] < 0 or highest[u] - v > RING_GAP_PX:
-                    dense_m[v, u] = max(right, dense_m[v, u])
-            else:
-                right = dense_m[v, u]
+        for start, end, step in ((0, width, 1), (width - 1, -1, -1)):
+            farthest = np.float32(0)
+            for u in range(start, end, step):
+                if 0 <= highest[u] <= v:
+                    farthest = dense_m[v, u]
+                elif v < ceiling[u] or 0 <= highest[u] - v <= RING_GAP_PX:
+                    dense_m[v, u] = own_m[u]
+                    farthest = own_m[u]
+                else:
+                    farthest = max(farthest, own_m[u])
+                    dense_m[v, u] = max(farthest, dense_m[v, u])
+    for u in range(width):
+        for v in range(top, min(ceiling[u], height - 1)):
+            dense_m[v, u] = dense_m[ceiling[u], u]

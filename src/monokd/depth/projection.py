@@ -31,12 +31,14 @@ class SparseDepth:
         scanner: the scanner's centre as the camera sees it: u and v times depth (px m), and depth (m). On the way
             from the scanner's view to the camera's, a return at pixel (u, v) and depth z moves by
             (scanner[0] − u · scanner[2], scanner[1] − v · scanner[2]) / z pixels.
+        focal_px: vertical focal length of the camera.
     """
 
     depth_m: F32
     ring_depth_m: F32
     ring_row_px: F32
     scanner: tuple[float, float, float]
+    focal_px: float
 
 
 def project_scan(
@@ -73,7 +75,8 @@ def project_scan(
     inside = _scatter(scan, M, nearest_m, starts[: count + 1], depth_m, ring_depth_m, ring_row_px)
     if not inside:
         raise DataError(f"expected points before the camera and in the image, found none of {len(scan)}")
-    return SparseDepth(depth_m, ring_depth_m, ring_row_px, (float(M[0, 3]), float(M[1, 3]), float(M[2, 3])))
+    scanner = (float(M[0, 3]), float(M[1, 3]), float(M[2, 3]))
+    return SparseDepth(depth_m, ring_depth_m, ring_row_px, scanner, float(calibration.P2[1, 1]))
 
 
 def pixels_of(scan: F32, calibration: Calibration, shape: tuple[int, int], *, nearest_m: float = NEAREST_M) -> I64:
