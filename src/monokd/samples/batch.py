@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import default_collate
 
 from monokd.samples.dataset import Sample
 from monokd.samples.targets import FrameTargets
@@ -139,7 +140,9 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 
 def _stack(arrays: Sequence[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.stack(arrays))
+    """In a worker process torch stacks straight into memory that the main process shares."""
+    stacked: Tensor = default_collate([torch.from_numpy(np.asarray(array)) for array in arrays])
+    return stacked
 
 
 def _stack_targets(targets: Sequence[FrameTargets]) -> Targets:

@@ -16,7 +16,7 @@ from monokd.kitti.frames import KittiFolder, read_image, read_stored_depth
 from monokd.kitti.labels import read_labels
 from monokd.kitti.objects import Objects
 from monokd.progress import worker_count
-from monokd.samples.affine import Affine, crop_affine, warp_depth, warp_image
+from monokd.samples.affine import crop_affine, warp_depth, warp_image
 from monokd.samples.augment import Plan, crop_of, mirror_objects, normalise, plan_augmentation
 from monokd.samples.targets import CLASSES, FrameTargets, frame_targets
 
@@ -147,29 +147,21 @@ class Frames:
         if plan.flip:
             calibration = calibration.flipped(width)
             objects = None if objects is None else mirror_objects(objects, width)
-        depth_m = None if frame.depth is None else warp_depth(frame.depth, affine, flip=plan.flip)
+        depth = None if frame.depth is None else warp_depth(frame.depth, affine, flip=plan.flip)
+        targets = None
+        if objects is not None:
+            targets = frame_targets(objects, calibration, affine, depth, classes=self.classes)
+        if depth is not None:  # metres until here; in place, because fresh pages cost more than the product
+            depth *= np.float32(plan.scale / DEPTH_RANGE_M / (STORED_STEPS_PER_M if self.depth_scaled_twice else 1))
         return Sample(
             name,
             normalise(warp_image(frame.image, affine, flip=plan.flip), plan.jitter),
-            None if depth_m is None else self._teacher_input(depth_m, plan.scale),
+            depth,
             calibration.P2.astype(np.float32),
             affine.coord_range_px,
             np.array([width, height]),
-            self._targets(objects, calibration, affine, depth_m),
+            targets,
         )
-
-    def _targets(
-        self,
-        objects: Objects | None,
-        calibration: Calibration,
-        affine: Affine,
-        depth_m: NDArray[np.float32] | None,
-    ) -> FrameTargets | None:
-        return None if objects is None else frame_targets(objects, calibration, affine, depth_m, classes=self.classes)
-
-    def _teacher_input(self, depth_m: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
-        twice = STORED_STEPS_PER_M if self.depth_scaled_twice else 1
-        return depth_m * np.float32(scale / DEPTH_RANGE_M / twice)
 
     def _read_all(self) -> list[Frame]:
         """Every frame; threads, because decoding leaves Python alone."""
