@@ -117,6 +117,11 @@ class Detector(nn.Module):
         )
 
 
+def feature_channels(width: float = 1.0) -> tuple[int, ...]:
+    """Channels of the fused maps of strides 4, 8, 16, 32, which are those of the backbone's maps."""
+    return tuple(scaled_channels(channels, width) for channels in DLA34_CHANNELS[2:])
+
+
 def build_detector(width: float = 1.0, *, anisotropic_decode: bool = True) -> Detector:
     """A detector whose channels are the published ones × `width` (multiples of 8, at least 8), freshly initialised."""
     channels = [scaled_channels(c, width) for c in DLA34_CHANNELS]
