@@ -60,13 +60,13 @@ def jittered(truth: Objects, rng: np.random.Generator, sigma_m: float) -> Object
 def metrics(rng: np.random.Generator, level: float, classes: tuple[str, ...] = ("Car",)) -> dict[str, Any]:
     """Made-up figures around `level` in the form of kitti.json, one of them undefined, with intervals."""
     kinds = [f"{kind}_{points}" for kind in ("3d", "bev", "bbox", "aos") for points in ("R40", "R11")]
-    result: dict[str, Any] = {"frames": 200, "rule": "le", "intervals": {}}
+    result: dict[str, Any] = {"frames": 200, "rule": "le", "bootstrap": {"resamples": 50, "seed": 0}}
     for name, base in (("strict", level), ("loose", level * 2.2)):
         result[name] = {
             c: {k: {d: round(base + rng.uniform(0, 4), 4) for d in ("easy", "moderate", "hard")} for k in kinds}
             for c in classes
         }
-        result["intervals"][name] = {
+        result["bootstrap"][name] = {
             c: {k: {d: [v - 2.0, v + 2.5] for d, v in by.items()} for k, by in result[name][c].items()} for c in classes
         }
     result["strict"][classes[-1]]["aos_R11"]["hard"] = None
@@ -88,7 +88,7 @@ def write_curves(path: Path, quality: float) -> None:
     recall = np.linspace(0, 1, 41)
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["set", "class", "metric", "difficulty", "recall", "precision"])
+        writer.writerow(["iou", "class", "metric", "difficulty", "recall", "precision"])
         for name, hard in (("strict", 0.5), ("loose", 1.0)):
             for metric in ("bbox", "bev", "3d", "aos"):
                 for r in recall:

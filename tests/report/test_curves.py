@@ -84,7 +84,7 @@ def test_axis_is_logarithmic_only_for_wide_positive_terms(tmp_path: Path) -> Non
 
 def test_precision_recall_by_key_and_line_ends_where_recall_does(tmp_path: Path) -> None:
     text = (
-        "set,class,metric,difficulty,recall,precision\n"
+        "iou,class,metric,difficulty,recall,precision\n"
         "loose,Car,3d,moderate,0,1\nloose,Car,3d,moderate,0.5,0.25\nloose,Car,3d,moderate,1,0\n"
         "loose,Car,3d,easy,0,0.5\n"
     )
@@ -99,7 +99,7 @@ def test_precision_recall_by_key_and_line_ends_where_recall_does(tmp_path: Path)
 
 def test_precision_recall_without_a_column_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"pr\.csv:1: expected a column 'precision'"):
-        read_precision_recall(written(tmp_path / "pr.csv", "set,class,metric,difficulty,recall\n"))
+        read_precision_recall(written(tmp_path / "pr.csv", "iou,class,metric,difficulty,recall\n"))
 
 
 def test_headline_charts_share_their_axis_and_hold_every_interval() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -16,6 +17,9 @@ import cv2
 import pytest
 
 from monokd.errors import DataError
+from monokd.evaluation.bootstrap import compare
+from monokd.evaluation.evaluate import evaluate_folders
+from monokd.evaluation.output import Report, report_json, write_curves
 from monokd.report.inputs import FramePicture, ModelResult
 from monokd.report.page import finding, write_report
 from tests.report.fakes import write_frames, write_models
@@ -259,3 +263,23 @@ def test_in_a_browser_nothing_overflows_and_every_picture_shows(folder: Path, tm
     title = re.search(r"<title>(.*?)</title>", done.stdout)
     assert title is not None
     assert title[1] == f"width {width} page {width} wide 0 lost 0"
+
+
+def test_what_evaluation_writes_is_what_the_page_reads(
+    tmp_path: Path, inputs: tuple[list[FramePicture], list[ModelResult]]
+) -> None:
+    """Figures, intervals, differences and curves of a real evaluation appear on the page."""
+    label, predictions = inputs[0][0].label, {model.name: model.predictions for model in inputs[1]}
+    assert label is not None
+    student, baseline = (evaluate_folders(label.parent, predictions[n] or tmp_path) for n in ("student", "baseline"))
+    ranges, compared = compare(student, baseline, 20, 0)
+    report = Report(student, 20, 0, ranges, "some/predictions/baseline", compared)
+    write_curves(tmp_path / "pr.csv", student)
+    figures = json.loads(json.dumps(report_json(report)))
+    model = ModelResult("student", figures, None, tmp_path / "pr.csv")
+    write_report(tmp_path / "r.html", title="t", models=[model])
+    text = (tmp_path / "r.html").read_text()
+    assert f"{student.ap(('loose', 'Car', 'bev_R40', 'moderate')):.2f}" in text
+    assert "95 % intervals over 20 bootstrap resamples" in text
+    assert "Student − Baseline" in text
+    assert 'id="curves-head"' in text

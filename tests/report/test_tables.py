@@ -15,6 +15,7 @@ from monokd.report.tables import (
     classes_of,
     depth_errors,
     detail,
+    differences,
     flatten,
     headline,
     interval_of,
@@ -32,7 +33,7 @@ TEACHER: dict[str, Any] = {
 STUDENT: dict[str, Any] = {
     "strict": {"Car": {"3d_R40": {"moderate": 10.0}, "bev_R40": {"moderate": None}}},
     "loose": {"Car": {"3d_R40": {"moderate": 55.25}, "bev_R40": {"moderate": 40.0}}},
-    "intervals": {"loose": {"Car": {"3d_R40": {"moderate": [50.06, 60.0]}}}},
+    "bootstrap": {"loose": {"Car": {"3d_R40": {"moderate": [50.06, 60.0]}}}},
 }
 MODELS = {"teacher": TEACHER, "student": STUDENT}
 
@@ -105,12 +106,17 @@ def test_thresholds_by_class() -> None:
 def test_absent_figures_are_none() -> None:
     assert value_of({}, "loose", "Car", "3d_R40") is None
     assert interval_of(TEACHER, "loose", "Car", "3d_R40") is None
-    assert interval_of({"intervals": None}, "loose", "Car", "3d_R40") is None
+    assert interval_of({"bootstrap": None}, "loose", "Car", "3d_R40") is None
 
 
-def test_intervals_may_name_their_ends() -> None:
-    named = {"intervals": {"loose": {"Car": {"3d_R40": {"moderate": {"low": 1, "high": 2}}}}}}
-    assert interval_of(named, "loose", "Car", "3d_R40") == (1.0, 2.0)
+def test_differences_with_their_intervals() -> None:
+    entry = {"value": 5.25, "low": -0.44, "high": 10.0, "above": 0.97}
+    found = {"against": "runs/predictions/baseline/", "loose": {"Car": {"3d_R40": {"moderate": entry}}}, "strict": {}}
+    table = differences("student", {"difference": found})
+    assert table is not None
+    assert [cell.text for cell in table.rows[0]] == ["Student − Baseline", "+5.25", "–", "–", "–"]
+    assert table.rows[0][1].note == "−0.4 to +10.0"
+    assert differences("student", STUDENT) is None
 
 
 def test_classes_keep_their_order_once() -> None:

@@ -147,7 +147,13 @@ def _draw_rows(axes: Axes, chart: Chart) -> None:
         moved = Series(line.style, line.x, line.y + shift, line.low, line.high)
         _error_bars(axes, moved, vertical=False)
         axes.plot(
-            moved.x, moved.y, color=line.style.on_light, linestyle="none", marker=line.style.marker, markersize=7.5
+            moved.x,
+            moved.y,
+            color=line.style.on_light,
+            linestyle="none",
+            marker=line.style.marker,
+            markersize=7.5,
+            clip_on=False,  # a marker at 0 stands half outside the axes
         )
     axes.set_yticks(range(len(chart.rows)), chart.rows)
     axes.set_ylim(len(chart.rows) - 0.45, -0.55)

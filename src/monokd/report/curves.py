@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 Columns = dict[str, Array]
 NOT_TERMS = {"epoch", "step", "lr"}
 WEIGHT = "weight_"
-PR_COLUMNS = ("set", "class", "metric", "difficulty", "recall", "precision")
+PR_COLUMNS = ("iou", "class", "metric", "difficulty", "recall", "precision")
 
 
 def read_history(path: str | Path) -> Columns:
@@ -42,7 +42,7 @@ def read_history(path: str | Path) -> Columns:
 
 
 def read_precision_recall(path: str | Path) -> dict[tuple[str, str, str, str], Array]:
-    """Read `pr.csv`: (set, class, metric, difficulty) → N×2 recall and precision in file order.
+    """Read `pr.csv`: (strict or loose, class, metric, difficulty) → N×2 recall and precision in file order.
 
     Raises:
         DataError: unreadable, a missing column, or a cell that is no number.

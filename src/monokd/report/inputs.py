@@ -16,8 +16,8 @@ class ModelResult:
 
     Attributes:
         name: teacher, baseline or student (another name gets a spare look).
-        metrics: parsed kitti.json; `intervals` (laid out like the metrics, pairs of low and high at the ends) and
-            `distance` (rows of AP by distance) are shown when present.
+        metrics: parsed kitti.json; `bootstrap` (intervals) and `difference` (against another network) are shown when
+            present, in the form in which `monokd evaluate --json` prints them.
         history: training history CSV.
         curves: precision–recall CSV.
         predictions: folder of KITTI result files, one a frame; a missing file counts as empty.

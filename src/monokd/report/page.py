@@ -86,7 +86,8 @@ def write_report(
         headline=tables.headline(metrics, class_name=class_name),
         rule=_rule(metrics),
         frame_count=max((int(m.get("frames", 0)) for m in metrics.values()), default=0),
-        has_intervals=any(m.get("intervals") for m in metrics.values()),
+        resamples=max((int((m.get("bootstrap") or {}).get("resamples", 0)) for m in metrics.values()), default=0),
+        differences=[t for n, m in metrics.items() if (t := tables.differences(n, m, class_name=class_name))],
         headline_charts=_drawn(curves.headline_charts(metrics, class_name)),
         changes=_changes(models, class_name),
         shown=shown.frames,
@@ -98,7 +99,7 @@ def write_report(
         training=_training(models, weights=False),
         weights=_training(models, weights=True),
         depth=tables.depth_errors(depth_metrics) if depth_metrics else None,
-        details=[t for name in classes for m in models if (t := tables.detail(m.name, m.metrics, name)) is not None],
+        details=[t for name in classes for m in models if (t := tables.detail(m.name, m.metrics, name))],
         settings=tables.key_values("Settings", settings, ("Setting", "Value")) if settings else None,
     )
     write_text(out, text)

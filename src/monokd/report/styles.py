@@ -33,7 +33,7 @@ TRUTH = Style("Ground truth", (255, 255, 255), "#1b1f24", "#f0f3f6")
 TEACHER = Style("Teacher", (255, 140, 165), "#994455", "#ee99aa", (11, 4, 3, 4), "^")
 BASELINE = Style("Baseline", (255, 205, 70), "#806300", "#eecc66", (8, 6), "s")
 STUDENT = Style("Student", (90, 185, 255), "#004f9e", "#7fb9f0")
-OTHER = Style("Labelled, of a class that no network here predicts", (165, 172, 182), "#5c646e", "#a5acb6", (3, 4))
+OTHER = Style("Labelled, of a class that no network predicts", (165, 172, 182), "#5c646e", "#a5acb6", (3, 4))
 STYLES = {"teacher": TEACHER, "baseline": BASELINE, "student": STUDENT}
 SPARE = (
     Style("", (120, 230, 170), "#1f6f4a", "#86d9ae", (3, 4), "D"),

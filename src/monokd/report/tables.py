@@ -115,12 +115,10 @@ def value_of(
 def interval_of(
     metrics: Metrics, threshold_set: str, class_name: str, metric: str, level: str = "moderate"
 ) -> tuple[float, float] | None:
-    """Lower and upper end of the interval under `metrics["intervals"]`, laid out like the metrics; None if absent."""
-    entry = metrics.get("intervals") or {}
+    """Ends of the interval under `metrics["bootstrap"]`, laid out like the metrics; None if absent."""
+    entry = metrics.get("bootstrap") or {}
     for key in (threshold_set, class_name, metric, level):
         entry = entry.get(key) if isinstance(entry, Mapping) else None
-    if isinstance(entry, Mapping):
-        entry = [entry.get("low"), entry.get("high")]
     if not isinstance(entry, Sequence) or len(entry) != 2 or None in entry:
         return None
     return float(entry[0]), float(entry[1])
@@ -146,6 +144,24 @@ def headline(models: Mapping[str, Metrics], *, class_name: str = "Car", level: s
             row.append(_number(value, interval, value is not None and value == best[key]))
         rows.append(tuple(row))
     return Table(f"{class_name}, {level}: AP|R40 in percent, higher is better", tuple(columns), tuple(rows))
+
+
+def differences(name: str, metrics: Metrics, *, class_name: str = "Car", level: str = "moderate") -> Table | None:
+    """The paired differences under `metrics["difference"]`, with intervals; None where there are none."""
+    found = metrics.get("difference")
+    if not found:
+        return None
+    against = style_of(str(found.get("against", "")).rstrip("/").rpartition("/")[2]).label
+    columns = [Column("Networks"), *(Column(_metric_name(m), _set_name(s, class_name)) for s, m in HEADLINE)]
+    row = [Cell(f"{style_of(name).label} − {against}")]
+    for threshold_set, metric in HEADLINE:
+        entry = found.get(threshold_set, {}).get(class_name, {}).get(metric, {}).get(level)
+        if entry is None:
+            row.append(Cell(UNDEFINED))
+        else:
+            row.append(Cell(_signed(entry["value"]), f"{_signed(entry['low'], 1)} to {_signed(entry['high'], 1)}"))
+    caption = f"{class_name}, {level}: difference on the same frames, in points, with its 95 % interval"
+    return Table(caption, tuple(columns), (tuple(row),))
 
 
 def detail(name: str, metrics: Metrics, class_name: str) -> Table | None:
@@ -243,8 +259,11 @@ def _change(old: float | None, new: float | None) -> Cell:
         return Cell(UNDEFINED)
     if round(new - old, 2) == 0:
         return Cell("0.00", "unchanged")
-    sign = "+" if new > old else "−"
-    return Cell(f"{sign}{abs(new - old):.2f}", f"was {old:.2f}")
+    return Cell(_signed(new - old), f"was {old:.2f}")
+
+
+def _signed(value: float, digits: int = 2) -> str:
+    return f"{'−' if round(value, digits) < 0 else '+'}{abs(value):.{digits}f}"
 
 
 def _set_name(threshold_set: str, class_name: str) -> str:
