@@ -18,7 +18,6 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -73,7 +72,7 @@ def main() -> None:
         timed(name, seconds)
     encoding = []
     for number in range(count):
-        image = np.ascontiguousarray(render_frame(0, number, settings).image[..., ::-1])
+        image = cv2.cvtColor(render_frame(0, number, settings).image, cv2.COLOR_RGB2BGR)
         start = time.process_time()
         cv2.imencode(".png", image, generate.PNG_SETTINGS)
         encoding.append(time.process_time() - start)

@@ -204,7 +204,7 @@ def write_frame(out: Path, seed: int, settings: SceneSettings, number: int) -> N
     with replacing(files.velodyne(name)) as temporary:
         temporary.write_bytes(frame.points.astype("<f4").tobytes())
     with replacing(files.image(name)) as temporary:
-        done, data = cv2.imencode(".png", np.ascontiguousarray(frame.image[..., ::-1]), PNG_SETTINGS)
+        done, data = cv2.imencode(".png", cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR), PNG_SETTINGS)
         if not done:
             raise OSError(f"cannot encode {files.image(name)}")
         temporary.write_bytes(data.tobytes())

@@ -7,6 +7,7 @@ Labels have two decimals, so sizes, places and headings are rounded *before* any
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -222,9 +223,19 @@ def _in_view(candidate: Placed) -> bool:
 
 
 def _fits(candidate: Placed, others: list[Placed]) -> bool:
-    margin = CLEARANCE_M.get(candidate.name, 0.2)
-    mine = candidate.footprint(margin)
-    return not any(overlap(mine, other.footprint()) for other in others)
+    margin_m = CLEARANCE_M[candidate.name]
+    return not any(meets(candidate, other, margin_m) for other in others)
+
+
+def meets(one: Placed, two: Placed, margin_m: float = 0.0) -> bool:
+    """Whether two solids, one of them grown by `margin_m`, stand on common ground."""
+    dx, dz = one.location_m[0] - two.location_m[0], one.location_m[2] - two.location_m[2]
+    reach = 0.0
+    for placed in (one, two):
+        _, width, length = placed.size_m
+        reach += math.sqrt(width * width + length * length) / 2
+    reach += 2.0 * margin_m
+    return dx * dx + dz * dz <= reach * reach and overlap(one.footprint(margin_m), two.footprint())
 
 
 def overlap(one: Array, two: Array) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 
 from monokd.scenes import meshes
 from monokd.scenes.exact import bell, pick, uniform
-from monokd.scenes.layout import Placed, Road, overlap
+from monokd.scenes.layout import Placed, Road, meets
 from monokd.scenes.palette import clutter_look
 
 FARTHEST_M = 95.0
@@ -21,13 +21,11 @@ def sample_clutter(rng: np.random.Generator, road: Road, objects: list[Placed], 
         _building_row(rng, road, side, edge, amount, clutter)
     for side in (-1.0, 1.0):
         _street_furniture(rng, road, side, edge, amount, clutter)
-    taken = [placed.footprint(0.25) for placed in objects]
     kept: list[Placed] = []
     for solid in clutter:
-        corners = solid.footprint()
-        if not any(overlap(corners, other) for other in taken):
+        blocked = any(meets(solid, placed, 0.25) for placed in objects) or any(meets(solid, other) for other in kept)
+        if not blocked:
             kept.append(solid)
-            taken.append(corners)
     return kept
 
 
