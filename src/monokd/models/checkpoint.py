@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from monokd.samples.targets import CLASSES
 
 FORMAT = "monokd detector 1"
 BACKBONE_FORMAT = "monokd backbone 1"
+KINDS = ("rgb", "depth")
+MAX_WIDTH = 4
 WRAPPERS = ("model_state", "state_dict", "model")
 
 
@@ -101,11 +105,13 @@ def read_info(path: str | Path) -> DetectorInfo:
         fields = json.loads(stored)
         if fields.pop("format", None) != FORMAT:
             raise DataError(f"expected a file that says '{FORMAT}'; `monokd import` makes one", path)
-        return DetectorInfo(**{**fields, "classes": tuple(fields["classes"])})
+        info = DetectorInfo(**{**fields, "classes": tuple(fields["classes"])})
     except OSError as error:
         raise DataError(f"cannot read the detector: {error.strerror or error}", path) from error
-    except (safetensors.SafetensorError, json.JSONDecodeError, TypeError, KeyError) as error:
+    except (safetensors.SafetensorError, json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
         raise DataError(f"expected a detector in safetensors: {_first_line(error)}", path) from error
+    _check_info(info, path)
+    return info
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +220,17 @@ def check_sha256(path: str | Path, expected: str) -> None:
         raise DataError(f"expected SHA-256 {expected.lower()}, found {digest}", path)
 
 
+def _check_info(info: DetectorInfo, path: str | Path) -> None:
+    """Refuse what no detector has, before it decides how much memory is taken."""
+    sizes = info.height_px, info.width_px
+    if not isinstance(info.width, int | float) or not 0 < info.width <= MAX_WIDTH:
+        raise DataError(f"width: expected a number above 0, at most {MAX_WIDTH}, found {info.width!r}", path)
+    if info.kind not in KINDS:
+        raise DataError(f"kind: expected {' or '.join(KINDS)}, found {info.kind!r}", path)
+    if any(not isinstance(size, int) or size < 32 or size % 32 for size in sizes):
+        raise DataError(f"height_px, width_px: expected multiples of 32, found {sizes}", path)
+
+
 def _read_any(path: Path) -> Mapping[object, object]:
     if not path.is_file():
         raise DataError("no such checkpoint", path)
@@ -235,15 +252,27 @@ def _read_safetensors(path: Path) -> object:
 
 def _read_torch(path: Path) -> object:
     try:
-        loaded: object = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols, before the refusal below
+            loaded: object = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise DataError(_refusal(str(error), path), path) from error
     except Exception as error:
-        # The unpickler meets arbitrary bytes and raises nearly anything; whatever it is, the file is refused.
-        named = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"expected a checkpoint of tensors: {_first_line(error)}"
-        if named:
-            reason = f"refused: expected tensors only, found code: the file asks for {named.group(1)}"
-        raise DataError(reason, path) from error
+        # The reader meets arbitrary bytes and raises nearly anything; whatever it is, the file is refused.
+        raise DataError(f"expected a checkpoint of tensors: {_first_line(error)}", path) from error
     return loaded
+
+
+def _refusal(message: str, path: Path) -> str:
+    """Why torch's reader of plain tensors stopped; its own words would advise to run the code."""
+    named = re.search(r"GLOBAL (\S+)", message)
+    if named:
+        return f"refused: expected tensors only, found code: the file asks for {named.group(1)}"
+    with path.open("rb") as stream:
+        start = stream.read(2)
+    if start[:1] == b"\x80" or start == b"PK":
+        return "refused: expected tensors only, found a pickle that may run code"
+    return "expected a checkpoint that torch wrote, found other content"
 
 
 def _first_line(error: Exception) -> str:
