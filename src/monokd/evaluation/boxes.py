@@ -39,17 +39,19 @@ def image_iou(a: Floats, b: Floats) -> float:
 def _clip(polygon: Floats, count: int, axis: int, sign: float, limit: float, clipped: Floats) -> int:
     """Keep the part of a convex polygon where sign × coordinate ≤ limit; returns its count of corners."""
     kept = 0
+    ax, ay = polygon[count - 1, 0], polygon[count - 1, 1]
+    before = limit - sign * (ay if axis else ax)
     for k in range(count):
-        following = (k + 1) % count
-        here = limit - sign * polygon[k, axis]
-        there = limit - sign * polygon[following, axis]
+        bx, by = polygon[k, 0], polygon[k, 1]
+        here = limit - sign * (by if axis else bx)
+        if (before > 0 and here < 0) or (before < 0 and here > 0):
+            share = before / (before - here)
+            clipped[kept, 0], clipped[kept, 1] = ax + share * (bx - ax), ay + share * (by - ay)
+            kept += 1
         if here >= 0:
-            clipped[kept] = polygon[k]
+            clipped[kept, 0], clipped[kept, 1] = bx, by
             kept += 1
-        if (here > 0 and there < 0) or (here < 0 and there > 0):
-            share = here / (here - there)
-            clipped[kept] = polygon[k] + share * (polygon[following] - polygon[k])
-            kept += 1
+        ax, ay, before = bx, by, here
     return kept
 
 
@@ -64,8 +66,8 @@ def _area(polygon: Floats, count: int) -> float:
 
 
 @compiled
-def ground_intersection(a: Floats, b: Floats) -> float:
-    """Area that two boxes share on the ground, m².
+def ground_intersection(a: Floats, b: Floats, front: Floats, back: Floats) -> float:
+    """Area that two boxes share on the ground, m²; `front` and `back` are 12×2 of scratch space.
 
     b's corners in a's own axes are clipped by a's four sides. Corners on a side stay, whatever the rounding,
     so identical and touching boxes need no tolerance: an error of a corner moves the area by as little.
@@ -78,7 +80,6 @@ def ground_intersection(a: Floats, b: Floats) -> float:
     cosine, sine = math.cos(a[13]), math.sin(a[13])
     along, across = cosine * x - sine * z, sine * x + cosine * z
     cosine, sine = math.cos(b[13] - a[13]), math.sin(b[13] - a[13])
-    front, back = np.empty((12, 2)), np.empty((12, 2))
     for k in range(4):
         length = b[9] / 2 if k in (0, 3) else -b[9] / 2
         width = b[8] / 2 if k < 2 else -b[8] / 2
@@ -93,9 +94,9 @@ def ground_intersection(a: Floats, b: Floats) -> float:
 
 
 @compiled
-def overlaps(a: Floats, b: Floats) -> tuple[float, float, float]:
-    """IoU of two rows in the image, on the ground and in space."""
-    ground = ground_intersection(a, b)
+def overlaps(a: Floats, b: Floats, front: Floats, back: Floats) -> tuple[float, float, float]:
+    """IoU of two rows in the image, on the ground and in space; scratch space as in `ground_intersection`."""
+    ground = ground_intersection(a, b, front, back)
     if ground == 0:
         return image_iou(a, b), 0.0, 0.0
     bev = ground / (a[8] * a[9] + b[8] * b[9] - ground)
@@ -115,23 +116,24 @@ def pairs_above(
     Args:
         labels: G×15 rows of all frames.
         visible: G, labels that are of interest.
-        label_offsets: F+1 offsets of the frames in `labels`.
+        label_offsets: F+1 offsets of the frames in `labels`; they may be a part of all frames.
         results: D×15 rows.
-        offsets: F+1 offsets of the frames in `results`.
+        offsets: F+1 offsets of the same frames in `results`.
         lowest: the least overlap of any kind to keep a pair, exclusive.
 
     Returns:
-        G+1 offsets of the labels in the pairs, P detections, P×3 overlaps (bbox, bev, 3d).
+        The pairs of each of these frames' labels, P detections, P×3 overlaps (bbox, bev, 3d).
     """
-    starts = np.zeros(labels.shape[0] + 1, np.int64)
+    counts = np.zeros(label_offsets[-1] - label_offsets[0], np.int64)
     chosen = np.empty(1024, np.int64)
     values = np.empty((1024, 3))
+    front, back = np.empty((12, 2)), np.empty((12, 2))
     n = 0
     for frame in range(offsets.size - 1):
         for g in range(label_offsets[frame], label_offsets[frame + 1]):
             if visible[g]:
                 for d in range(offsets[frame], offsets[frame + 1]):
-                    bbox, bev, space = overlaps(results[d], labels[g])
+                    bbox, bev, space = overlaps(results[d], labels[g], front, back)
                     if bbox > lowest or bev > lowest or space > lowest:
                         if n == chosen.size:
                             chosen = np.concatenate((chosen, np.empty_like(chosen)))
@@ -139,8 +141,8 @@ def pairs_above(
                         chosen[n] = d
                         values[n, 0], values[n, 1], values[n, 2] = bbox, bev, space
                         n += 1
-            starts[g + 1] = n
-    return starts, chosen[:n], values[:n]
+                        counts[g - label_offsets[0]] += 1
+    return counts, chosen[:n], values[:n]
 
 
 @compiled

@@ -85,10 +85,9 @@ def pair_up(truth: LabelTable, found: LabelTable) -> tuple[Pairs, Floats]:
     """What all cells share, and the largest share of each detection inside a DontCare region."""
     neighbours = [*rules.CLASSES, *rules.NEIGHBOURS.values()]
     visible = np.isin(truth.classes, [NAMES.index(name) for name in neighbours])
-    starts, detections, overlaps = boxes.pairs_above(
-        truth.rows, visible, truth.offsets, found.rows, found.offsets, rules.LOWEST_IOU
-    )
-    of_label = np.repeat(np.arange(len(truth.rows)), np.diff(starts))
+    counts, detections, overlaps = _pairs_in_threads(truth, found, visible)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    of_label = np.repeat(np.arange(len(truth.rows)), counts)
     similarity = (1 + np.cos(truth.rows[of_label, 2] - found.rows[detections, 2])) / 2
     frames = np.repeat(np.arange(found.offsets.size - 1), np.diff(found.offsets))
     scores = np.ascontiguousarray(found.rows[:, 14])
@@ -100,6 +99,20 @@ def pair_up(truth: LabelTable, found: LabelTable) -> tuple[Pairs, Floats]:
         truth.offsets, found.offsets, starts, detections, np.asfortranarray(overlaps), similarity, scores, order, frames
     )
     return pairs, shares
+
+
+def _pairs_in_threads(truth: LabelTable, found: LabelTable, visible: NDArray[np.bool_]) -> tuple[Ints, Ints, Floats]:
+    """`boxes.pairs_above` of all frames, some at a time."""
+    edges = np.linspace(0, truth.offsets.size - 1, 4 * (os.cpu_count() or 1) + 1).astype(np.int64)
+
+    def part(k: int) -> tuple[Ints, Ints, Floats]:
+        some = slice(edges[k], edges[k + 1] + 1)
+        return boxes.pairs_above(
+            truth.rows, visible, truth.offsets[some], found.rows, found.offsets[some], rules.LOWEST_IOU
+        )
+
+    counts, detections, overlaps = zip(*in_threads(part, range(edges.size - 1)), strict=True)
+    return np.concatenate(counts), np.concatenate(detections), np.concatenate(overlaps)
 
 
 def in_threads(function: Callable[[A], R], items: Sequence[A]) -> list[R]:

@@ -155,6 +155,25 @@ def _count(
 
 
 @compiled
+def _queue_pairs(
+    g0: int, g1: int, d0: int, d1: int, starts: Ints, detections: Ints, overlaps: Floats, order: Ints,
+    labels: States, results: States, min_iou: float, paired: Flags, queue: Ints,
+) -> int:  # fmt: skip
+    """List the detections of one frame that some label could take, by descending score; returns how many."""
+    for g in range(g0, g1):
+        if labels[g] >= 0:
+            for p in range(starts[g], starts[g + 1]):
+                if results[detections[p]] >= 0 and overlaps[p] > min_iou:
+                    paired[detections[p]] = True
+    length = 0
+    for k in range(d0, d1):
+        if paired[order[k]]:
+            queue[length] = order[k]
+            length += 1
+    return length
+
+
+@compiled
 def _match_frames(
     label_offsets: Ints, offsets: Ints, starts: Ints, detections: Ints, overlaps: Floats, similarity: Floats,
     scores: Floats, order: Ints, labels: States, results: States, in_dont_care: Flags, min_iou: float,
@@ -163,36 +182,32 @@ def _match_frames(
     hits, taken = np.zeros(total, np.bool_), np.zeros(total, np.bool_)
     paired, active = np.zeros(total, np.bool_), np.zeros(total, np.bool_)
     counts, alike = np.zeros((total, 3), np.int32), np.zeros(total)
+    queue = np.empty(total, np.int64)
     for frame in range(offsets.size - 1):
         d0, d1 = offsets[frame], offsets[frame + 1]
         g0, g1 = label_offsets[frame], label_offsets[frame + 1]
+        length = _queue_pairs(
+            g0, g1, d0, d1, starts, detections, overlaps, order, labels, results, min_iou, paired, queue
+        )
+        for d in range(d0, d1):
+            counts[d, 1] = results[d] == 0 and not paired[d] and not in_dont_care[d]
+        if length == 0:
+            continue
         _collect_hits(g0, g1, starts, detections, overlaps, scores, labels, results, min_iou, taken, hits)
-        for g in range(g0, g1):
-            if labels[g] >= 0:
-                for p in range(starts[g], starts[g + 1]):
-                    if results[detections[p]] >= 0 and overlaps[p] > min_iou:
-                        paired[detections[p]] = True
         right, wrong, found, summed = 0, 0, 0, 0.0
-        for k in range(d0, d1):
-            d = order[k]
-            if not paired[d]:
-                counts[d, 1] = results[d] == 0 and not in_dont_care[d]
-                continue
+        for k in range(length):
+            d = queue[k]
             active[d] = True
-            tied = False
-            for j in range(k + 1, d1):
-                if paired[order[j]]:
-                    tied = scores[order[j]] == scores[d]
-                    break
-            if tied:
-                continue
-            taken[d0:d1] = False
+            if k + 1 < length and scores[queue[k + 1]] == scores[d]:
+                continue  # detections of one score enter together
+            for j in range(length):
+                taken[queue[j]] = False
             now_right, now_found, now_summed = _count(
                 g0, g1, starts, detections, overlaps, similarity, labels, results, min_iou, active, taken
             )
             now_wrong = 0
-            for j in range(d0, d1):
-                now_wrong += active[j] and results[j] == 0 and not taken[j] and not in_dont_care[j]
+            for j in range(k + 1):
+                now_wrong += results[queue[j]] == 0 and not taken[queue[j]] and not in_dont_care[queue[j]]
             counts[d, 0] = now_right - right
             counts[d, 1] = now_wrong - wrong
             counts[d, 2] = now_found - found
