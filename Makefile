@@ -18,7 +18,7 @@ setup: .venv/.complete
 
 repro: setup
 	@dvc repro
-	@python stages/table.py
+	@python -m monokd.report.summary
 
 test: setup
 	@python -m pytest -n 2

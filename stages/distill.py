@@ -4,7 +4,7 @@ from pathlib import Path
 
 from monokd.errors import run
 from monokd.params import load_params
-from monokd.training.recipes import train_student
+from monokd.training.student import train_student
 
 MODELS = Path("data/models")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -229,10 +230,12 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def _check_names(params: Params, path: str | Path) -> None:
-    for key, value, known in (
-        ("profile", params.profile, params.profiles),
-        ("loss", params.loss, params.losses),
-        *(("quirks", name, dict.fromkeys(QUIRK_NAMES)) for name in params.quirks),
-    ):
-        if value not in known:
-            raise DataError(f"{key}: expected one of {', '.join(known)}, found {value!r}", path)
+    _check_name("profile", params.profile, params.profiles, path)
+    _check_name("loss", params.loss, params.losses, path)
+    for name in params.quirks:
+        _check_name("quirks", name, QUIRK_NAMES, path)
+
+
+def _check_name(key: str, value: str, known: Collection[str], path: str | Path) -> None:
+    if value not in known:
+        raise DataError(f"{key}: expected one of {', '.join(known)}, found {value!r}", path)

@@ -69,21 +69,28 @@ def detect(
 
 
 def write_predictions(
-    out: Path, found: Iterator[tuple[str, Objects]], *, classes: tuple[str, ...], two_decimal_scores: bool
+    out: Path,
+    found: Iterator[tuple[str, Objects]],
+    *,
+    classes: tuple[str, ...],
+    two_decimal_scores: bool,
+    keep_others: bool = False,
 ) -> int:
     """Write OUT/FRAME.txt for every frame, objects of `classes` only, an empty file where there are none.
 
     Args:
-        out: a folder; result files of an earlier run in it are removed.
+        out: a folder; files of an earlier run in it are removed, unless `keep_others`.
         found: frames and their objects.
         classes: names to keep.
         two_decimal_scores: quirk Q13.
+        keep_others: leave what else is in the folder, which may be the user's own.
 
     Returns:
         How many frames were written.
     """
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    if not keep_others:
+        shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
     count = 0
     for frame, objects in found:
         kept = objects.select(torch.tensor([name in classes for name in objects.names], dtype=torch.bool).numpy())

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration, read_calibration
-from monokd.kitti.frames import KittiFolder, read_image, read_stored_depth
+from monokd.kitti.frames import read_image, read_stored_depth
 from monokd.kitti.labels import read_labels
 from monokd.kitti.objects import Objects
 from monokd.progress import worker_count
@@ -64,11 +65,32 @@ class Sample:
     targets: FrameTargets | None
 
 
+class FrameFiles(Protocol):
+    """Where the files of a frame are; `KittiFolder` is one."""
+
+    @property
+    def folder(self) -> Path:
+        """What a message names."""
+        ...
+
+    def image(self, frame: str) -> Path:
+        """The image."""
+        ...
+
+    def calibration(self, frame: str) -> Path:
+        """The calibration text."""
+        ...
+
+    def label(self, frame: str) -> Path:
+        """The label text."""
+        ...
+
+
 class Frames:
     """Samples by (epoch, index), with the same bits in whatever process and order they are asked for.
 
     Args:
-        folder: the half of a KITTI folder.
+        folder: where the files are, as a half of a KITTI folder says.
         frames: ids, in the order of their indices.
         depth_dir: dense depth PNGs named by frame; None gives samples without depth.
         labels: read labels and make targets.
@@ -90,7 +112,7 @@ class Frames:
 
     def __init__(
         self,
-        folder: KittiFolder,
+        folder: FrameFiles,
         frames: Sequence[str],
         *,
         depth_dir: Path | None,

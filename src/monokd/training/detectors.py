@@ -1,4 +1,4 @@
-"""The training stages, composed: parameters in, weights and history out."""
+"""Training one detector, composed: parameters in, weights and history out."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
-from monokd.distill.methods import METHODS, build_distillation
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import split_frames
 from monokd.losses.replicas import Replicas
 from monokd.losses.task_weights import TaskWeights
-from monokd.models.checkpoint import DetectorInfo, load_backbone, load_detector, save_detector
-from monokd.models.detector import Detector, build_detector, feature_channels
+from monokd.models.checkpoint import DetectorInfo, load_backbone, save_detector
+from monokd.models.detector import Detector, build_detector
 from monokd.params import Params, Quirks, Training
 from monokd.samples.dataset import Frames
 from monokd.samples.loader import EpochLoader, build_loader
@@ -25,7 +24,7 @@ from monokd.training.devices import replicas_of, start
 from monokd.training.loop import fit
 from monokd.training.schedule import build_optimiser, learning_rate
 from monokd.training.state import checkpoint_folder, fingerprint
-from monokd.training.steps import DetectionStep, DistillationStep, Sees
+from monokd.training.steps import DetectionStep, Sees
 from monokd.training.weights import TermWeights
 
 if TYPE_CHECKING:
@@ -55,68 +54,17 @@ def train_detector(
     fabric = start(accelerator=profile.machine.accelerator, precision=profile.machine.precision, seed=params.seed)
     detector = _new_detector(params, quirks)
     step = DetectionStep(
-        detector, sees=sees, nan_without_depth=quirks.nan_without_depth, replicas=_replicas(fabric, quirks)
+        detector, sees=sees, nan_without_depth=quirks.nan_without_depth, replicas=loss_replicas(fabric, quirks)
     )
-    state = _train(
+    state = train_stage(
         params, stage, settings, step, fabric=fabric, distillation={}, history=history, depth=depth, starts=()
     )
     if fabric.is_global_zero:
-        save_detector(detector, out, _info(params, quirks, "depth" if sees == "depth" else "rgb"))
+        save_detector(detector, out, detector_info(params, quirks, "depth" if sees == "depth" else "rgb"))
         shutil.rmtree(state)
 
 
-def train_student(
-    params: Params, *, teacher: Path, baseline: Path, out: Path, history: Path, depth: Path = DEPTH
-) -> None:
-    """Train the student from the baseline's weights with the distillation terms of `losses.L`.
-
-    Args:
-        params: the whole tree.
-        teacher: its safetensors file.
-        baseline: its safetensors file.
-        out: the student's safetensors file.
-        history: the CSV file.
-        depth: the folder of dense depth PNGs.
-
-    Raises:
-        DataError: data missing or broken, start weights that do not fit, or a loss that is not finite.
-    """
-    profile, quirks = params.active, params.resolved_quirks()
-    fabric = start(accelerator=profile.machine.accelerator, precision=profile.machine.precision, seed=params.seed)
-    student, info = load_detector(baseline, "rgb")
-    taught_by, _ = load_detector(teacher, "depth")
-    weights = params.loss_weights.model_dump()
-    published = params.loss in METHODS
-    distillation = build_distillation(
-        params.loss if published else "none",
-        student_channels=feature_channels(info.width),
-        backbone_channels=feature_channels(info.width),
-        **weights,
-        rank="teacher" if quirks.rank_teacher_only else "both",
-        unclipped_masks=quirks.unclipped_masks,
-        fused_flags_ignored=quirks.fused_flags_ignored and published,
-        running_level_sums=quirks.running_level_sums,
-        trainable_teacher_side=quirks.trainable_teacher_side,
-        replicas=_replicas(fabric, quirks),
-    )
-    step = DistillationStep(
-        student,
-        taught_by.to(fabric.device),
-        distillation,
-        teacher_train_mode=quirks.teacher_train_mode,
-        nan_without_depth=quirks.nan_without_depth,
-        replicas=_replicas(fabric, quirks),
-    )
-    state = _train(
-        params, "student", profile.student, step, fabric=fabric, distillation=distillation.weights, history=history,
-        depth=depth, starts=(teacher, baseline),
-    )  # fmt: skip
-    if fabric.is_global_zero:
-        save_detector(student, out, _info(params, quirks, "rgb"))
-        shutil.rmtree(state)
-
-
-def _train(
+def train_stage(
     params: Params,
     stage: str,
     settings: Training,
@@ -198,7 +146,8 @@ def _new_detector(params: Params, quirks: Quirks) -> Detector:
     return detector
 
 
-def _info(params: Params, quirks: Quirks, kind: str) -> DetectorInfo:
+def detector_info(params: Params, quirks: Quirks, kind: str) -> DetectorInfo:
+    """What the file of a trained detector says about itself."""
     return DetectorInfo(
         width=params.active.model.width,
         kind=kind,
@@ -209,7 +158,8 @@ def _info(params: Params, quirks: Quirks, kind: str) -> DetectorInfo:
     )
 
 
-def _replicas(fabric: Fabric, quirks: Quirks) -> Replicas:
+def loss_replicas(fabric: Fabric, quirks: Quirks) -> Replicas:
+    """The processes that normalise losses together: all, or each alone (quirk Q5)."""
     return Replicas() if quirks.per_replica_normaliser else replicas_of(fabric)
 
 

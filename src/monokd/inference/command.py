@@ -1,0 +1,137 @@
+"""The `monokd predict` command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+
+from monokd.errors import DataError
+from monokd.files import replacing
+from monokd.inference.predict import detect, pick_device, write_predictions
+from monokd.kitti.calibration import read_calibration
+from monokd.kitti.frames import FRAME_ID, read_image
+from monokd.kitti.objects import Objects
+from monokd.models.checkpoint import load_detector
+from monokd.samples.dataset import Frames
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True, slots=True)
+class LooseFiles:
+    """Images and calibration files that do not stand in KITTI's layout; ids are the images' names.
+
+    Attributes:
+        images: id → image.
+        calibrations: id → calibration file.
+        folder: what the user named, for messages.
+    """
+
+    images: dict[str, Path]
+    calibrations: dict[str, Path]
+    folder: Path
+
+    def image(self, frame: str) -> Path:
+        """The image."""
+        return self.images[frame]
+
+    def calibration(self, frame: str) -> Path:
+        """The calibration text."""
+        return self.calibrations[frame]
+
+    def label(self, frame: str) -> Path:
+        """Where a label would be; loose files have none."""
+        return self.images[frame].with_suffix(".txt")
+
+
+def predict_command(
+    model: Path,
+    images: Path,
+    calib: Path,
+    out: Path,
+    *,
+    draw: bool,
+    score_threshold: float,
+    behaviour: str,
+    batch_size: int = 4,
+) -> None:
+    """Write OUT/NAME.txt for every image, and OUT/pictures/NAME.png where asked.
+
+    Args:
+        model: a safetensors file of a detector that sees images.
+        images: an image, or a folder of them.
+        calib: a calibration file for all, or a folder with NAME.txt for each.
+        out: the folder of results.
+        draw: also draw the boxes.
+        score_threshold: lowest peak.
+        behaviour: `published` or `corrected` decoding (quirks Q7 and Q13).
+        batch_size: images at a time.
+
+    Raises:
+        DataError: a file is missing or broken, or the model sees depth.
+    """
+    published = _is_published(behaviour)
+    detector, info = load_detector(model, "rgb")
+    files = find_files(images, calib)
+    frames = Frames(
+        files, list(files.images), depth_dir=None, labels=False, height_px=info.height_px, width_px=info.width_px
+    )
+    found = detect(
+        detector,
+        frames,
+        sees_depth=False,
+        anisotropic_decode=published,
+        score_threshold=score_threshold,
+        batch_size=batch_size,
+        device=pick_device("auto"),
+    )
+    drawn = _drawing(found, files, out / "pictures") if draw else found
+    count = write_predictions(out, drawn, classes=info.classes, two_decimal_scores=published, keep_others=True)
+    print(f"{count} images: {out}")
+
+
+def find_files(images: Path, calib: Path) -> LooseFiles:
+    """The images, ascending by name, each with its calibration file.
+
+    Raises:
+        DataError: no images, two of one name, a name that cannot name a result, or a calibration file missing.
+    """
+    if not images.exists():
+        raise DataError("expected an image or a folder of images, found nothing there", images)
+    paths = [images] if images.is_file() else sorted(p for p in images.iterdir() if p.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise DataError(f"expected images ({', '.join(SUFFIXES)}), found none", images)
+    named: dict[str, Path] = {}
+    for path in paths:
+        if not FRAME_ID.fullmatch(path.stem):
+            raise DataError("expected an image name of letters, digits, - and _", path)
+        if path.stem in named:
+            raise DataError(f"expected one image a name, found {named[path.stem].name} too", path)
+        named[path.stem] = path
+    calibrations = {name: calib if calib.is_file() else calib / f"{name}.txt" for name in named}
+    for path in calibrations.values():
+        if not path.is_file():
+            raise DataError("expected a calibration file, found none", path)
+    return LooseFiles(named, calibrations, images)
+
+
+def _is_published(behaviour: str) -> bool:
+    known: tuple[Literal["published"], Literal["corrected"]] = ("published", "corrected")
+    if behaviour not in known:
+        raise DataError(f"--behaviour: expected published or corrected, found {behaviour!r}")
+    return behaviour == "published"
+
+
+def _drawing(found: Iterator[tuple[str, Objects]], files: LooseFiles, folder: Path) -> Iterator[tuple[str, Objects]]:
+    """Pass `found` on and draw each frame on the way."""
+    from monokd.report.drawing import draw_frame  # noqa: PLC0415  (only where asked)
+
+    for name, objects in found:
+        picture = draw_frame(read_image(files.image(name)), read_calibration(files.calibration(name)), objects)
+        with replacing(folder / f"{name}.png") as temporary:
+            cv2.imwrite(str(temporary), picture[:, :, ::-1])
+        yield name, objects

@@ -1,0 +1,122 @@
+"""Training the student: its step with a frozen teacher, composed: parameters in, weights and history out."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from monokd.distill.methods import METHODS, DistillationLoss, build_distillation
+from monokd.losses.detection import detection_terms
+from monokd.losses.replicas import Replicas
+from monokd.models.checkpoint import load_detector, save_detector
+from monokd.models.detector import Detector, feature_channels, rois_from_targets
+from monokd.models.outputs import DetectorOutput
+from monokd.params import Params
+from monokd.samples.batch import Batch
+from monokd.training.detectors import DEPTH, detector_info, loss_replicas, train_stage
+from monokd.training.devices import start
+from monokd.training.steps import detector_input, targets_of
+
+
+class DistillationStep(nn.Module):
+    """Detection terms of the student and distillation terms between it and a frozen teacher.
+
+    Args:
+        student: what is trained.
+        teacher: what it learns from; not part of this module's parameters or state.
+        distillation: the terms, with their adapters.
+        teacher_train_mode: quirk Q3, the teacher on batch statistics that drift.
+        nan_without_depth: quirk Q11.
+        replicas: the processes that share a batch.
+    """
+
+    def __init__(
+        self,
+        student: Detector,
+        teacher: Detector,
+        distillation: DistillationLoss,
+        *,
+        teacher_train_mode: bool,
+        nan_without_depth: bool,
+        replicas: Replicas,
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self.distillation = distillation
+        teacher.requires_grad_(False)
+        self._unregistered = (teacher,)
+        self.teacher_train_mode = teacher_train_mode
+        self.nan_without_depth, self.replicas = nan_without_depth, replicas
+
+    @property
+    def teacher(self) -> Detector:
+        """The frozen teacher."""
+        return self._unregistered[0]
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Named terms, scalars, detection first."""
+        targets = targets_of(batch)
+        rois = rois_from_targets(targets.indices, targets.mask_2d, targets.class_ids)
+        output: DetectorOutput = self.student(batch.image, batch.P2, batch.coord_range_px, rois)
+        terms = detection_terms(output, targets, nan_without_depth=self.nan_without_depth, replicas=self.replicas)
+        if not self.distillation.weights:
+            return terms
+        self.teacher.train(self.teacher_train_mode)
+        with torch.no_grad():
+            taught = self.teacher(detector_input(batch, "depth"), batch.P2, batch.coord_range_px, rois)
+        taught_terms: dict[str, Tensor] = self.distillation(output, taught, targets)
+        return terms | taught_terms
+
+
+def train_student(
+    params: Params, *, teacher: Path, baseline: Path, out: Path, history: Path, depth: Path = DEPTH
+) -> None:
+    """Train the student from the baseline's weights with the distillation terms of `losses.L`.
+
+    Args:
+        params: the whole tree.
+        teacher: its safetensors file.
+        baseline: its safetensors file.
+        out: the student's safetensors file.
+        history: the CSV file.
+        depth: the folder of dense depth PNGs.
+
+    Raises:
+        DataError: data missing or broken, start weights that do not fit, or a loss that is not finite.
+    """
+    profile, quirks = params.active, params.resolved_quirks()
+    fabric = start(accelerator=profile.machine.accelerator, precision=profile.machine.precision, seed=params.seed)
+    student, info = load_detector(baseline, "rgb")
+    taught_by, _ = load_detector(teacher, "depth")
+    weights = params.loss_weights.model_dump()
+    published = params.loss in METHODS
+    distillation = build_distillation(
+        params.loss if published else "none",
+        student_channels=feature_channels(info.width),
+        backbone_channels=feature_channels(info.width),
+        **weights,
+        rank="teacher" if quirks.rank_teacher_only else "both",
+        unclipped_masks=quirks.unclipped_masks,
+        fused_flags_ignored=quirks.fused_flags_ignored and published,
+        running_level_sums=quirks.running_level_sums,
+        trainable_teacher_side=quirks.trainable_teacher_side,
+        replicas=loss_replicas(fabric, quirks),
+    )
+    step = DistillationStep(
+        student,
+        taught_by.to(fabric.device),
+        distillation,
+        teacher_train_mode=quirks.teacher_train_mode,
+        nan_without_depth=quirks.nan_without_depth,
+        replicas=loss_replicas(fabric, quirks),
+    )
+    state = train_stage(
+        params, "student", profile.student, step, fabric=fabric, distillation=distillation.weights, history=history,
+        depth=depth, starts=(teacher, baseline),
+    )  # fmt: skip
+    if fabric.is_global_zero:
+        save_detector(student, out, detector_info(params, quirks, "rgb"))
+        shutil.rmtree(state)
