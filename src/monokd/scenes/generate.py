@@ -64,7 +64,7 @@ class SceneSettings:
     yaw_std_rad: float = 0.05
     focal_std: float = 0.0
     sector_deg: float = 90.0
-    azimuth_step_deg: float = 0.18
+    azimuth_step_deg: float = 0.17
     range_noise_m: float = 0.02
     dropout: float = 1.0
 
