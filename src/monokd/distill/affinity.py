@@ -30,6 +30,7 @@ def affinity_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], replicas
 
 
 def _gram(maps: Tensor) -> Tensor:
-    """B×P×P products of B×C×h×w features over P = h·w positions."""
-    features = maps.flatten(2).float()
-    return features.transpose(1, 2) @ features
+    """B×P×P products of B×C×h×w features over P = h·w positions, in float32: differences of them lose bits."""
+    with torch.autocast(maps.device.type, enabled=False):
+        features = maps.flatten(2).float()
+        return features.transpose(1, 2) @ features

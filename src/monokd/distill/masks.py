@@ -59,10 +59,11 @@ def centre_mask(
 
 
 def gaussian_radius(height: Tensor, width: Tensor, overlap: float = 0.7) -> Tensor:
-    """Radius within which a shifted box still overlaps by `overlap` (CornerNet 2018), in the published form.
+    """Radius from the size of a box, as in CornerNet's published code.
 
-    The three cases (both corners inside, both outside, one each) are the roots of quadratics with the published
-    denominators; the smallest wins.
+    It is meant as the shift that leaves an overlap of `overlap`: the smallest root of three quadratics. The published
+    roots divide by 2 where the formula divides by twice the leading coefficient; masks and heatmaps of the field are
+    drawn with it.
     """
     around, area = height + width, height * width
     b3 = -2 * overlap * around

@@ -9,6 +9,9 @@ from torch import Tensor
 REACH = 8.0
 """Standard deviations from the mean beyond which values share a rank; by Chebyshev at most 1 in 64 lie there."""
 
+SMALLEST = 1e-12
+"""Width of a bin where all values are equal."""
+
 
 def pooled(values: Tensor, strength: float) -> Tensor:
     """Whether the L2 soft rank of every row is affine: max |x − mean| / strength ≤ n/4 (docs/rank_loss.md).
@@ -50,7 +53,7 @@ def smooth_rank(values: Tensor, strength: float) -> Tensor:
     rows, length = values.shape
     bins = int(2 * REACH / strength) + 2
     spread, mean = torch.std_mean(values.detach(), dim=1, keepdim=True)
-    width = (spread * strength).clamp(min=torch.finfo(values.dtype).tiny)
+    width = (spread * strength).clamp(min=SMALLEST)
     place = ((values - mean) / width + REACH / strength).clamp(0.0, bins - 1.001)
     left = place.detach().floor()
     share = place - left

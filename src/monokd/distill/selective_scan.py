@@ -28,10 +28,9 @@ def reference_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D:
     """
     state = u.new_zeros(u.shape[0], u.shape[2], A.shape[1])
     outputs = []
-    for t in range(u.shape[1]):
-        decay = torch.exp(delta[:, t, :, None] * A)
-        state = decay * state + (delta[:, t] * u[:, t])[:, :, None] * B[:, t, None]
-        outputs.append((state * C[:, t, None]).sum(-1))
+    for x, step, b, c in zip(u.unbind(1), delta.unbind(1), B.unbind(1), C.unbind(1), strict=True):
+        state = torch.exp(step[..., None] * A) * state + (step * x)[..., None] * b[:, None]
+        outputs.append((state * c[:, None]).sum(-1))
     return torch.stack(outputs, 1) + D * u
 
 
@@ -42,9 +41,7 @@ def selective_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D:
     Arguments as those of `reference_scan`.
     """
     if u.is_cuda and (fused := _mamba_scan()) is not None:
-        sequences = [x.transpose(1, 2).contiguous() for x in (u, delta, B, C)]
-        y: Tensor = fused(sequences[0], sequences[1], A, sequences[2], sequences[3], D)
-        return y.transpose(1, 2)
+        return turned(fused, u, delta, A, B, C, D)
     if u.device.type == "cpu" and u.dtype == torch.float32:
         from monokd.distill.scan_cpu import CpuScan  # noqa: PLC0415  (numba loads slowly; few runs need it)
 
@@ -52,6 +49,14 @@ def selective_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D:
         return out
     chunked: Tensor = ChunkedScan.apply(u, delta, A, B, C, D)  # type: ignore[no-untyped-call]
     return chunked
+
+
+def turned(
+    kernel: Callable[..., Tensor], u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor
+) -> Tensor:
+    """`kernel` on batch×d×L and batch×n×L copies of the sequences, as mamba-ssm's takes them."""
+    u, delta, B, C = (x.transpose(1, 2).contiguous() for x in (u, delta, B, C))
+    return kernel(u, delta, A, B, C, D).transpose(1, 2)
 
 
 @cache

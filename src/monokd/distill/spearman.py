@@ -14,6 +14,7 @@ from monokd.losses.replicas import Replicas
 
 PUBLISHED_STRENGTH = 1.0
 TRUE_RANK_STRENGTH = 1 / 64
+TINY = 1e-20
 
 
 def spearman_loss(
@@ -40,31 +41,35 @@ def spearman_loss(
     if strength is None:
         strength = PUBLISHED_STRENGTH if rank == "teacher" else TRUE_RANK_STRENGTH
     replicas = replicas or Replicas()
-    total = student[0].new_zeros((), dtype=torch.float32)
-    for s, t in zip(to_coarsest(student), to_coarsest(teacher), strict=True):
-        a, b = s.float().flatten(1), t.detach().float().flatten(1)
-        if rank == "both":
-            a, b = smooth_rank(a, strength), smooth_rank(b, strength)
-        else:
-            b = published_rank(b, strength)
-        total = total + 1 - correlation(a, b, replicas)
-    return total
+    own = [level.float().flatten(1) for level in to_coarsest(student)]
+    their = [level.float().flatten(1) for level in to_coarsest([t.detach() for t in teacher])]
+    if rank == "both":
+        own, their = ([smooth_rank(rows, strength) for rows in side] for side in (own, their))
+    else:
+        their = published_ranks(their, strength)
+    correlations = [correlation(a, b, replicas) for a, b in zip(own, their, strict=True)]
+    return len(own) - torch.stack(correlations).sum()
 
 
-def published_rank(values: Tensor, strength: float) -> Tensor:
-    """Up to an affine map with positive slope, the L2 soft rank of every row: the values themselves where it is affine.
+def published_ranks(levels: Sequence[Tensor], strength: float) -> list[Tensor]:
+    """L2 soft ranks of the rows of every level, up to one affine map a level, which a correlation does not see.
 
-    A correlation over several rows sees the rows' means, which soft ranks remove, so they are removed.
+    Where the ranks are affine in the values, they are the values less the row's mean: soft ranks of every row have the
+    same mean. Only which case holds waits for the device, once for all levels.
     """
-    if bool(pooled(values, strength)):
-        return values - values.mean(1, keepdim=True)
-    return soft_rank(values, strength)
+    affine = torch.stack([pooled(rows, strength) for rows in levels]).tolist()
+    return [
+        rows - rows.mean(1, keepdim=True) if is_affine else soft_rank(rows, strength)
+        for rows, is_affine in zip(levels, affine, strict=True)
+    ]
 
 
 def correlation(a: Tensor, b: Tensor, replicas: Replicas) -> Tensor:
-    """Pearson's correlation of all elements of two B×N blocks over all processes; `b` without gradient."""
+    """Pearson's correlation of all elements of two B×N blocks over all processes; 0 where one is constant."""
     size = a.numel() * replicas.count
-    a = a - replicas.sum(a.sum()) / size
-    b = b - replicas.sum(b.sum()) / size
-    moments = replicas.sum(torch.stack([(a * b).sum(), (a * a).sum(), (b * b).sum()]))
-    return moments[0] / (moments[1].sqrt() * moments[2].sqrt())
+    # No gradient flows through the means: moved together, all elements leave a correlation as it is.
+    means = replicas.total(torch.stack([a.detach().sum(), b.detach().sum()])) / size
+    a, b = a - means[0], b - means[1]
+    both, own, their = replicas.sum(torch.stack([(a * b).sum(), (a * a).sum(), (b * b).sum()])).unbind()
+    varies = torch.minimum(own, their) > TINY
+    return both / (own.clamp(min=TINY).sqrt() * their.clamp(min=TINY).sqrt()) * varies

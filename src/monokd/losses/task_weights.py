@@ -46,6 +46,8 @@ class TaskWeights:
             read at the positions of the detection terms alone, so a trend belongs to another term than its name says.
         distillation_terms: names of the distillation terms, in the order in which they enter the history.
         enabled: without, every weight is 1 from the start.
+        unbounded_trends: as published, c falls below 0 where a term falls faster than at first; two such factors make a
+            positive product, and the weight can grow far beyond 1. Without, c is at least 0 and weights at most 1.
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class TaskWeights:
         shifted_task_history: bool = False,
         distillation_terms: Sequence[str] = (),
         enabled: bool = True,
+        unbounded_trends: bool = False,
     ) -> None:
         if window < 3:
             raise DataError(f"window: expected at least 3 epochs, found {window}")
         if ramp_epochs <= window:
             raise DataError(f"ramp_epochs: expected more than window ({window}), found {ramp_epochs}")
         self.window, self.ramp_epochs, self.enabled = window, ramp_epochs, enabled
+        self.unbounded_trends = unbounded_trends
         shifted = (*distillation_terms, *DETECTION_TERMS)[: len(DETECTION_TERMS)]
         self.tracked = shifted if shifted_task_history else DETECTION_TERMS
         self._history: list[list[float]] = []
@@ -99,7 +103,7 @@ class TaskWeights:
         }
 
     def _settled(self) -> NDArray[np.float64]:
-        """1 where a term no longer falls, 0 where it falls as at first; below 0 where it falls faster."""
+        """1 where a term no longer falls, 0 where it falls as at first; below that where it falls faster."""
         history = np.array(self._history)
         trend = (history[:-2] - history[2:]).mean(0)
         if self._first_trend is None:
@@ -107,7 +111,7 @@ class TaskWeights:
         first = np.array(self._first_trend)
         ratio = np.divide(trend, first, out=np.zeros_like(trend), where=first != 0)
         settled: NDArray[np.float64] = 1.0 - np.maximum(ratio, 0.0)
-        return settled
+        return settled if self.unbounded_trends else np.maximum(settled, 0.0)
 
     def state_dict(self) -> TaskWeightsState:
         """Everything that resuming needs."""

@@ -1,0 +1,52 @@
+"""Masks by hand, and quirk Q9 both ways."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from monokd.distill.masks import box_mask, centre_mask, gaussian_radius
+
+
+def boxes(*rows: tuple[float, float, float, float], slots: int = 4) -> torch.Tensor:
+    out = torch.zeros(1, slots, 4)
+    out[0, : len(rows)] = torch.tensor(rows)
+    return out
+
+
+def test_cells_of_two_boxes() -> None:
+    """Stride 8: x 9 to 25 is cells 1 and 2, y 0 to 17 is cells 0 and 1; the second box overlaps."""
+    mask = box_mask(boxes((9, 0, 25, 17), (16, 8, 33, 16)), 8, 3, 5)
+    assert mask[0].tolist() == [[0, 1, 1, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(("published", "row"), [(True, [0, 0, 0, 0]), (False, [1, 1, 0, 0])])
+def test_q9_a_box_that_leaves_the_image_on_the_left(published: bool, row: list[int]) -> None:
+    """Published: cells −2 to 2 mean 2 to 2 from the far side, an empty range."""
+    mask = box_mask(boxes((-16, 0, 16, 8)), 8, 1, 4, unclipped_masks=published)
+    assert mask[0, 0].tolist() == row
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_a_box_that_leaves_on_the_right_is_cut_off_either_way(published: bool) -> None:
+    mask = box_mask(boxes((16, 0, 160, 8)), 8, 1, 4, unclipped_masks=published)
+    assert mask[0, 0].tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_q9_filtered_objects(published: bool) -> None:
+    """One object and one filtered line: published, the latter's zero box marks cell (0, 0)."""
+    given = boxes((40, 24, 72, 56))
+    mask = centre_mask(given, 4, 16, 20, torch.tensor([2]), unclipped_masks=published)
+    assert bool(mask[0, 0, 0]) == published
+    side = 2 * int(gaussian_radius(torch.tensor(8.0), torch.tensor(8.0))) + 1
+    assert mask.sum().item() == side**2 + published
+    assert mask[0, 10, 14].item() == 1
+
+
+def test_the_radius_by_hand() -> None:
+    """A box of 20×20: (−2·0.7·40 + √((2·0.7·40)² + 16·0.7·0.3·400)) / 2, the smallest of the three roots."""
+    r = gaussian_radius(torch.tensor(20.0), torch.tensor(20.0)).item()
+    assert r == pytest.approx((-56 + math.sqrt(56**2 + 16 * 0.7 * 0.3 * 400)) / 2)

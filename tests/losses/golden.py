@@ -1,0 +1,89 @@
+"""Reads the published code's inputs and numbers from losses.npz into this project's types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
+from monokd.samples.batch import Targets
+
+ROI_KEYS = {
+    "offset_3d": "offset_3d",
+    "size_3d": "size_3d",
+    "heading": "heading",
+    "vis_depth_m": "vis_depth",
+    "att_depth_m": "att_depth",
+    "ins_depth_m": "ins_depth",
+    "vis_log_uncertainty": "vis_depth_uncer",
+    "att_log_uncertainty": "att_depth_uncer",
+    "ins_log_uncertainty": "ins_depth_uncer",
+}
+MAP_KEYS = ("heatmap", "offset_2d", "size_2d")
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Every array of an npz file: numbers as tensors, names as they are."""
+    with np.load(path) as file:
+        return {k: file[k] if file[k].dtype.kind == "U" else torch.as_tensor(file[k]) for k in file.files}
+
+
+def levels(numbers: Mapping[str, Any], name: str) -> list[Tensor]:
+    """name_0, name_1, … as far as they go."""
+    return [numbers[f"{name}_{i}"].clone() for i in range(10) if f"{name}_{i}" in numbers]
+
+
+def output(numbers: Mapping[str, Any], side: str, *, leaves: bool) -> DetectorOutput:
+    """A detector output of `student` or `teacher`, whose tensors collect gradients if they are leaves."""
+
+    def get(name: str) -> Tensor:
+        tensor: Tensor = numbers[f"out_{side}_{name}"].clone()
+        return tensor.requires_grad_(leaves)
+
+    frame, slot = numbers["target_mask_2d"].nonzero(as_tuple=True)
+    rois = Rois(frame, numbers["target_indices"][frame, slot], torch.zeros_like(frame))
+    roi = RoiOutput(**{field: get(key) for field, key in ROI_KEYS.items()})
+    return DetectorOutput(get("heatmap"), get("offset_2d"), get("size_2d"), rois, roi, (), ())
+
+
+def gradients(out: DetectorOutput) -> dict[str, Tensor]:
+    """Gradients of an output's leaves by the published names, where there are any."""
+    leaves = {key: getattr(out, key) for key in MAP_KEYS}
+    leaves |= {key: getattr(out.roi, field) for field, key in ROI_KEYS.items()}
+    return {key: leaf.grad for key, leaf in leaves.items() if leaf.grad is not None}
+
+
+def targets(numbers: Mapping[str, Any]) -> Targets:
+    """The targets of the file's batch."""
+    t = {key.removeprefix("target_"): value for key, value in numbers.items() if key.startswith("target_")}
+    return Targets(
+        heatmap=t["heatmap"],
+        indices=t["indices"],
+        mask_2d=t["mask_2d"],
+        class_ids=torch.zeros_like(t["indices"]),
+        boxes_px=t["box2d_gt"],
+        head_boxes_px=t["box2d_gt_head"],
+        size_2d=t["size_2d"],
+        offset_2d=t["offset_2d"],
+        offset_3d=t["offset_3d"],
+        size_3d=t["size_3d"],
+        heading_bin=t["heading_bin"][..., 0],
+        heading_residual_rad=t["heading_res"][..., 0],
+        depth_m=t["depth"][..., 0],
+        vis_depth_m=t["vis_depth"],
+        att_depth_m=t["att_depth"],
+        depth_mask=t["depth_mask"],
+        object_count=t["obj_num"],
+    )
+
+
+def error(found: Tensor, expected: Tensor | np.ndarray, scale: float | None = None) -> float:
+    """Largest difference, relative to the largest expected number (or to `scale`)."""
+    expected = torch.as_tensor(expected).double()
+    difference = (found.detach().double() - expected).abs().max().item()
+    return difference / (scale or expected.abs().max().item())

@@ -1,0 +1,108 @@
+"""Task weights by hand, and across a restart."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monokd.errors import DataError
+from monokd.losses.task_weights import DETECTION_TERMS, WAITS_FOR, TaskWeights
+
+FREE = {"seg", "offset2d", "size2d"}
+
+
+def means(value: float, **others: float) -> dict[str, float]:
+    return dict.fromkeys(DETECTION_TERMS, value) | others
+
+
+def test_free_terms_train_first_and_the_others_once_the_window_is_full() -> None:
+    """Epoch 0 is not kept, so the window of 5 is full at epoch 6."""
+    tasks = TaskWeights(ramp_epochs=15)
+    for epoch in range(6):
+        weights = tasks.update(means(10 - epoch), epoch)
+        assert weights == {name: float(name in FREE) for name in WAITS_FOR}
+    weights = tasks.update(means(4.0), 6)
+    assert weights["heading"] == pytest.approx(0.1)
+    assert weights["seg"] == 1
+
+
+def test_a_term_gets_all_its_weight_when_what_it_waits_for_has_settled() -> None:
+    tasks = TaskWeights(window=3, ramp_epochs=100)
+    losses = [9.0, 8.0, 7.0, 6.0, 5.0, 5.0, 5.0, 5.0]
+    weights = [tasks.update(means(loss), epoch) for epoch, loss in enumerate(losses)]
+    assert weights[4]["depth"] == pytest.approx((4 - 3) / 97)
+    assert weights[7]["depth"] == 1.0
+
+
+def test_a_term_waits_for_the_slowest_of_its_predecessors() -> None:
+    """size2d has settled, offset2d still falls as at first: c = 1 · 0."""
+    tasks = TaskWeights(window=3, ramp_epochs=23)
+    for epoch in range(8):
+        size2d = max(9.0 - epoch, 5.0)
+        weights = tasks.update(means(20.0 - epoch, size2d=size2d), epoch)
+    assert weights["size3d"] == pytest.approx((7 - 3) / 20)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0.01, 100), min_size=20, max_size=20))
+def test_weights_stay_between_0_and_1(losses: list[float]) -> None:
+    tasks = TaskWeights(ramp_epochs=12)
+    for epoch, loss in enumerate(losses):
+        weights = tasks.update(means(loss, size2d=losses[-epoch]), epoch)
+        assert all(0 <= weight <= 1 for weight in weights.values())
+
+
+def test_time_never_passes_1() -> None:
+    tasks = TaskWeights(ramp_epochs=8)
+    for epoch in range(20):
+        weights = tasks.update(means(50.0 - epoch), epoch)
+    assert weights["depth"] == 1
+
+
+def test_switched_off_everything_counts_from_the_start() -> None:
+    assert set(TaskWeights(enabled=False).update({}, 0).values()) == {1.0}
+
+
+@pytest.mark.parametrize(("shifted", "reads"), [(True, ("affinity", "head")), (False, ("offset2d", "size2d"))])
+def test_q1_whose_trends_the_heading_waits_for(shifted: bool, reads: tuple[str, str]) -> None:
+    """Published: with the distillation terms first, affinity's and head's, where it means offset2d's and size2d's."""
+    kd = ("affinity", "head", "spearman")
+    for settled in [("affinity", "head"), ("offset2d", "size2d")]:
+        tasks = TaskWeights(window=3, ramp_epochs=30, shifted_task_history=shifted, distillation_terms=kd)
+        for epoch in range(12):
+            falling = dict.fromkeys((*kd, *DETECTION_TERMS), 40.0 - epoch)
+            weights = tasks.update(falling | dict.fromkeys(settled, max(40.0 - epoch, 35.0)), epoch)
+        assert weights["heading"] == (1.0 if settled == reads else pytest.approx((11 - 3) / 27))
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_two_terms_that_fall_faster_than_at_first(published: bool) -> None:
+    """Trend 5 times the first: c = −4 for both, so the published weight is t^(1 − 16); corrected, c is 0."""
+    tasks = TaskWeights(window=3, ramp_epochs=13, unbounded_trends=published)
+    for epoch, loss in enumerate([60.0, 59.0, 58.0, 57.0, 56.0, 51.0, 46.0, 45.0]):
+        weights = tasks.update(means(loss), epoch)
+    assert weights["heading"] == pytest.approx(0.4**-15 if published else 0.4)
+
+
+def test_a_restart_continues_with_the_same_weights() -> None:
+    """The state goes through JSON, as a checkpoint may keep it."""
+    losses = [30.0, 25.0, 21.0, 18.0, 16.0, 15.0, 14.5, 14.2, 14.1, 13.0, 12.0]
+    whole, first = TaskWeights(ramp_epochs=12), TaskWeights(ramp_epochs=12)
+    expected = [whole.update(means(loss), epoch) for epoch, loss in enumerate(losses)]
+    for epoch, loss in enumerate(losses[:8]):
+        first.update(means(loss), epoch)
+    second = TaskWeights(ramp_epochs=12)
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    assert [second.update(means(loss), 8 + i) for i, loss in enumerate(losses[8:])] == expected[8:]
+
+
+def test_what_is_wrong_is_said() -> None:
+    with pytest.raises(DataError, match=r"missing .*heading"):
+        TaskWeights().update({"seg": 1.0}, 1)
+    with pytest.raises(DataError, match="7 terms, found"):
+        TaskWeights().load_state_dict({"history": [[1.0]], "first_trend": None})
+    with pytest.raises(DataError, match="ramp_epochs"):
+        TaskWeights(ramp_epochs=5)
