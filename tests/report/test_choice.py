@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monokd.kitti.objects import Objects
@@ -88,6 +88,7 @@ def made(pairs: list[tuple[int, int]], missed: int) -> Match:
     return Match(found_by, np.full(len(found_by), 10.0), scores, outcome)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.tuples(OUTCOMES, st.integers(0, 3)), min_size=1, max_size=4))
 def test_threshold_is_the_best_of_all(frames: list[tuple[list[tuple[int, int]], int]]) -> None:
     """No other threshold gives a higher F1 over all frames (all scores tried)."""
@@ -132,6 +133,7 @@ def test_no_gain_no_frame() -> None:
     assert choose(matches, 0.0, control=matches, best=0, worst=0, gains=2) == []
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), max_size=9))
 def test_no_frame_is_shown_twice(frames: list[tuple[int, int, int]]) -> None:
     matches = {str(i): frame(*numbers) for i, numbers in enumerate(frames)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import LineString, box
 
@@ -14,6 +14,7 @@ NUMBER = st.floats(-300, 300, allow_nan=False).map(lambda x: round(x, 3))
 POINT = st.tuples(NUMBER, NUMBER)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(POINT, POINT)
 def test_clip_agrees_with_shapely(start: tuple[float, float], end: tuple[float, float]) -> None:
     """The part inside has the length that an independent geometry library finds."""

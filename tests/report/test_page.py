@@ -22,6 +22,7 @@ from monokd.evaluation.evaluate import evaluate_folders
 from monokd.evaluation.output import Report, report_json, write_curves
 from monokd.report.inputs import FramePicture, ModelResult
 from monokd.report.page import finding, write_report
+from monokd.report.summarize import Run, summarize, to_table
 from tests.report.fakes import write_frames, write_models
 
 VOID = {"meta", "link", "img", "br", "line", "path", "use", "circle", "rect"}
@@ -232,6 +233,17 @@ def test_finding_says_what_the_figures_say() -> None:
     assert "closes" not in worse
     assert "closes" not in finding(loose(15.0, 10.0, 10.0), "Car")
     assert finding(loose(None, 10.0, 30.0), "Car") == ""
+
+
+def test_the_control_is_called_what_it_is(tmp_path: Path, inputs: tuple[list[FramePicture], list[ModelResult]]) -> None:
+    """Without distillation the page claims none, and no gap is closed by it."""
+    summary = to_table(summarize([Run("none", 0, {"ap": 1.0}), Run("monoskd", 0, {"ap": 2.0})]))
+    models = [replace(model, history=None, curves=None) for model in inputs[1]]
+    text = write(tmp_path / "r.html", inputs, models=models, frames=[], distilled=False, summary=summary)
+    assert "is the control here" in text
+    assert "distilled student reaches" not in text
+    assert "closes" not in finding(loose(15.0, 10.0, 30.0), "Car", distilled=False)
+    assert "Losses over seeds" in text
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -4,13 +4,42 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from monokd.report.birds_eye import GROUND
 from monokd.report.styles import SPARE, STYLES, TRUTH, Style, style_of
 
 ALL = [*STYLES.values(), *SPARE]
 PAPER = {"on_light": (255, 255, 255), "on_dark": (0x14, 0x17, 0x1B)}
+
+
+# What a colour becomes without one kind of cone, on linear RGB (Machado, Oliveira and Fernandes 2009, severity 1).
+BLINDNESS = {
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+SRGB_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+WHITE = np.array([0.9505, 1.0, 1.089])
+
+
+def seen(rgb: tuple[int, int, int], blindness: str) -> NDArray[np.float64]:
+    """CIELAB of a colour as somebody with `blindness` sees it."""
+    share = np.array(rgb) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    xyz = SRGB_TO_XYZ @ np.clip(np.array(BLINDNESS[blindness]) @ linear, 0, 1) / WHITE
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("blindness", BLINDNESS)
+def test_the_three_networks_differ_for_every_kind_of_colour_vision(blindness: str) -> None:
+    """20 in CIELAB is far more than the 2 to 3 that can just be told apart."""
+    for one, two in combinations(STYLES.values(), 2):
+        for colours in ((one.rgb, two.rgb), *((parsed(getattr(one, n)), parsed(getattr(two, n))) for n in PAPER)):
+            assert np.linalg.norm(seen(colours[0], blindness) - seen(colours[1], blindness)) > 20
 
 
 def luminance(rgb: tuple[int, int, int]) -> float:

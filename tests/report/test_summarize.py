@@ -7,7 +7,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monokd.errors import DataError
@@ -69,6 +69,7 @@ def test_no_runs_are_refused() -> None:
         summarize([])
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=6), st.integers(0, 99))
 def test_order_of_runs_does_not_matter(values: list[float], seed: int) -> None:
     runs = [Run(loss, i, {"ap": v + g}) for i, v in enumerate(values) for loss, g in (("none", 0), ("x", 1))]

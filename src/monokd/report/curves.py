@@ -222,7 +222,7 @@ def _headline_chart(
         x_label="AP|R40 in percent",
         y_label="",
         series=tuple(series),
-        x_limits=(0, limit),
+        x_limits=(-0.025 * limit, limit),  # room for a marker at 0
         rows=rows,
     )
 

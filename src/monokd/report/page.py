@@ -28,6 +28,10 @@ EXPLAINED = {
     "student": "sees the camera image only, like the baseline from which it starts; while it trains it also learns "
     "to imitate the teacher (distillation). In use it needs the camera alone.",
 }
+CONTROL = (
+    "is the control here: it starts from the baseline and trains on for as long as a distilled student, without the "
+    "teacher."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ def write_report(
     frames: Sequence[FramePicture] = (),
     settings: Mapping[str, Any] | None = None,
     class_name: str = "Car",
+    distilled: bool = True,
+    summary: Table | None = None,
 ) -> None:
     """Write the page `out`, its pictures into the folder of the same name without suffix.
 
@@ -65,6 +71,8 @@ def write_report(
         frames: all evaluated frames; some are chosen and shown.
         settings: how the results were made, nested values.
         class_name: the class of the headline; the first one of the metrics where these do not have it.
+        distilled: False for the control, which trains on like a student but without distillation.
+        summary: losses over seeds (`summarize.to_table`).
 
     Raises:
         DataError: an input is unreadable or malformed, or two networks have one name.
@@ -79,8 +87,10 @@ def write_report(
         title=title,
         folder=quote(out.stem),
         class_name=class_name,
-        finding=finding(metrics, class_name),
-        legend=_legend(models),
+        finding=finding(metrics, class_name, distilled=distilled),
+        distilled=distilled,
+        summary=summary,
+        legend=_legend(models, distilled),
         truth=TRUTH,
         styles=[*STYLES.items(), *((f"spare{i}", style) for i, style in enumerate(SPARE))],
         headline=tables.headline(metrics, class_name=class_name),
@@ -105,7 +115,7 @@ def write_report(
     write_text(out, text)
 
 
-def finding(metrics: Mapping[str, Metrics], class_name: str) -> str:
+def finding(metrics: Mapping[str, Metrics], class_name: str, *, distilled: bool = True) -> str:
     """The headline in one or two sentences (AP|R40, 3D, moderate, loose threshold); empty where it is undefined."""
     values = {name: tables.value_of(mine, "loose", class_name, "3d_R40") for name, mine in metrics.items()}
     student, baseline, teacher = (values.get(name) for name in ("student", "baseline", "teacher"))
@@ -113,16 +123,17 @@ def finding(metrics: Mapping[str, Metrics], class_name: str) -> str:
         return ""
     change = student - baseline
     verb = "more" if change >= 0 else "less"
+    who = "The distilled student" if distilled else "The control, trained on without distillation,"
     text = (
-        f"The distilled student reaches {student:.2f} % ({class_name}, 3D, moderate, IoU "
+        f"{who} reaches {student:.2f} % ({class_name}, 3D, moderate, IoU "
         f"{tables.iou_of('loose', class_name)}), {abs(change):.2f} points {verb} than the baseline ({baseline:.2f} %)."
     )
     if teacher is None:
         return text
     gap = teacher - baseline
     text += f" The teacher, with depth as its input, reaches {teacher:.2f} %"
-    if gap > 0 and change > 0:
-        return f"{text}: distillation closes {100 * change / gap:.0f} % of the gap between camera and depth."
+    if distilled and gap > 0 and change > 0:
+        return f"{text}: the student closes {100 * change / gap:.0f} % of the gap between camera and depth."
     return f"{text}."
 
 
@@ -138,9 +149,10 @@ def _template() -> Template:
     return environment.get_template("page.html")
 
 
-def _legend(models: Sequence[ModelResult]) -> list[Legend]:
+def _legend(models: Sequence[ModelResult], distilled: bool) -> list[Legend]:
+    words = EXPLAINED if distilled else EXPLAINED | {"student": CONTROL}
     return [
-        Legend(curves.css_name(m.name, i), style_of(m.name, i), EXPLAINED.get(m.name, "")) for i, m in enumerate(models)
+        Legend(curves.css_name(m.name, i), style_of(m.name, i), words.get(m.name, "")) for i, m in enumerate(models)
     ]
 
 

@@ -115,7 +115,7 @@ def _read_heat(path: Path) -> NDArray[np.float32]:
 def _save(folder: Path, name: str, image: Image, alt: str, caption: str) -> Picture:
     options = [cv2.IMWRITE_PNG_COMPRESSION, 9]
     if name.endswith(".jpg"):  # thin coloured lines blur when colour is stored at half the resolution
-        options = [cv2.IMWRITE_JPEG_QUALITY, 85, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+        options = [cv2.IMWRITE_JPEG_QUALITY, 82, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     with replacing(folder / name) as temporary:
         if not cv2.imwrite(str(temporary), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options):
             raise OSError(f"cannot write {temporary}")
