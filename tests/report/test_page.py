@@ -271,7 +271,7 @@ def test_in_a_browser_nothing_overflows_and_every_picture_shows(folder: Path, tm
         '<script>addEventListener("message", e => { document.title = e.data; })</script>'
         f'<title></title><iframe src="report.html" width="{width}" height="30000" style="border:0"></iframe>'
     )
-    done = subprocess.run([str(CHROMIUM), *options, address], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([str(CHROMIUM), *options, address], capture_output=True, text=True, timeout=300, check=True)
     title = re.search(r"<title>(.*?)</title>", done.stdout)
     assert title is not None
     assert title[1] == f"width {width} page {width} wide 0 lost 0"
