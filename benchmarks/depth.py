@@ -78,11 +78,11 @@ def variants() -> dict[str, Method]:
 
     return {
         "as shipped": dense_depth,
-        "hidden returns kept": method(True, True, True, 1.0),
-        "without colour": method(False, False, True, 1.0),
+        "hidden returns kept": method(True, True, True, 0.75),
+        "without colour": method(False, False, True, 0.75),
         "borders never mixed": method(False, True, True, 0.0),
         "borders mixed more": method(False, True, True, 2.0),
-        "without rings": method(False, True, False, 1.0),
+        "without rings": method(False, True, False, 0.75),
         "nearest return": nearest_return,
     }
 

@@ -31,8 +31,8 @@ def complete(
     image: U8 | None = None,
     *,
     max_gap_px: int = 40,
-    border_ratio: float = 1.1,
-    doubt: float = 1.0,
+    border_ratio: float = 1.05,
+    doubt: float = 0.75,
 ) -> F32:
     """Fill sparse depth; every measured pixel keeps its value.
 

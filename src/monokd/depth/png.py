@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from monokd.compiled import compiled
 from monokd.errors import DataError
 from monokd.files import replacing
 
@@ -39,8 +40,16 @@ def image_size(path: Path) -> tuple[int, int]:
 
 def encode_depth(depth_m: F32) -> NDArray[np.uint16]:
     """Metres to KITTI's uint16: × 256, rounded, at most 65535 (256 m); a positive depth never becomes 0."""
-    scaled = np.rint(depth_m * np.float32(256))
-    return np.where(depth_m > 0, np.clip(scaled, 1, 65535), 0).astype(np.uint16)
+    stored = np.zeros(depth_m.shape, np.uint16)
+    _encode(np.ascontiguousarray(depth_m).reshape(-1), stored.reshape(-1))
+    return stored
+
+
+@compiled
+def _encode(depth_m: F32, stored: NDArray[np.uint16]) -> None:
+    for i in range(len(depth_m)):
+        if depth_m[i] > 0:
+            stored[i] = np.uint16(min(max(int(depth_m[i] * 256 + 0.5), 1), 65535))
 
 
 def write_depth(path: Path, depth_m: F32) -> None:

@@ -187,5 +187,4 @@ def _draw(ring_depth_m: F32, ring_row_px: F32, measured_m: F32, lines_m: F32) ->
                 lines_m[v, u] = z
     for v in range(height):
         for u in range(width):
-            if measured_m[v, u] > 0:
-                lines_m[v, u] = measured_m[v, u]
+            lines_m[v, u] = measured_m[v, u] if measured_m[v, u] > 0 else lines_m[v, u]

@@ -16,7 +16,7 @@ BLOCK_PX = 8
 REACH_PX = 16
 
 
-def remove_hidden(sparse: SparseDepth, *, nearer: float = 0.85, behind_px: int = 6) -> SparseDepth:
+def remove_hidden(sparse: SparseDepth, *, nearer: float = 0.8, behind_px: int = 5) -> SparseDepth:
     """Remove background that shines through objects in front.
 
     Scanner and camera stand apart, so an object shifts before its background from one view to the other by

@@ -1,0 +1,142 @@
+"""Whole folders: restart, broken frames, and depth files made elsewhere."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import typer
+
+from monokd.depth.command import densify_command
+from monokd.depth.folder import check_depth_files, densify_folder
+from monokd.kitti.frames import KittiFolder, read_depth
+from tests.depth.worlds import SHAPE, camera, sweep, wall, write_frame
+
+FRAMES = ["000000", "000001", "000002"]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> KittiFolder:
+    """Three frames before walls at 5, 6 and 7 m."""
+    folder = KittiFolder(tmp_path / "kitti")
+    for i, frame in enumerate(FRAMES):
+        write_frame(folder, frame, sweep(wall(5.0 + i), camera()), camera())
+    return folder
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_frame_gets_its_map(root: KittiFolder, tmp_path: Path, workers: int) -> None:
+    result = densify_folder(root, tmp_path / "out", FRAMES, workers=workers)
+    assert (result.made, result.kept, result.errors) == (3, 0, ())
+    for i, frame in enumerate(FRAMES):
+        depth_m = read_depth(tmp_path / "out" / f"{frame}.png")
+        assert depth_m.shape == SHAPE
+        np.testing.assert_allclose(depth_m[60:], 5.0 + i, atol=1 / 256)
+
+
+def test_finished_frames_are_kept_and_broken_ones_made_again(root: KittiFolder, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    densify_folder(root, out, FRAMES, workers=1)
+    whole = (out / "000001.png").read_bytes()
+    before = (out / "000000.png").stat().st_mtime_ns
+    (out / "000001.png").write_bytes(whole[: len(whole) // 2])
+    cv2.imwrite(str(out / "000002.png"), np.ones((5, 5), np.uint16))
+    (out / ".000001.abc123.png").write_bytes(b"left over by a killed run")
+    result = densify_folder(root, out, FRAMES, workers=1)
+    assert (result.made, result.kept) == (2, 1)
+    assert (out / "000000.png").stat().st_mtime_ns == before
+    assert (out / "000001.png").read_bytes() == whole
+    assert sorted(path.name for path in out.iterdir()) == [f"{frame}.png" for frame in FRAMES]
+
+
+def test_a_killed_run_leaves_only_whole_maps(root: KittiFolder, tmp_path: Path) -> None:
+    for i in range(3, 200):
+        write_frame(root, f"{i:06d}", sweep(wall(5.0), camera()), camera())
+    out = tmp_path / "out"
+    code = (
+        "import sys; from pathlib import Path; from monokd.depth.command import densify_command\n"
+        "densify_command(Path(sys.argv[1]), Path(sys.argv[2]), split=None, workers=1)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(root.root), str(out)], stderr=subprocess.DEVNULL)
+    while len(list(out.glob("0*.png"))) < 5 and process.poll() is None:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = sorted(out.glob("0*.png"))
+    assert len(finished) >= 5
+    for path in finished:
+        assert (read_depth(path)[60:] > 0).all()
+    result = densify_folder(root, out, root.frames(), workers=1)
+    assert result.kept == len(finished)
+    assert result.made + result.kept == 200
+    assert not list(out.glob(".*"))
+
+
+def _text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="ascii")
+
+
+BREAKAGES: dict[str, Callable[[KittiFolder], object]] = {
+    "16-byte points": lambda r: r.velodyne("000001").write_bytes(b"x" * 30),
+    "found 0 bytes": lambda r: r.velodyne("000001").write_bytes(b""),
+    "finite coordinates": lambda r: np.full((4, 4), np.nan, np.float32).tofile(r.velodyne("000001")),
+    "in the image, found none": lambda r: np.full((4, 4), -5, np.float32).tofile(r.velodyne("000001")),
+    "cannot read the scan": lambda r: r.velodyne("000001").unlink(),
+    "does not decode": lambda r: r.image("000001").write_bytes(b""),
+    "no such image": lambda r: r.image("000001").unlink(),
+    "expected a line 'P2": lambda r: _text(r.calibration("000001"), "P1: 1 2\n"),
+    "expected 12 numbers": lambda r: _text(r.calibration("000001"), "P2: 1 2\n"),
+    "cannot read the calibration": lambda r: r.calibration("000001").unlink(),
+}
+
+
+@pytest.mark.parametrize("reason", BREAKAGES)
+def test_a_broken_frame_is_one_line_and_exit_2_and_the_others_are_made(
+    root: KittiFolder, tmp_path: Path, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    BREAKAGES[reason](root)
+    out, split = tmp_path / "out", tmp_path / "split.txt"
+    split.write_text("\n".join(FRAMES), encoding="ascii")
+    with pytest.raises(typer.Exit) as stop:
+        densify_command(root.root, out, split=split, workers=1)
+    assert stop.value.exit_code == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if reason in line]
+    assert len(lines) == 1
+    assert str(root.folder) in lines[0]
+    assert sorted(path.name for path in out.iterdir()) == ["000000.png", "000002.png"]
+
+
+def test_depth_files_made_elsewhere_are_checked(root: KittiFolder, tmp_path: Path) -> None:
+    depth = tmp_path / "depth"
+    densify_folder(root, depth, FRAMES, workers=1)
+    assert check_depth_files(root, depth, FRAMES) == []
+
+    def reason(stored: np.ndarray) -> str:
+        cv2.imwrite(str(depth / "000001.png"), stored)
+        errors = check_depth_files(root, depth, FRAMES)
+        assert [error.path for error in errors] == [depth / "000001.png"]
+        return str(errors[0])
+
+    full = np.full(SHAPE, 2560, np.uint16)
+    assert "expected one 16-bit channel" in reason(full.astype(np.uint8))
+    assert "at most the image's 120×200 pixels" in reason(np.full((121, 200), 2560, np.uint16))
+    assert "up to 200 m" in reason(np.full(SHAPE, 60_000, np.uint16))
+    assert "a wrong scale?" in reason(np.full(SHAPE, 10, np.uint16))
+    holes = np.zeros(SHAPE, np.uint16)
+    holes[:2] = 2560
+    assert "expected depth in at least 5%" in reason(holes)
+    (depth / "000001.png").write_bytes(b"")
+    assert "no image that decodes" in str(check_depth_files(root, depth, FRAMES)[0])
+    (depth / "000001.png").unlink()
+    assert "found none" in str(check_depth_files(root, depth, FRAMES)[0])
+    smaller = np.full((100, 180), 2560, np.uint16)
+    cv2.imwrite(str(depth / "000001.png"), smaller)
+    assert check_depth_files(root, depth, FRAMES) == []
