@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monokd.errors import DataError
@@ -31,6 +31,7 @@ def test_scanner_to_camera_by_hand() -> None:
 
 
 @given(st.floats(-30, 30), st.floats(-3, 3), st.floats(1, 90))
+@settings(deadline=None)
 def test_unproject_inverts_project(x: float, y: float, z: float) -> None:
     point = np.array([[x, y, z]])
     pixels, depth = CAMERA.project(point)

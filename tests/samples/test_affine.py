@@ -28,6 +28,7 @@ def test_crop_by_hand() -> None:
 
 
 @given(SCALES, SHIFTS, SHIFTS)
+@settings(deadline=None)
 def test_inverse_undoes_forward(scale: float, right: float, down: float) -> None:
     affine = _affine(1242, 375, scale, right, down, (416, 128))
     points = np.array([[0.0, 0.0], [1242.0, 375.0], [300.5, 77.25]])
@@ -66,9 +67,9 @@ def test_warp_is_pillows(scale: float, right: float, down: float, flip: bool, se
 @pytest.mark.parametrize("flip", [False, True])
 def test_wide_steps_average(flip: bool) -> None:
     """At a step of 4 image pixels every input pixel is the mean of its 4×4 image pixels, mirrored or not."""
-    blocks = np.random.default_rng(0).integers(0, 60, (32, 64, 3))
-    noise = np.tile(np.arange(16).reshape(4, 4), (32, 64)) - 7.5
-    image = (np.kron(blocks, np.ones((4, 4, 1))) * 4 + noise[..., None] + 7.5).astype(np.uint8)
+    blocks = np.random.default_rng(0).integers(0, 20, (32, 64, 3))
+    corner = np.tile(np.pad([[160]], (0, 3)), (32, 64))  # one bright pixel a block, which its middle does not see
+    image = (np.kron(blocks, np.ones((4, 4, 1))) * 4 + corner[..., None]).astype(np.uint8)
     expected = image.reshape(32, 4, 64, 4, 3).mean(axis=(1, 3))
     affine = _affine(256, 128, 1.0, 0.0, 0.0, (64, 32))
     found = warp_image(image, affine, flip=flip).transpose(1, 2, 0)
@@ -81,11 +82,10 @@ def test_wide_steps_average(flip: bool) -> None:
 @given(SCALES, SHIFTS, st.integers(250, 262), st.integers(90, 96))
 @settings(deadline=None, max_examples=40)
 def test_mirroring_commutes_at_wide_steps(scale: float, right: float, width: int, height: int) -> None:
-    """A mirrored image under a mirrored crop is the mirrored input, also where the step does not divide the image."""
-    y, x = np.mgrid[:height, :width]
-    image = np.stack([x * 255 // width, y * 2, (x + y) // 2], axis=-1).astype(np.uint8)
-    plain = warp_image(image, _affine(width, height, scale, right, 0.0, (96, 32)), flip=False).astype(int)
-    mirrored = warp_image(image, _affine(width, height, scale, -right, 0.0, (96, 32)), flip=True).astype(int)
-    inside = (plain.sum(0) > 0) & (mirrored[..., ::-1].sum(0) > 0)
-    assert inside.mean() > 0.3
-    assert np.abs(plain - mirrored[..., ::-1])[:, inside].max() <= 6  # border columns repeat on one side only
+    """A mirrored map under a mirrored crop is the mirrored input, also where the step does not divide the width."""
+    stored = np.tile((200 * np.arange(width)).astype(np.uint16), (height, 1))
+    plain = warp_depth(stored, _affine(width, height, scale, right, 0.0, (96, 32)), flip=False)[16]
+    mirrored = warp_depth(stored, _affine(width, height, scale, -right, 0.0, (96, 32)), flip=True)[16, ::-1]
+    whole = (plain > 6) & (plain < 200 * (width - 8) / 256) & (mirrored > 0)  # away from the map's ends
+    assert whole.sum() > 30
+    np.testing.assert_allclose(plain[whole], mirrored[whole], atol=0.02)  # 0.78 m a column

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monokd.kitti.calibration import Calibration
@@ -79,6 +79,7 @@ def test_crop_by_hand() -> None:
 
 
 @given(st.floats(0, 600), st.floats(601, 1242), st.floats(-20, 20), ANGLE)
+@settings(deadline=None)
 def test_mirroring_twice_is_nothing(left: float, right: float, x: float, heading: float) -> None:
     before = _one(left, right, x, heading)
     after = mirror_objects(mirror_objects(before, 1242), 1242)
@@ -89,6 +90,7 @@ def test_mirroring_twice_is_nothing(left: float, right: float, x: float, heading
 
 
 @given(st.floats(0, 600), st.floats(601, 1242), st.floats(-20, 20), ANGLE)
+@settings(deadline=None)
 def test_mirrored_camera_sees_mirrored_objects(left: float, right: float, x: float, heading: float) -> None:
     """Projected centres land at W − u, and alpha becomes π − alpha."""
     camera = Calibration(np.array([[720.0, 0, 609, 45], [0, 720, 173, 0.2], [0, 0, 1, 0.003]]), np.eye(3), np.eye(3, 4))
@@ -111,6 +113,7 @@ def test_wrap_angle() -> None:
     st.tuples(*[st.floats(-0.3, 0.3)] * 3),
     st.integers(0, 5),
 )
+@settings(deadline=None)
 def test_jitter_step_by_step(
     order: list[int], factors: tuple[float, float, float], lighting: tuple[float, float, float], seed: int
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.samples.conftest import FRAMES
 
@@ -35,6 +35,7 @@ def _same(a: Batch, b: Batch) -> bool:
 
 
 @given(st.integers(0, 100), st.integers(0, 200), st.integers(1, 50))
+@settings(deadline=None)
 def test_order_is_a_repeatable_permutation(seed: int, epoch: int, count: int) -> None:
     order = epoch_order(seed, epoch, count)
     assert sorted(order.tolist()) == list(range(count))
@@ -47,6 +48,7 @@ def test_orders_differ() -> None:
 
 
 @given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 40), st.booleans(), st.integers(0, 9))
+@settings(deadline=None)
 def test_processes_share_each_batch(world: int, each: int, count: int, shuffle: bool, epoch: int) -> None:
     """Step by step the processes' parts, joined in rank order, are the single process's batch."""
     size = world * each
