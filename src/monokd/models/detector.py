@@ -113,7 +113,7 @@ class Detector(nn.Module):
             ins_depth_m=vis + att,
             vis_log_uncertainty=vis_u,
             att_log_uncertainty=att_u,
-            ins_log_uncertainty=torch.logaddexp(vis_u, att_u),
+            ins_log_uncertainty=torch.stack((vis_u, att_u)).logsumexp(0),
         )
 
 

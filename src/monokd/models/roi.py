@@ -61,7 +61,7 @@ def _resample(features: Tensor, y_weights: Tensor, x_weights: Tensor) -> Tensor:
     """B×C×h×w maps, B×K×P×h and B×K×P×w weights → B×K×C×P×P."""
     frames, channels, height, width = features.shape
     slots, cells = y_weights.shape[1:3]
-    columns = features.reshape(frames, channels * height, width) @ x_weights.reshape(frames, -1, width).mT
+    columns = features.reshape(frames, channels * height, width) @ x_weights.reshape(frames, -1, width).transpose(1, 2)
     columns = columns.view(frames, channels, height, slots, cells).permute(0, 3, 2, 1, 4)
     rows = y_weights @ columns.reshape(frames, slots, height, channels * cells)
     return rows.view(frames, slots, cells, channels, cells).transpose(2, 3)
