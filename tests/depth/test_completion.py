@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.depth.worlds import F32, F64, SHAPE, camera, points_at, sweep, wall
 
 from monokd.depth.completion import complete, dense_depth
 from monokd.depth.projection import project_scan
 from monokd.errors import DataError
-from tests.depth.worlds import F32, F64, SHAPE, camera, points_at, sweep, wall
 
 IMAGE = np.full((*SHAPE, 3), 90, np.uint8)
 
@@ -43,7 +43,7 @@ def test_a_wall_comes_out_at_its_distance(rings: bool, distance_m: float) -> Non
 @settings(max_examples=10, deadline=None)
 @given(height_m=st.floats(1.2, 2.5))
 def test_level_ground_comes_out_as_a_plane(height_m: float) -> None:
-    """z = height · f / (v − horizon) at a pixel's middle, also on the rows below the lowest ring."""
+    """Depth is height · f / (v − horizon) at a pixel's middle, also on the rows below the lowest ring."""
 
     def ground(rays: F64) -> F64:
         return _ground(rays) * height_m / 1.7

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import pytest
 import typer
+from tests.depth.worlds import SHAPE, camera, sweep, wall, write_frame
 
 from monokd.depth.command import densify_command
 from monokd.depth.folder import check_depth_files, densify_folder
 from monokd.kitti.frames import KittiFolder, read_depth
-from tests.depth.worlds import SHAPE, camera, sweep, wall, write_frame
 
 FRAMES = ["000000", "000001", "000002"]
 
@@ -134,7 +134,7 @@ def test_depth_files_made_elsewhere_are_checked(root: KittiFolder, tmp_path: Pat
     holes[:2] = 2560
     assert "expected depth in at least 5%" in reason(holes)
     (depth / "000001.png").write_bytes(b"")
-    assert "no image that decodes" in str(check_depth_files(root, depth, FRAMES)[0])
+    assert "16-bit depth PNG, found" in str(check_depth_files(root, depth, FRAMES)[0])
     (depth / "000001.png").unlink()
     assert "found none" in str(check_depth_files(root, depth, FRAMES)[0])
     smaller = np.full((100, 180), 2560, np.uint16)
