@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torchsort
@@ -14,7 +16,7 @@ from monokd.distill.spearman import TRUE_RANK_STRENGTH, correlation, published_r
 from monokd.losses.replicas import Replicas
 from tests.losses.processes import together
 
-SHAPES = {
+SHAPES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "normal": lambda x: x,
     "rectified": torch.relu,
     "heavy tails": lambda x: x**3,
@@ -88,7 +90,7 @@ def test_true_rank_loss_is_spearmans(shape: str) -> None:
     assert found == pytest.approx(spearmanr(a, b).statistic, abs=0.01)
     strengths = [TRUE_RANK_STRENGTH * float(x.std()) / len(x) for x in (a, b)]
     ranks = [soft_rank(x[None].double(), s) for x, s in zip((a, b), strengths, strict=True)]
-    assert found == pytest.approx(correlation(*ranks, Replicas()).item(), abs=0.01)
+    assert found == pytest.approx(correlation(ranks[0], ranks[1], Replicas()).item(), abs=0.01)
 
 
 def test_true_ranks_teach() -> None:

@@ -1,0 +1,83 @@
+"""The align-and-select block: shape of its parts, quirks Q14 and Q15 both ways."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from monokd.distill.align_select import AlignSelect, ConvScan, standardised_l1
+
+CHANNELS = (8, 16)
+
+
+def maps(seed: int, frames: int = 2) -> list[Tensor]:
+    g = torch.Generator().manual_seed(seed)
+    return [torch.randn(frames, c, 8 >> i, 16 >> i, generator=g) for i, c in enumerate(CHANNELS)]
+
+
+def block(**quirks: bool) -> AlignSelect:
+    torch.manual_seed(0)
+    return AlignSelect(CHANNELS, **quirks)
+
+
+def test_standardised_maps_that_differ_by_scale_and_shift_are_equal() -> None:
+    x = torch.randn(2, 3, 8, 8)
+    assert standardised_l1(x, 3 * x + 7).item() < 1e-5
+    assert standardised_l1(x, -x).item() == pytest.approx(2 * ((x - x.mean((2, 3), True)).abs() /
+        x.std((2, 3), keepdim=True)).mean().item(), rel=1e-4)  # fmt: skip
+
+
+def test_q14_how_often_a_level_counts() -> None:
+    """Levels a and b: published a + (a + b), corrected a + b."""
+    student, teacher = maps(1), maps(2)
+    published = block(running_level_sums=True)(student, teacher)[0].item()
+    corrected = block(running_level_sums=False)(student, teacher)[0].item()
+    single = block()
+    single.levels = 1
+    first = single(student, teacher)[0].item()
+    assert published - corrected == pytest.approx(first, rel=1e-5)
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_q15_whether_the_teacher_side_moves(published: bool) -> None:
+    """Published, its attention and scan get gradients, its output convolution never does, as it feeds no loss."""
+    module = block(trainable_teacher_side=published)
+    loss, _, _ = module(maps(1), maps(2))
+    torch.autograd.backward(loss)
+    moved = {name.split(".")[0].rsplit("_", 1)[0] for name, p in module.named_parameters() if p.grad is not None}
+    attention = module.get_submodule("feat_align_0.tea_attn.conv").weight.grad
+    assert ("conv_ssm_tea" in moved, attention is not None) == (published, published)
+    assert "conv_ssm_stu" in moved
+    assert "conv_tea" not in moved
+
+
+def test_no_gradient_reaches_the_teachers_maps() -> None:
+    teacher = [level.requires_grad_() for level in maps(2)]
+    student = [level.requires_grad_() for level in maps(1)]
+    loss, own, their = block(trainable_teacher_side=True)(student, teacher)
+    torch.autograd.backward(loss + own[0].sum() + their[0].sum())
+    assert all(level.grad is None for level in teacher)
+    assert student[0].grad is not None
+
+
+def test_the_maps_handed_on_keep_their_shapes() -> None:
+    student = maps(1)
+    _, own, their = block()(student, maps(2))
+    assert [x.shape for x in (*own, *their)] == [x.shape for x in (*student, *student)]
+
+
+def test_the_convolution_sees_one_token_before_and_two_behind() -> None:
+    """And the scan only those before: with long steps cut off, a token's output depends on no farther neighbour."""
+    torch.manual_seed(0)
+    module = ConvScan(4)
+    with torch.no_grad():
+        module.dt_proj.bias.fill_(20.0)  # steps so long that the state forgets at once
+    x = torch.randn(1, 4, 1, 9, requires_grad=True)
+    (gradient,) = torch.autograd.grad(module(x)[0, :, 0, 4].sum(), x)
+    assert (gradient.abs().sum((0, 1, 2)) > 1e-12).tolist() == [False] * 3 + [True] * 4 + [False] * 2
+
+
+def test_first_steps_lie_between_a_thousandth_and_a_tenth() -> None:
+    steps = torch.nn.functional.softplus(ConvScan(64).dt_proj.bias)
+    assert 0.0009 < steps.min().item() < steps.max().item() < 0.11
