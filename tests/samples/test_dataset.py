@@ -59,6 +59,22 @@ def test_epochs_differ_only_when_augmented(small_kitti: KittiFolder) -> None:
     assert _frames(small_kitti, augment=True, flip=0.0, crop=0.0, jitter=False).plan(2, 3) == Plan()
 
 
+def test_flip_moves_everything(small_kitti: KittiFolder) -> None:
+    """Image, teacher depth, camera and boxes of a mirrored plain frame are the mirror images of the plain ones."""
+    frames = _frames(small_kitti, height_px=384, width_px=1248)
+    plain, flipped = (frames.apply("a", frames._read(FRAMES[1]), Plan(flip=flip)) for flip in (False, True))
+    assert plain.depth is not None
+    assert flipped.depth is not None
+    assert plain.targets is not None
+    assert flipped.targets is not None
+    np.testing.assert_array_equal(flipped.image, plain.image[:, :, ::-1])
+    np.testing.assert_array_equal(flipped.depth, plain.depth[:, ::-1])
+    assert flipped.P2[0, 2] == 1248 - plain.P2[0, 2]
+    assert flipped.P2[0, 3] == -plain.P2[0, 3]
+    np.testing.assert_allclose(flipped.targets.boxes_px[:2, 0], 1248 - plain.targets.boxes_px[:2, 2], atol=1e-3)
+    np.testing.assert_array_equal(flipped.targets.depth_m, plain.targets.depth_m)
+
+
 def test_teacher_depth_once_or_twice(small_kitti: KittiFolder) -> None:
     """Quirk Q8: metres / 256 · scale / 80 as published; metres · scale / 80 corrected."""
     published, corrected = (_frames(small_kitti, depth_scaled_twice=twice) for twice in (True, False))
