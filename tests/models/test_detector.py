@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from hypothesis import given
@@ -256,3 +257,33 @@ def total(output: DetectorOutput) -> Tensor:
     """A sum that reaches every output."""
     maps = output.heatmap.square().mean() + output.offset_2d.sum() + output.size_2d.sum()
     return maps + torch.stack([getattr(output.roi, key).sum() for key in ROI_KEYS.values()]).sum()
+
+
+class Exported(torch.nn.Module):
+    """Tensors in, tensors out."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, image: Tensor, camera: Tensor, coord_range_px: Tensor) -> tuple[Tensor, ...]:
+        output: DetectorOutput = self.detector(image, camera, coord_range_px)
+        regions = (getattr(output.roi, key) for key in ROI_KEYS.values())
+        return output.heatmap, output.rois.cell, *regions
+
+
+@pytest.mark.filterwarnings("ignore")  # of the exporter about itself
+def test_peaks_regions_and_heads_run_in_onnx(tmp_path: Path) -> None:
+    """Top peaks, RoIAlign and all heads use only operators that export, and give the same numbers there."""
+    torch.manual_seed(0)
+    model = Exported(build_detector(0.125)).eval()
+    with torch.no_grad():
+        model.get_submodule("detector.size_2d.2").get_parameter("bias").fill_(9.0)
+    inputs = torch.randn(1, 3, 64, 96), P2, RANGE_PX
+    torch.onnx.export(model, inputs, tmp_path / "detector.onnx", dynamo=False, opset_version=18)
+    session = onnxruntime.InferenceSession(str(tmp_path / "detector.onnx"), providers=["CPUExecutionProvider"])
+    feeds = {slot.name: value.numpy() for slot, value in zip(session.get_inputs(), inputs, strict=True)}
+    with torch.no_grad():
+        expected = model(*inputs)
+    for found, value in zip(session.run(None, feeds), expected, strict=True):
+        np.testing.assert_allclose(found, value.numpy(), rtol=1e-4, atol=1e-4)
