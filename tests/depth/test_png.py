@@ -19,7 +19,7 @@ def test_metres_times_256_rounded_and_clipped() -> None:
 
 
 def test_a_written_map_reads_back_as_it_was(tmp_path: Path) -> None:
-    depth_m = np.random.default_rng(0).integers(0, 65536, (37, 53)).astype(np.float32) / 256
+    depth_m = np.random.default_rng(0).integers(0, 65536, (37, 53)).astype(np.float32) / np.float32(256)
     write_depth(tmp_path / "a" / "000001.png", depth_m)
     np.testing.assert_array_equal(read_depth(tmp_path / "a" / "000001.png"), depth_m)
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["000001.png"]
