@@ -2,53 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tests.evaluation.cases import Line, line, place, write_frames
 
 from monokd.errors import DataError
 from monokd.evaluation.command import evaluate_command, split_frames
 from monokd.evaluation.evaluate import evaluate_folders
-from monokd.evaluation.output import write_curves
-
-
-@pytest.fixture
-def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """45 frames of one car, of which every ninth is not found; and a cyclist that is."""
-    labels: list[list[Line]] = [[line(**place(k % 4))] for k in range(45)]
-    results = [[line(**place(k % 4, score=1 - k / 100))] if k % 9 else [] for k in range(45)]
-    labels[1].append(line("Cyclist", **place(6)))
-    results[1].append(line("Cyclist", **place(6, score=0.5)))
-    return write_frames(tmp_path / "labels", labels), write_frames(tmp_path / "results", results)
-
-
-def test_the_table_shows_every_class(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate_command(*folders)
-    out, err = capsys.readouterr()
-    ap = evaluate_folders(*folders).ap(("strict", "Car", "3d_R40", "easy"))
-    assert "Car: AP in percent, 45 frames, rule le" in out
-    assert f" {ap:.2f} " in out
-    assert " 0.00*" in out
-    assert "3d 0.70" in out
-    assert "Pedestrian: no detections, no result." in out
-    assert "bev 0.25" in out
-    assert err == ""
-
-
-def test_the_few_objects_rule_is_explained_only_where_it_bites(
-    tmp_path: Path, folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    evaluate_command(*folders)
-    assert "Fewer than 41 objects count (Cyclist easy: 1" in " ".join(capsys.readouterr().out.split())
-    many = [[line(**place(k), score=1) for k in range(3)] for _ in range(20)]
-    bare: list[list[Line]] = [[line(**place(k)) for k in range(3)] for _ in range(20)]
-    evaluate_command(write_frames(tmp_path / "a", bare), write_frames(tmp_path / "b", many))
-    assert "Fewer than" not in capsys.readouterr().out
 
 
 def test_json_is_what_the_library_says(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,36 +40,6 @@ def test_against_itself_is_no_difference(folders: tuple[Path, Path], capsys: pyt
     assert difference == {"value": 0, "low": 0, "high": 0, "above": 0}
     evaluate_command(*folders, against=folders[1], bootstrap=20)
     assert "+0.00 [+0.00, +0.00]" in capsys.readouterr().out
-
-
-def test_csv_has_a_line_for_every_figure(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    evaluate_command(*folders, csv=tmp_path / "ap.csv", bootstrap=20)
-    with (tmp_path / "ap.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
-    evaluation = evaluate_folders(*folders)
-    assert len(rows) == 2 * 3 * 8 * 3
-    for row in rows:
-        ap = evaluation.ap((row["iou"], row["class"], row["metric"], row["difficulty"]))
-        assert row["ap"] == ("" if ap is None else repr(ap))
-        assert (row["low"] == "") == (ap is None)
-        assert row["difference"] == ""
-
-
-def test_curves_average_to_the_figures(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    """R40 is the mean of samples 1 to 40 of the curve that is written."""
-    evaluation = evaluate_folders(*folders)
-    write_curves(tmp_path / "pr.csv", evaluation)
-    curves: dict[tuple[str, str, str, str], list[float]] = {}
-    with (tmp_path / "pr.csv").open() as stream:
-        for row in csv.DictReader(stream):
-            key = row["iou"], row["class"], f"{row['metric']}_R40", row["difficulty"]
-            curves.setdefault(key, []).append(float(row["precision"]))
-            assert float(row["recall"]) == int(row["sample"]) / 40
-    defined = {key for key in evaluation.figure_keys() if key[2].endswith("R40") and evaluation.ap(key) is not None}
-    assert set(curves) == defined
-    for key, precision in curves.items():
-        assert len(precision) == 41
-        assert 100 * sum(precision[1:]) / 40 == pytest.approx(evaluation.ap(key))
 
 
 def test_missing_files_are_one_warning(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,82 @@
+"""What counts: difficulties at their limits, neighbours, low detections, metrics without a result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.evaluation.cases import Line, dont_care, line, table
+
+from monokd.evaluation.rules import (
+    DIFFICULTIES,
+    IGNORED,
+    INVISIBLE,
+    VALID,
+    Rule,
+    defined_metrics,
+    label_states,
+    min_iou,
+    result_states,
+)
+
+EASY, MODERATE, HARD = DIFFICULTIES
+
+
+def high(height_px: float) -> dict[str, Any]:
+    return {"box": (100, 100, 200, 100 + height_px)}
+
+
+def states_of(*labels: Line, name: str = "Car", difficulty: Any = MODERATE, rule: Rule = "le") -> list[int]:
+    return [int(state) for state in label_states(table([labels]), name, difficulty, rule)]
+
+
+@pytest.mark.parametrize(
+    "difficulty, occlusion, truncation, height",
+    [(EASY, 0, 0.15, 40), (MODERATE, 1, 0.30, 25), (HARD, 2, 0.50, 25)],
+)
+def test_each_limit_of_each_difficulty(difficulty: Any, occlusion: int, truncation: float, height: float) -> None:
+    at_limits: dict[str, Any] = {"occlusion": occlusion, "truncation": truncation}
+    labels = [
+        line(**high(height + 0.01), **at_limits),
+        line(**high(height), **at_limits),
+        line(**high(height - 0.01), **at_limits),
+        line(**high(height + 1), occlusion=occlusion + 1),
+        line(**high(height + 1), truncation=truncation + 0.01),
+    ]
+    assert states_of(*labels, difficulty=difficulty) == [VALID, IGNORED, IGNORED, IGNORED, IGNORED]
+    assert states_of(*labels, difficulty=difficulty, rule="lt") == [VALID, VALID, IGNORED, IGNORED, IGNORED]
+
+
+def test_neighbours_are_ignored_others_invisible() -> None:
+    names = ["Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc", "Bus"]
+    labels = [*(line(name) for name in names), dont_care((0, 0, 90, 90))]
+    expected = {"Car": {"Van"}, "Pedestrian": {"Person_sitting"}, "Cyclist": set()}
+    for name, neighbours in expected.items():
+        states = dict(zip([*names, "DontCare"], states_of(*labels, name=name), strict=True))
+        assert {n for n, state in states.items() if state == VALID} == {name}
+        assert {n for n, state in states.items() if state == IGNORED} == neighbours
+
+
+def test_low_detections_are_ignored_whatever_their_class() -> None:
+    results = table([[line("Car", **high(25)), line("Car", **high(24.99)), line("Bus", **high(24)), line("Bus")]])
+    assert [int(state) for state in result_states(results, "Car", MODERATE)] == [VALID, IGNORED, IGNORED, INVISIBLE]
+
+
+def test_a_detection_upside_down_has_its_height() -> None:
+    results = table([[line("Car", box=(100, 200, 200, 100))]])
+    assert result_states(results, "Car", EASY).tolist() == [VALID]
+
+
+def test_metrics_need_a_box_of_their_kind() -> None:
+    flat: Line = line(size=(-1, -1, -1), location=(-1000, -1000, -1000), score=1)
+    assert defined_metrics(table([[flat]]), "Car") == ("bbox", "aos")
+    assert defined_metrics(table([[line(location=(0, -1000, 20), score=1)]]), "Car") == ("bev", "bbox", "aos")
+    assert defined_metrics(table([[line(box=(-1, 0, 50, 50), score=1)]]), "Car") == ("3d", "bev")
+    assert defined_metrics(table([[line(score=1)], [line("Van", alpha=-10, score=1)]]), "Car") == ("3d", "bev", "bbox")
+    assert defined_metrics(table([[line(score=1)]]), "Cyclist") == ()
+
+
+def test_the_loose_set_is_looser_on_the_ground_only() -> None:
+    assert [min_iou("strict", name, "3d") for name in ("Car", "Pedestrian", "Cyclist")] == [0.7, 0.5, 0.5]
+    assert [min_iou("loose", name, "bev") for name in ("Car", "Pedestrian", "Cyclist")] == [0.5, 0.25, 0.25]
+    assert [min_iou("loose", name, "bbox") for name in ("Car", "Pedestrian", "Cyclist")] == [0.7, 0.5, 0.5]
