@@ -14,8 +14,12 @@ from monokd.files import replacing
 
 F32 = NDArray[np.float32]
 
-# The fastest setting of zlib; the difference to the row above compresses smooth depth both best and fastest.
-PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP)
+# Smooth depth minus the row above it is mostly runs: the fastest setting of zlib, 15 % larger than its full search.
+PNG_OPTIONS = (
+    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
+)
 
 
 def image_size(path: Path) -> tuple[int, int]:
