@@ -13,7 +13,7 @@ from monokd.distill.ranks import pooled, smooth_rank, soft_rank
 from monokd.losses.replicas import Replicas
 
 PUBLISHED_STRENGTH = 1.0
-TRUE_RANK_STRENGTH = 1 / 64
+TRUE_RANK_STRENGTH = 1 / 16
 TINY = 1e-20
 
 
@@ -36,7 +36,7 @@ def spearman_loss(
         rank: quirk Q2: `teacher` as published, where the student enters raw and the teacher's soft ranks are affine in
             its values, so that this is Pearson's correlation; `both` for Spearman's.
         strength: of the ranks. With `teacher`: the L2 regularisation strength (published: 1.0). With `both`: resolution
-            in standard deviations (default 1/64).
+            in standard deviations (default 1/16).
     """
     if strength is None:
         strength = PUBLISHED_STRENGTH if rank == "teacher" else TRUE_RANK_STRENGTH
