@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monokd.evaluation.precision import POINT_COLUMNS, Floats, Steps, curve, resampled
+from monokd.evaluation.matching import Changes, Pairs
+from monokd.evaluation.precision import POINT_COLUMNS, Floats, Steps, curve, resampled, steps
 
 SCORE, RECALL, PRECISION, SIMILARITY, ENVELOPE, _ = range(len(POINT_COLUMNS))
 
@@ -82,6 +83,18 @@ def test_ties_count_down_to_the_last_of_their_score() -> None:
     tied.scores[:] = 1.0
     points, _ = curve(tied)
     assert points[:, PRECISION] == pytest.approx([2 / 3, 2 / 3])
+
+
+def test_only_changes_are_walked_similarity_alone_included() -> None:
+    """A label whose taker is replaced, the old one in DontCare, changes its angle and no count."""
+    nothing = np.zeros(0, dtype=np.int64)
+    scores, frames = np.array([0.1, 0.9, 0.5]), np.array([0, 1, 1])
+    pairs = Pairs(nothing, nothing, nothing, nothing, np.zeros((0, 3)), np.zeros(0), scores, nothing, frames)
+    counts = np.array([[0, 0, 0], [1, 0, 1], [0, 0, 0]], dtype=np.int32)
+    changes = Changes(np.array([False, True, False]), counts, np.array([0.0, 0.5, 0.25]))
+    one = steps(changes, pairs, np.array([1, 2, 0]), np.array([1, 1]))
+    assert (one.scores.tolist(), one.frames.tolist()) == ([0.9, 0.5], [1, 1])
+    assert (one.similarity.tolist(), one.hits.tolist()) == ([0.5, 0.25], [True, False])
 
 
 frames_of_kinds = st.lists(st.tuples(st.sampled_from("tf"), st.integers(0, 4)), max_size=60)

@@ -41,8 +41,7 @@ class Steps:
 
 def steps(changes: Changes, pairs: Pairs, descending: Ints, valid: Ints) -> Steps:
     """Order the changes of one matching by score, `descending` being all detections so ordered."""
-    matters = changes.hits | changes.counts.any(axis=1) | (changes.similarity != 0)
-    chosen = descending[matters[descending]]
+    chosen = _changing(descending, changes.hits, changes.counts, changes.similarity)
     return Steps(
         pairs.scores[chosen],
         pairs.frames[chosen].astype(np.int32),
@@ -66,6 +65,20 @@ def curve(walk: Steps) -> tuple[Floats, Floats]:
 def resampled(walk: Steps, weights: NDArray[np.int32]) -> Floats:
     """The 4 `FIGURES` in percent of every resampling; R×F `weights` say how often each frame is drawn."""
     return _resampled(walk.scores, walk.frames, walk.hits, walk.counts, walk.similarity, walk.valid, weights)
+
+
+@compiled
+def _changing(descending: Ints, hits: NDArray[np.bool_], counts: NDArray[np.int32], similarity: Floats) -> Ints:
+    """Those of `descending` where anything changes; similarity alone does where a label's taker is
+    replaced.
+    """
+    chosen = np.empty_like(descending)
+    length = 0
+    for d in descending:
+        if hits[d] or counts[d, 0] or counts[d, 1] or counts[d, 2] or similarity[d] != 0:
+            chosen[length] = d
+            length += 1
+    return chosen[:length]
 
 
 @compiled
