@@ -64,9 +64,7 @@ def read_results(path: str | Path) -> Objects:
     return _read_objects(path, scores=True)
 
 
-def read_table(
-    folder: str | Path, frames: Sequence[str], *, scores: bool, missing_ok: bool = False
-) -> LabelTable:
+def read_table(folder: str | Path, frames: Sequence[str], *, scores: bool, missing_ok: bool = False) -> LabelTable:
     """Read FOLDER/FRAME.txt for many frames at once.
 
     Args:

@@ -171,9 +171,7 @@ def _line(
 
 
 @compiled
-def parse(
-    text: Bytes, starts: Ints, fields: int
-) -> tuple[Floats, Ints, Ints, Ints, Ints, tuple[int, int, int, int]]:
+def parse(text: Bytes, starts: Ints, fields: int) -> tuple[Floats, Ints, Ints, Ints, Ints, tuple[int, int, int, int]]:
     """Parse F files, one after the other in `text`.
 
     Args:
