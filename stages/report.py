@@ -58,6 +58,7 @@ def main() -> None:
         depth_metrics=read_json(METRICS / "depth.json"),
         frames=pictures,
         settings=settings(params),
+        distilled=any(params.loss_weights.model_dump().values()),
     )
 
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,3 +34,38 @@ def kitti_dir() -> Path:
 def kitti_eval_dir() -> Path:
     """All KITTI labels, a published result set and the official tool's output for it."""
     return _folder("MONOKD_KITTI_EVAL", "kitti_eval")
+
+
+@pytest.fixture(scope="session")
+def tiny_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder of the pipeline with six small synthetic frames, their depth and matching params.yaml."""
+    from monokd.depth.folder import densify_folder
+    from monokd.kitti.frames import KittiFolder
+    from monokd.scenes.generate import generate_scenes
+
+    folder = tmp_path_factory.mktemp("workspace")
+    size = {"width_px": 416, "height_px": 128}
+    generate_scenes(folder / "data/demo", train_frames=6, val_frames=4, seed=3, objects_per_frame=9.0, **size)
+    root = KittiFolder(folder / "data/demo")
+    result = densify_folder(root, folder / "data/depth", root.frames(), workers=1)
+    assert not result.errors
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tree["launch"] = "python"
+    demo = tree["profiles"]["demo"]
+    demo["data"] |= {"width_px": 128, "height_px": 64}
+    demo["model"]["width"] = 0.125
+    demo["machine"] |= {"precision": "32", "channels_last": False}
+    for stage in ("teacher", "baseline", "student"):
+        demo[stage] |= {"epochs": 3, "batch_size": 2}
+    (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    return folder
+
+
+@pytest.fixture
+def workspace(tiny_workspace: Path, tmp_path: Path) -> Path:
+    """A folder of one's own over the frames of `tiny_workspace`."""
+    (tmp_path / "data").mkdir()
+    for name in ("demo", "depth"):
+        (tmp_path / "data" / name).symlink_to(tiny_workspace / "data" / name)
+    (tmp_path / "params.yaml").write_bytes((tiny_workspace / "params.yaml").read_bytes())
+    return tmp_path

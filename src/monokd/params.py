@@ -38,6 +38,7 @@ class Quirks:
     two_decimal_scores: bool = True
     running_level_sums: bool = True
     trainable_teacher_side: bool = True
+    unbounded_trends: bool = True
 
 
 QUIRK_NAMES = tuple(field.name for field in fields(Quirks))

@@ -178,6 +178,7 @@ def _task_weights(settings: Training, quirks: Quirks, distillation_terms: tuple[
     return TaskWeights(
         enabled=settings.task_weights,
         shifted_task_history=quirks.shifted_task_history,
+        unbounded_trends=quirks.unbounded_trends,
         distillation_terms=distillation_terms,
     )
 

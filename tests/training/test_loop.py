@@ -1,0 +1,132 @@
+"""The loop on a one-parameter problem: what it minimises, what it records, where it stops, how it goes on."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from monokd.errors import DataError
+from monokd.losses.task_weights import TaskWeights
+from monokd.samples.batch import Batch
+from monokd.samples.loader import EpochLoader
+from monokd.training.devices import start
+from monokd.training.history import history_line
+from monokd.training.loop import fit
+from monokd.training.schedule import build_optimiser
+from monokd.training.weights import TermWeights
+
+
+class Pull(nn.Module):
+    """Terms that pull one number to the batch's value; `extra` is a distillation term."""
+
+    def __init__(self, bad: str = "") -> None:
+        super().__init__()
+        self.x = nn.Parameter(torch.zeros(()))
+        self.bad = bad
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        target = batch.image.mean()
+        terms = {name: (self.x - target).square() for name in ("seg", "offset2d", "size2d", "depth")}
+        terms |= dict.fromkeys(("offset3d", "size3d", "heading"), self.x * 0) | {"extra": (self.x + 1).abs()}
+        if self.bad in batch.frames:
+            terms["depth"] = terms["depth"] * float("nan")
+        return terms
+
+
+class Loader:
+    """Three batches of one frame; their values depend on the epoch."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        nothing = torch.zeros(0)
+        for index in range(3):
+            image = torch.full((1, 3, 2, 2), epoch + index / 3)
+            yield Batch((f"{epoch}{index}",), image, None, nothing, nothing, nothing, None)
+
+
+def train(folder: Path, step: Pull, epochs: int, **changes: Any) -> list[dict[str, str]]:
+    fabric = start(accelerator="cpu", precision="32", seed=0)
+    settings: dict[str, Any] = {
+        "optimiser": build_optimiser(step, kind="adam", learning_rate=0.1, weight_decay=0.0),
+        "rate": lambda epoch, share: 0.1 / (1 + epoch + share),
+        "weights": TermWeights(TaskWeights(enabled=False), {"extra": 0.5}),
+        "gradient_clip": 0.0,
+        "accumulate": 1,
+    }
+    fit(
+        step, cast(EpochLoader, Loader()), fabric=fabric, epochs=epochs, compiled=False,
+        checkpoint=folder / "state.pt", history=folder / "history.csv", description="test", **(settings | changes),
+    )  # fmt: skip
+    with (folder / "history.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_history_holds_means_weights_and_their_sum(tmp_path: Path) -> None:
+    rows = train(tmp_path, Pull(), 2)
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[1]["lr"]) == pytest.approx(0.05)
+    first = {name: float(value) for name, value in rows[0].items()}
+    assert first["weight_extra"] == 0.5
+    assert first["total"] == pytest.approx(4 * first["seg"] + 0.5 * first["extra"], rel=1e-6)
+
+
+def test_stopping_after_any_epoch_and_going_on_changes_no_bit(tmp_path: Path) -> None:
+    whole = Pull()
+    rows = train(tmp_path / "whole", whole, 4)
+    for stop in (1, 2, 3):
+        folder = tmp_path / str(stop)
+        train(folder, Pull(), stop)
+        again = Pull()
+        assert train(folder, again, 4) == rows
+        assert torch.equal(again.x, whole.x)
+
+
+def test_task_weights_go_on_where_they_stopped(tmp_path: Path) -> None:
+    def weights() -> TermWeights:
+        return TermWeights(TaskWeights(window=3, ramp_epochs=8), {"extra": 0.5})
+
+    rows = train(tmp_path / "whole", Pull(), 6, weights=weights())
+    assert len({row["weight_depth"] for row in rows}) > 1
+    train(tmp_path / "half", Pull(), 4, weights=weights())
+    assert train(tmp_path / "half", Pull(), 6, weights=weights()) == rows
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_by_name_and_keeps_the_last_epoch(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"found depth = nan in epoch 2, frames 21;") as raised:
+        train(tmp_path, Pull(bad="21"), 4)
+    assert "\n" not in str(raised.value)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert state["epoch"] == 2
+    assert torch.isfinite(state["step"]["x"])
+
+
+def test_a_damaged_state_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "state.pt").write_bytes(b"half a file")
+    with pytest.raises(DataError, match=r"state\.pt: expected saved training state"):
+        train(tmp_path, Pull(), 1)
+
+
+def test_the_gradient_is_clipped(tmp_path: Path) -> None:
+    step = Pull()
+    optimiser = torch.optim.SGD(step.parameters(), lr=1.0)
+    train(tmp_path, step, 1, optimiser=optimiser, gradient_clip=1e-3, rate=lambda epoch, share: 1.0)
+    assert 0 < abs(step.x.item()) <= 3e-3
+
+
+def test_accumulated_batches_make_one_step_of_their_mean_gradient(tmp_path: Path) -> None:
+    step = Pull()
+    optimiser = torch.optim.SGD(step.parameters(), lr=1.0)
+    train(tmp_path, step, 1, optimiser=optimiser, accumulate=3, rate=lambda epoch, share: 0.01)
+    gradients = [4 * -2 * (index / 3) + 0.5 for index in range(3)]
+    assert step.x.item() == pytest.approx(-0.01 * sum(gradients) / 3, rel=1e-5)
+
+
+def test_a_line_for_the_terminal_names_weights_only_where_they_are_not_one() -> None:
+    row = {"epoch": 3.0, "lr": 1e-3, "total": 2.5, "seg": 1.25, "weight_seg": 1.0, "weight_depth": 0.25}
+    assert history_line(row, 9) == "epoch 3/9 lr 0.001 total 2.5 seg 1.25 | weights: depth 0.25"

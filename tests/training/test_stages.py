@@ -1,0 +1,122 @@
+"""Training stages as programs: they repeat to the bit, survive a kill, and never continue from another run's state."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def set_params(workspace: Path, **values: Any) -> None:
+    """Set dotted keys, written with __, in the workspace's params.yaml."""
+    path = workspace / "params.yaml"
+    tree = yaml.safe_load(path.read_text())
+    for dotted, value in values.items():
+        *parents, last = dotted.split("__")
+        node = tree
+        for parent in parents:
+            node = node[parent]
+        node[last] = value
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+
+
+def start(workspace: Path, stage: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "stages" / f"{stage}.py")],
+        cwd=workspace,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(workspace: Path, stage: str) -> str:
+    process = start(workspace, stage)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return errors
+
+
+def digest(workspace: Path, model: str) -> str:
+    return hashlib.sha256((workspace / f"data/models/{model}.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_workspace: Path) -> Path:
+    """The workspace after an uninterrupted run of all three stages."""
+    for stage in ("teacher", "baseline", "distill"):
+        run(tiny_workspace, stage)
+    return tiny_workspace
+
+
+def test_a_killed_stage_continues_to_the_same_bits(trained: Path, workspace: Path) -> None:
+    process = start(workspace, "teacher")
+    while not list(workspace.glob(".checkpoints/teacher-*/state.pt")):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (workspace / "data/models/teacher.safetensors").exists()
+    run(workspace, "teacher")
+    assert digest(workspace, "teacher") == digest(trained, "teacher")
+    assert (workspace / "metrics/teacher/history.csv").read_bytes() == (
+        trained / "metrics/teacher/history.csv"
+    ).read_bytes()
+    assert not list(workspace.glob(".checkpoints/*"))
+
+
+def test_the_number_of_loader_workers_changes_no_bit(trained: Path, workspace: Path) -> None:
+    set_params(workspace, profiles__demo__machine__workers=2, profiles__demo__machine__cache_images=False)
+    run(workspace, "baseline")
+    assert digest(workspace, "baseline") == digest(trained, "baseline")
+
+
+def test_another_seed_gives_other_weights(trained: Path, workspace: Path) -> None:
+    set_params(workspace, seed=1)
+    run(workspace, "teacher")
+    assert digest(workspace, "teacher") != digest(trained, "teacher")
+
+
+def test_changed_parameters_do_not_continue_from_old_state(trained: Path, workspace: Path) -> None:
+    set_params(workspace, profiles__demo__teacher__learning_rate=1e-4)
+    process = start(workspace, "teacher")
+    while not list(workspace.glob(".checkpoints/teacher-*/state.pt")):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    (workspace / "params.yaml").write_bytes((trained / "params.yaml").read_bytes())
+    run(workspace, "teacher")
+    assert digest(workspace, "teacher") == digest(trained, "teacher")
+
+
+def test_the_control_differs_from_a_distilled_student_and_starts_from_the_baseline(
+    trained: Path, workspace: Path
+) -> None:
+    (workspace / "data/models").mkdir()
+    for model in ("teacher", "baseline"):
+        name = f"data/models/{model}.safetensors"
+        (workspace / name).write_bytes((trained / name).read_bytes())
+    set_params(workspace, loss="none")
+    run(workspace, "distill")
+    assert digest(workspace, "student") not in {digest(trained, "student"), digest(trained, "baseline")}
+    header = (workspace / "metrics/student/history.csv").read_text().splitlines()[0]
+    assert "spearman" not in header
+
+
+def test_missing_data_ends_in_one_line(workspace: Path) -> None:
+    (workspace / "data/depth").unlink()
+    process = start(workspace, "teacher")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert errors.startswith("monokd: data/depth")
+    assert len(errors.splitlines()) == 1

@@ -1,0 +1,84 @@
+"""The distillation step: the teacher stays as it is (Q3 says otherwise), and only the student's side trains."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from monokd.distill.methods import build_distillation
+from monokd.kitti.frames import KittiFolder
+from monokd.losses.replicas import Replicas
+from monokd.models.detector import build_detector, feature_channels
+from monokd.samples.batch import Batch, collate
+from monokd.samples.dataset import Frames
+from monokd.training.student import DistillationStep
+
+WIDTH = 0.125
+
+
+@pytest.fixture(scope="module")
+def batch(tiny_workspace: Path) -> Batch:
+    root = KittiFolder(tiny_workspace / "data/demo")
+    frames = Frames(
+        root, root.frames(), depth_dir=tiny_workspace / "data/depth", labels=True, height_px=64, width_px=128
+    )
+    return collate([frames[0, index] for index in range(2)])
+
+
+@pytest.fixture
+def step_of() -> Callable[..., DistillationStep]:
+    def make(method: str, *, teacher_train_mode: bool = False) -> DistillationStep:
+        torch.manual_seed(0)
+        channels = feature_channels(WIDTH)
+        return DistillationStep(
+            build_detector(WIDTH),
+            build_detector(WIDTH),
+            build_distillation(method, student_channels=channels, backbone_channels=channels),
+            teacher_train_mode=teacher_train_mode,
+            nan_without_depth=False,
+            replicas=Replicas(),
+        )
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("method", "extra"),
+    [
+        ("none", []),
+        ("monodistill", ["affinity", "head", "foreground"]),
+        ("monoskd", ["affinity", "head", "spearman"]),
+        ("monoasd", ["affinity", "head", "align_select"]),
+    ],
+)
+def test_detection_terms_come_first_then_the_method_s(
+    step_of: Callable[..., DistillationStep], batch: Batch, method: str, extra: list[str]
+) -> None:
+    terms = step_of(method)(batch)
+    assert set(list(terms)[:7]) == {"seg", "offset2d", "size2d", "depth", "offset3d", "size3d", "heading"}
+    assert list(terms)[7:] == extra
+    assert all(torch.isfinite(term) and term.ndim == 0 for term in terms.values())
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_q3_whether_the_teacher_s_statistics_drift(
+    step_of: Callable[..., DistillationStep], batch: Batch, published: bool
+) -> None:
+    step = step_of("monoskd", teacher_train_mode=published).train()
+    before = {name: value.clone() for name, value in step.teacher.state_dict().items()}
+    step(batch)
+    moved = [name for name, value in step.teacher.state_dict().items() if not torch.equal(value, before[name])]
+    assert bool(moved) == published
+    assert all("running" in name or "num_batches" in name for name in moved)
+
+
+def test_the_teacher_is_no_part_of_what_trains_or_is_saved(
+    step_of: Callable[..., DistillationStep], batch: Batch
+) -> None:
+    step = step_of("monoskd")
+    assert not any("teacher" in name for name in step.state_dict())
+    torch.stack(list(step(batch).values())).sum().backward()
+    assert all(parameter.grad is None for parameter in step.teacher.parameters())
+    assert any(parameter.grad is not None for parameter in step.distillation.parameters())
+    assert any(parameter.grad is not None for parameter in step.student.parameters())
