@@ -44,8 +44,9 @@ def tiny_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from monokd.scenes.generate import generate_scenes
 
     folder = tmp_path_factory.mktemp("workspace")
-    size = {"width_px": 416, "height_px": 128}
-    generate_scenes(folder / "data/demo", train_frames=6, val_frames=4, seed=3, objects_per_frame=9.0, **size)
+    generate_scenes(
+        folder / "data/demo", train_frames=6, val_frames=4, seed=3, objects_per_frame=9.0, width_px=416, height_px=128
+    )
     root = KittiFolder(folder / "data/demo")
     result = densify_folder(root, folder / "data/depth", root.frames(), workers=1)
     assert not result.errors

@@ -136,6 +136,16 @@ class Evaluate(_Section):
     bootstrap: Count
 
 
+class LossWeights(_Section):
+    """Weights of the distillation terms; 0 leaves a term out."""
+
+    spearman: Weight = 0.0
+    affinity: Weight = 0.0
+    head: Weight = 0.0
+    foreground: Weight = 0.0
+    align_select: Weight = 0.0
+
+
 class Profile(_Section):
     """A data set and everything that depends on its size."""
 
@@ -147,19 +157,10 @@ class Profile(_Section):
     teacher: Training
     baseline: Training
     student: Training
+    distillation: LossWeights
     machine: Machine
     predict: Predict
     evaluate: Evaluate
-
-
-class LossWeights(_Section):
-    """Weights of the distillation terms; 0 leaves a term out."""
-
-    spearman: Weight = 0.0
-    affinity: Weight = 0.0
-    head: Weight = 0.0
-    foreground: Weight = 0.0
-    align_select: Weight = 0.0
 
 
 class Params(_Section):
@@ -181,8 +182,10 @@ class Params(_Section):
 
     @property
     def loss_weights(self) -> LossWeights:
-        """The weights of the loss in use."""
-        return self.losses[self.loss]
+        """The weights of the loss in use, times the profile's factors."""
+        factors = self.active.distillation.model_dump()
+        weights = self.losses[self.loss].model_dump()
+        return LossWeights(**{name: weight * factors[name] for name, weight in weights.items()})
 
     @property
     def data_root(self) -> Path:

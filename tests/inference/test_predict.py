@@ -1,6 +1,7 @@
 """Prediction as files: every frame has one (Q6 says otherwise), scores keep their digits (Q13 says otherwise)."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -84,7 +85,7 @@ def test_the_command_predicts_a_folder_and_a_single_image_alike(
     tiny_workspace: Path, tmp_path: Path, model: Path
 ) -> None:
     folder = tiny_workspace / "data/demo/training"
-    settings = {"draw": False, "score_threshold": 0.0, "behaviour": "corrected"}
+    settings: dict[str, Any] = {"draw": False, "score_threshold": 0.0, "behaviour": "corrected"}
     predict_command(model, folder / "image_2", folder / "calib", tmp_path / "all", **settings)
     image, calib = folder / "image_2/000003.png", folder / "calib/000003.txt"
     predict_command(model, image, calib, tmp_path / "one", **(settings | {"draw": True}))

@@ -1,6 +1,7 @@
 """Learning rates by hand, and which parameters are decayed."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -8,8 +9,14 @@ from torch import nn
 
 from monokd.training.schedule import build_optimiser, learning_rate, set_learning_rate
 
-PUBLISHED = {"kind": "steps", "base": 1e-3, "epochs": 150, "warmup_epochs": 5, "decay_epochs": [90, 120]}
-COSINE = {"kind": "cosine", "base": 1e-3, "epochs": 11, "warmup_epochs": 1, "decay_epochs": []}
+PUBLISHED: dict[str, Any] = {
+    "kind": "steps",
+    "base": 1e-3,
+    "epochs": 150,
+    "warmup_epochs": 5,
+    "decay_epochs": [90, 120],
+}
+COSINE: dict[str, Any] = {"kind": "cosine", "base": 1e-3, "epochs": 11, "warmup_epochs": 1, "decay_epochs": []}
 
 
 @pytest.mark.parametrize(

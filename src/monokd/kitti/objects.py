@@ -37,6 +37,7 @@ class Objects:
     scores: Array
 
     def __len__(self) -> int:
+        """N."""
         return len(self.names)
 
     def select(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Objects:
