@@ -15,7 +15,10 @@ def main() -> None:
     scenes = params.profiles["demo"].scenes
     if scenes is None:
         raise DataError("profiles.demo.scenes: missing parameter", "params.yaml")
-    generate_scenes(Path(sys.argv[1]), seed=params.seed, workers=worker_count(0), **scenes.model_dump())
+    try:
+        generate_scenes(Path(sys.argv[1]), seed=params.seed, workers=worker_count(0), **scenes.model_dump())
+    except ValueError as error:
+        raise DataError(f"profiles.demo.scenes: {error}", "params.yaml") from error
 
 
 if __name__ == "__main__":

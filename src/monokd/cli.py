@@ -51,13 +51,14 @@ def evaluate(
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of frames for 95 % intervals.")] = 0,
     against: Annotated[Path | None, typer.Option(help="Other results: paired differences.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resamples.")] = 0,
+    classes: Annotated[str, typer.Option(help="Which of the three.")] = "Car,Pedestrian,Cyclist",
 ) -> None:
     """Score results by the KITTI rules: AP R40 and R11; bbox, bev, 3d, aos; easy, moderate, hard."""
     from monokd.evaluation.command import evaluate_command
 
     evaluate_command(
         labels, results, split=split, rule=rule, json_output=json, csv=csv, curves=curves, bootstrap=bootstrap,
-        against=against, seed=seed,
+        against=against, seed=seed, classes=classes.split(","),
     )  # fmt: skip
 
 

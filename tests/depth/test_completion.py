@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.depth.worlds import F32, F64, SHAPE, camera, points_at, sweep, wall
 
 from monokd.depth.completion import complete, dense_depth
 from monokd.depth.projection import project_scan
 from monokd.errors import DataError
+from tests.depth.worlds import F32, F64, SHAPE, camera, points_at, sweep, wall
 
 IMAGE = np.full((*SHAPE, 3), 90, np.uint8)
 

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import pytest
 import typer
-from tests.depth.worlds import SHAPE, camera, sweep, wall, write_frame
 
 from monokd.depth.command import densify_command
 from monokd.depth.folder import check_depth_files, densify_folder
 from monokd.kitti.frames import KittiFolder, read_depth
+from tests.depth.worlds import SHAPE, camera, sweep, wall, write_frame
 
 FRAMES = ["000000", "000001", "000002"]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.depth.worlds import F32, SHAPE, camera, points_at, sweep, wall, write_frame
 
 from monokd.depth.held_out import hold_out, measure_folder, on_objects
 from monokd.depth.projection import project_scan
 from monokd.kitti.calibration import Calibration
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.objects import from_rows
+from tests.depth.worlds import F32, SHAPE, camera, points_at, sweep, wall, write_frame
 
 
 def test_every_return_of_a_held_out_pixel_is_removed_and_the_nearest_is_truth() -> None:

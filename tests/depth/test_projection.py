@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.depth.worlds import SHAPE, camera, points_at, sweep, wall
 
 from monokd.depth.projection import pixels_of, project_scan
 from monokd.errors import DataError
 from monokd.kitti.calibration import read_calibration
 from monokd.kitti.frames import KittiFolder, read_image, read_velodyne
+from tests.depth.worlds import SHAPE, camera, points_at, sweep, wall
 
 
 def test_a_point_lands_in_the_pixel_worked_out_by_hand() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.depth.worlds import F64, SHAPE, camera, sweep, wall
 
 from monokd.depth.projection import project_scan
 from monokd.depth.visibility import remove_hidden
+from tests.depth.worlds import F64, SHAPE, camera, sweep, wall
 
 
 def _box_before_wall(rays: F64) -> F64:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from tests.evaluation.cases import Line, line, place, write_frames
 
 

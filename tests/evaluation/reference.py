@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from shapely.geometry import Polygon
+
 from tests.evaluation.cases import Line
 
 LIMITS = {"easy": (40, 0, 0.15), "moderate": (25, 1, 0.30), "hard": (25, 2, 0.50)}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.evaluation.cases import Line, line, place, table
 
 from monokd.evaluation import bootstrap
 from monokd.evaluation.bootstrap import compare, intervals
 from monokd.evaluation.evaluate import Evaluation, FigureKey, evaluate_tables
+from tests.evaluation.cases import Line, line, place, table
 
 KEY: FigureKey = ("strict", "Car", "3d_R40", "moderate")
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from shapely.geometry import box as rectangle
-from tests.evaluation.cases import line
-from tests.evaluation.reference import Box, image_area, image_shared, overlap
 
 from monokd.evaluation import boxes
+from tests.evaluation.cases import line
+from tests.evaluation.reference import Box, image_area, image_shared, overlap
 
 Row = NDArray[np.float64]
 

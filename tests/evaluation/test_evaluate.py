@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.evaluation.cases import Line, dont_care, line, place, table, write_frames
-from tests.evaluation.reference import Reference
 
 from monokd.errors import DataError
 from monokd.evaluation.evaluate import Evaluation, evaluate_folders, evaluate_tables
 from monokd.evaluation.rules import Rule
+from tests.evaluation.cases import Line, dont_care, line, place, table, write_frames
+from tests.evaluation.reference import Reference
 
 LEVELS = ("easy", "moderate", "hard")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.evaluation.cases import Line, dont_care, line, table
 
 from monokd.evaluation.rules import (
     DIFFICULTIES,
@@ -18,6 +17,7 @@ from monokd.evaluation.rules import (
     min_iou,
     result_states,
 )
+from tests.evaluation.cases import Line, dont_care, line, table
 
 EASY, MODERATE, HARD = DIFFICULTIES
 

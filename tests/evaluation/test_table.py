@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.evaluation.cases import Line, line, place, write_frames
 
 from monokd.evaluation.command import evaluate_command
 from monokd.evaluation.evaluate import evaluate_folders
+from tests.evaluation.cases import Line, line, place, write_frames
 
 
 def test_the_table_shows_every_class(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.samples.conftest import FRAMES
 
 from monokd.errors import DataError
 from monokd.kitti.frames import KittiFolder
 from monokd.samples.augment import Plan
 from monokd.samples.dataset import Frames, Sample, pad_depth
+from tests.samples.conftest import FRAMES
 
 
 def _frames(folder: KittiFolder, **options: Any) -> Frames:

@@ -10,13 +10,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.samples.conftest import FRAMES
 
 from monokd.errors import DataError
 from monokd.kitti.frames import KittiFolder
 from monokd.samples.batch import Batch, collate
 from monokd.samples.dataset import Frames
 from monokd.samples.loader import EpochBatches, build_loader, epoch_order
+from tests.samples.conftest import FRAMES
 
 
 @pytest.fixture
