@@ -64,7 +64,7 @@ def test_a_killed_stage_continues_to_the_same_bits(trained: Path, workspace: Pat
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     assert not (workspace / "data/models/teacher.safetensors").exists()
     run(workspace, "teacher")
     assert digest(workspace, "teacher") == digest(trained, "teacher")
@@ -93,7 +93,7 @@ def test_changed_parameters_do_not_continue_from_old_state(trained: Path, worksp
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
     process.kill()
-    process.wait()
+    process.communicate()
     (workspace / "params.yaml").write_bytes((trained / "params.yaml").read_bytes())
     run(workspace, "teacher")
     assert digest(workspace, "teacher") == digest(trained, "teacher")

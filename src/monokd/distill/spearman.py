@@ -81,7 +81,9 @@ class _Correlation(torch.autograd.Function):
         means = replicas.total(torch.stack([a.sum(), b.sum()])) / size
         a, b = a - means[0], b - means[1]
         x, y = a.flatten(), b.flatten()
-        both, own, their = replicas.total(torch.stack([x @ y, x @ x, y @ y])).unbind()
+        with torch.autocast(a.device.type, enabled=False):
+            products = torch.stack([x @ y, x @ x, y @ y])
+        both, own, their = replicas.total(products).unbind()
         varies = torch.minimum(own, their) > TINY
         own, their = own.clamp(min=TINY), their.clamp(min=TINY)
         scale = varies / (own.sqrt() * their.sqrt())
