@@ -3,11 +3,10 @@
 import sys
 from pathlib import Path
 
-from monokd.scenes.generate import generate_scenes
-
 from monokd.errors import DataError, run
 from monokd.params import load_params
 from monokd.progress import worker_count
+from monokd.scenes.generate import generate_scenes
 
 
 def main() -> None:
