@@ -5,12 +5,20 @@ Runs the pipeline's own stages for every seed (a new world, teacher and baseline
 kept in the working folder and taken up again. One thread rounds otherwise than two: the numbers differ a little from
 those of `make repro`.
 
-Usage: python benchmarks/losses.py WORK [--seeds 0 1 2] [--losses none monoskd …] [--set KEY=VALUE …] [--out FILE.json]
+A variant is a further student on the same worlds, teachers and baselines, with parameters of its own:
+
+    --variant monoskd-published loss=monoskd quirks.rank_teacher_only=true
+    --variant monoskd-far=loss=monoskd,losses.monoskd.affinity=2
+
+Usage: python benchmarks/losses.py WORK [--seeds 0 1 2] [--losses none monoskd …] [--set KEY=VALUE …]
+       [--variant NAME KEY=VALUE …] [--out FILE.json]
 """
 
 import argparse
+import copy
 import json
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +27,9 @@ from typing import Any
 
 import yaml
 
+from monokd.errors import run
 from monokd.files import read_json, write_json
+from monokd.params import load_params
 from monokd.report.summarize import Run, summarize, to_json, to_table
 from monokd.report.summary import summary
 from monokd.report.tables import to_markdown
@@ -34,20 +44,26 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--losses", nargs="+", default=["none", "monodistill", "monoskd", "monoasd"])
     parser.add_argument("--set", dest="changes", nargs="*", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--variant", dest="variants", nargs="+", action="append", default=[], metavar="NAME KEY=VALUE")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     tree = changed(yaml.safe_load((ROOT / "params.yaml").read_text()), args.changes)
+    students = named_students(args.losses, args.variants)
+    for seed in args.seeds:  # a wrong parameter stops here, not after the teachers
+        keep_params(args.work / f"{seed}", tree | {"seed": seed})
+        for name, changes in students.items():
+            keep_params(args.work / f"{seed}-{name}", changed(tree | {"seed": seed}, changes))
     with ThreadPoolExecutor(args.jobs) as pool:
-        worlds = list(pool.map(lambda seed: world(args.work / f"{seed}", tree | {"seed": seed}), args.seeds))
-        single = [(folder, stage) for folder in worlds for stage in ("teacher", "baseline")]
+        list(pool.map(lambda seed: world(args.work / f"{seed}"), args.seeds))
+        single = [(args.work / f"{seed}", stage) for seed in args.seeds for stage in ("teacher", "baseline")]
         list(pool.map(lambda job: scored(job[0], job[1], job[1]), single))
-        students = [(folder, loss) for folder in worlds for loss in args.losses]
-        list(pool.map(lambda job: student(*job), students))
+        jobs = [(args.work / f"{seed}-{name}", args.work / f"{seed}") for seed in args.seeds for name in students]
+        list(pool.map(lambda job: student(*job), jobs))
     runs = [
-        Run(loss if loss in args.losses else f"({loss})", seed, values(args.work, seed, loss))
+        Run(name if name in students else f"({name})", seed, values(args.work, seed, name))
         for seed in args.seeds
-        for loss in (*args.losses, "baseline", "teacher")
+        for name in (*students, "baseline", "teacher")
     ]
     entries = summarize(runs)
     print(to_markdown(to_table(entries)))
@@ -55,38 +71,62 @@ def main() -> None:
         write_json(args.out, to_json(entries))
 
 
+def named_students(losses: list[str], variants: list[list[str]]) -> dict[str, list[str]]:
+    """Name → parameters to change: the losses, then the variants."""
+    students = {loss: [f"loss={loss}"] for loss in losses}
+    for words in variants:
+        name, _, changes = re.sub(r"\s+", "=", " ".join(words), count=1).partition("=")
+        if name in students or not re.fullmatch(r"[\w.-]+", name) or "=" not in changes:
+            sys.exit(f"losses: --variant: expected a new NAME, then KEY=VALUE, found {' '.join(words)!r}")
+        students[name] = re.split(r"[\s,]+(?=[\w.]+=)", changes)
+    return students
+
+
 def changed(tree: dict[str, Any], changes: list[str]) -> dict[str, Any]:
-    """The parameters with dotted keys set."""
+    """A copy of the parameters with dotted keys set; parents must exist."""
+    tree = copy.deepcopy(tree)
     for change in changes:
         dotted, _, value = change.partition("=")
         *parents, last = dotted.split(".")
         node = tree
         for parent in parents:
+            if not isinstance(node.get(parent), dict):
+                sys.exit(f"losses: {dotted}: there is no {parent!r} in params.yaml")
             node = node[parent]
         node[last] = yaml.safe_load(value)
     return tree
 
 
-def world(folder: Path, tree: dict[str, Any]) -> Path:
+def world(folder: Path) -> None:
     """The frames and depth of one seed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
     if not (folder / "metrics/depth.json").exists():
         stage(folder, "scenes", "data/demo")
         stage(folder, "depth", "data/demo", "data/depth", "metrics/depth.json")
-    return folder
 
 
-def student(seed_folder: Path, loss: str) -> None:
-    """One loss on the frames and start weights of one seed."""
-    folder = seed_folder.with_name(f"{seed_folder.name}-{loss}")
+def keep_params(folder: Path, tree: dict[str, Any]) -> None:
+    """Write params.yaml and check it; a folder that holds results of other parameters is refused."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "params.yaml"
+    if path.exists() and in_force(yaml.safe_load(path.read_text())) != in_force(tree):
+        sys.exit(f"losses: {path} differs from what this run asks for: remove the folder, or choose another WORK")
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    load_params(path)
+
+
+def in_force(tree: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that a run in one folder depends on."""
+    loss, profile = tree["loss"], tree["profile"]
+    return tree | {"losses": tree["losses"].get(loss), "profiles": tree["profiles"][profile]}
+
+
+def student(folder: Path, seed_folder: Path) -> None:
+    """One student on the frames and start weights of one seed."""
     (folder / "data/models").mkdir(parents=True, exist_ok=True)
-    for name in (*DATA, "models/teacher.safetensors", "models/baseline.safetensors"):
-        link = folder / "data" / name
+    for shared in (*DATA, "models/teacher.safetensors", "models/baseline.safetensors"):
+        link = folder / "data" / shared
         if not link.is_symlink():
-            link.symlink_to((seed_folder / "data" / name).resolve())
-    tree = yaml.safe_load((seed_folder / "params.yaml").read_text()) | {"loss": loss}
-    (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+            link.symlink_to((seed_folder / "data" / shared).resolve())
     scored(folder, "distill", "student")
 
 
@@ -111,14 +151,14 @@ def stage(folder: Path, script: str, *arguments: str) -> None:
     print(json.dumps({"done": script, "in": folder.name}), file=sys.stderr)
 
 
-def values(work: Path, seed: int, loss: str) -> dict[str, float]:
+def values(work: Path, seed: int, name: str) -> dict[str, float]:
     """The headline numbers of one model."""
-    single = loss in ("teacher", "baseline")
-    model = loss if single else "student"
-    folder = work / (f"{seed}" if single else f"{seed}-{loss}")
+    single = name in ("teacher", "baseline")
+    model = name if single else "student"
+    folder = work / (f"{seed}" if single else f"{seed}-{name}")
     numbers = summary({model: read_json(folder / f"metrics/{model}/kitti.json")})[model]["Car"]
-    return {name: value for name, value in numbers.items() if value is not None}
+    return {metric: value for metric, value in numbers.items() if value is not None}
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
