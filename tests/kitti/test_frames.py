@@ -32,12 +32,12 @@ def test_images_that_are_none(tmp_path: Path, capfd: pytest.CaptureFixture[str])
         read_depth(tmp_path / "a.png")
     assert capfd.readouterr().err == ""
     (tmp_path / "a.png").touch()
-    with pytest.raises(DataError, match="does not decode"):
+    with pytest.raises(DataError, match="expected a PNG or JPEG image, found an empty file"):
         read_image(tmp_path / "a.png")
-    with pytest.raises(DataError, match="does not decode"):
+    with pytest.raises(DataError, match="expected a PNG image, found an empty file"):
         read_depth(tmp_path / "a.png")
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((2, 3, 3), np.uint8))
-    with pytest.raises(DataError, match=r"one 16-bit channel, found uint8 of shape \(2, 3, 3\)"):
+    with pytest.raises(DataError, match=r"one 16-bit channel, found 8 bits of PNG colour type 2"):
         read_depth(tmp_path / "a.png")
 
 
@@ -47,7 +47,7 @@ def test_scan(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_velodyne(tmp_path / "a.bin"), points)
     points[1, 2] = np.nan
     points.tofile(tmp_path / "a.bin")
-    with pytest.raises(DataError, match=r"finite coordinates, found .* at point 1"):
+    with pytest.raises(DataError, match=r"finite coordinates within 1000 m, found .* at point 1"):
         read_velodyne(tmp_path / "a.bin")
     (tmp_path / "a.bin").write_bytes(b"123")
     with pytest.raises(DataError, match="16-byte points, found 3 bytes"):

@@ -80,6 +80,8 @@ def test_an_object_without_a_3d_box_may_carry_kittis_marks(tmp_path: Path) -> No
         (f"{CAR} .", "score: expected a finite number, found '.'"),
         (f"{CAR} -", "score: expected a finite number, found '-'"),
         (f"{CAR.replace('15.00', 'far')} 0.5", "z: expected a finite number, found 'far'"),
+        (f"{CAR.replace('15.00', '1e999')} 0.5", "z: expected a finite number, found '1e999'"),
+        (f"{CAR.replace('15.00', '2e6')} 0.5", "z: expected a finite number of at most 1e+06, found '2e6'"),
         (
             f"{CAR.replace(' 3.90', ' -3.90')} 0.5",
             "length: expected a size in metres that is not negative, found -3.90",
@@ -111,7 +113,7 @@ def test_a_binary_file_is_refused(tmp_path: Path) -> None:
 def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_labels(tmp_path / "none.txt")
-    with pytest.raises(DataError, match="cannot read the file"):
+    with pytest.raises(DataError, match="expected a file, found a folder"):
         read_labels(tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from numpy.typing import NDArray
 
 from monokd.errors import DataError
 from monokd.files import write_text
+from monokd.reading import read_bytes
 
 Array = NDArray[np.float64]
 SHAPES = {"P2": (3, 4), "R0_rect": (3, 3), "Tr_velo_to_cam": (3, 4)}
+FOCAL_LIMITS_PX = 50.0, 50_000.0
+LARGEST = 100_000.0  # of any number, pixels × metres in P2's last column included
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,16 +71,20 @@ def read_calibration(path: str | Path) -> Calibration:
         DataError: unreadable, a missing matrix, a wrong count of numbers, or numbers that no camera has.
     """
     found: dict[str, Array] = {}
+    lines: dict[str, int] = {}
     for number, line in enumerate(_lines(path), start=1):
         name, colon, rest = line.partition(":")
-        if not colon or name.strip() not in SHAPES:
+        name = name.strip()
+        if not colon or name not in SHAPES:
             continue
-        found[name.strip()] = _matrix(name.strip(), rest.split(), path, number)
+        if name in found:
+            raise DataError(f"{name} stands in line {lines[name]} already", path, number)
+        found[name], lines[name] = _matrix(name, rest.split(), path, number), number
     missing = [name for name in SHAPES if name not in found]
     if missing:
         raise DataError(f"expected a line '{missing[0]}: …', found none", path)
     calibration = Calibration(**found)
-    _check_camera(calibration, path)
+    _check_camera(calibration, path, lines)
     return calibration
 
 
@@ -90,32 +98,43 @@ def write_calibration(path: str | Path, calibration: Calibration) -> None:
 
 
 def _lines(path: str | Path) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="ascii").splitlines()
-    except OSError as error:
-        raise DataError(f"cannot read the calibration: {error.strerror}", path) from error
-    except UnicodeDecodeError as error:
-        raise DataError("expected a calibration text file, found bytes that are not ASCII", path) from error
+    content = read_bytes(path, "calibration")
+    # Python would split lines at more characters than an editor does.
+    if not content.isascii() or any(c < 32 and c not in b"\t\r\n" for c in set(content)):
+        raise DataError("expected a calibration text file, found bytes that are not ASCII", path)
+    return content.decode("ascii").split("\n")
 
 
 def _matrix(name: str, words: list[str], path: str | Path, line: int) -> Array:
     rows, columns = SHAPES[name]
     if len(words) != rows * columns:
         raise DataError(f"{name}: expected {rows * columns} numbers, found {len(words)}", path, line)
-    try:
-        values = np.array([float(word) for word in words])
-    except ValueError as error:
-        raise DataError(f"{name}: expected numbers, found {' '.join(words)[:60]!r}", path, line) from error
-    if not np.isfinite(values).all():
-        raise DataError(f"{name}: expected finite numbers, found {values[~np.isfinite(values)][0]}", path, line)
+    values = np.array([_number(word) for word in words])
+    fine = np.abs(values) <= LARGEST
+    if not fine.all():
+        found = words[int(np.argmin(fine))][:40]
+        raise DataError(f"{name}: expected finite numbers up to {LARGEST:g}, found {found!r}", path, line)
     return values.reshape(rows, columns)
 
 
-def _check_camera(calibration: Calibration, path: str | Path) -> None:
-    focal_px = calibration.P2[0, 0], calibration.P2[1, 1]
-    if not all(50 < f < 50_000 for f in focal_px) or abs(calibration.P2[2, 2] - 1) > 1e-3:
-        raise DataError(f"P2: expected focal lengths in pixels and a last row 0 0 1 t, found {focal_px}", path)
+def _number(word: str) -> float:
+    """NaN where a word is no number; Python alone takes "_" for a separator of digits."""
+    try:
+        return math.nan if "_" in word else float(word)
+    except ValueError:
+        return math.nan
+
+
+def _check_camera(calibration: Calibration, path: str | Path, lines: dict[str, int]) -> None:
+    P2 = calibration.P2
+    low, high = FOCAL_LIMITS_PX
+    rest = P2[0, 1], P2[1, 0], *(P2[2, :3] - (0, 0, 1))
+    if not all(low < f < high for f in (P2[0, 0], P2[1, 1])) or np.abs(rest).max() > 1e-3:
+        found = " ".join(f"{x:g}" for x in P2[:, :3].ravel())
+        reason = f"P2: expected focal lengths in pixels and rows f 0 c, 0 f c, 0 0 1, found {found}"
+        raise DataError(reason, path, lines["P2"])
     for name, matrix in (("R0_rect", calibration.R0_rect), ("Tr_velo_to_cam", calibration.Tr_velo_to_cam[:, :3])):
         error = np.abs(matrix @ matrix.T - np.eye(3)).max()
         if error > 1e-2 or np.linalg.det(matrix) < 0:
-            raise DataError(f"{name}: expected a rotation, found rows that miss orthonormality by {error:.3g}", path)
+            reason = f"{name}: expected a rotation, found determinant {np.linalg.det(matrix):.3g} and rows that miss"
+            raise DataError(f"{reason} orthonormality by {error:.3g}", path, lines[name])

@@ -6,12 +6,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from monokd.errors import DataError
+from monokd.kitti.images import read_png16, read_rgb
+from monokd.reading import BINARY_LIMIT_BYTES, read_bytes
 
+POINT_BYTES = 16
+MAX_RANGE_M = 1000.0  # several times what any scanner sees; a point beyond is no point
 FRAME_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -69,10 +72,9 @@ def read_split(path: str | Path) -> list[str]:
     Raises:
         DataError: unreadable, an id twice, an id that is no plain name, or none at all.
     """
+    content = read_bytes(path, "split")
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"cannot read the split: {error.strerror}", path) from error
+        lines = content.decode("utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise DataError("expected frame ids as text, found bytes that are not UTF-8", path) from error
     seen: dict[str, int] = {}
@@ -91,33 +93,21 @@ def read_split(path: str | Path) -> list[str]:
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """Read an image as H×W×3 RGB.
+    """Read a PNG or JPEG as H×W×3 RGB.
 
     Raises:
-        DataError: missing, empty or no image.
+        DataError: missing, neither of the two, damaged, or of more pixels than any image has.
     """
-    if not Path(path).is_file():  # OpenCV would print a line of its own
-        raise DataError("no such image", path)
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise DataError("expected a PNG or JPEG image, found a file that does not decode", path)
-    return np.asarray(image, dtype=np.uint8)
+    return read_rgb(path)
 
 
 def read_stored_depth(path: str | Path) -> NDArray[np.uint16]:
     """Read a KITTI depth PNG as H×W uint16: metres × 256, 0 = none.
 
     Raises:
-        DataError: missing, not a PNG, or not one 16-bit channel.
+        DataError: missing, not a PNG, damaged, or not one 16-bit channel.
     """
-    if not Path(path).is_file():
-        raise DataError("no such depth map", path)
-    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if stored is None:
-        raise DataError("expected a 16-bit depth PNG, found a file that does not decode", path)
-    if stored.dtype != np.uint16 or stored.ndim != 2:
-        raise DataError(f"expected one 16-bit channel, found {stored.dtype} of shape {stored.shape}", path)
-    return np.asarray(stored, dtype=np.uint16)
+    return read_png16(path)
 
 
 def read_depth(path: str | Path) -> NDArray[np.float32]:
@@ -133,16 +123,20 @@ def read_velodyne(path: str | Path) -> NDArray[np.float32]:
     """Read a scan as N×4 float32: x ahead, y left, z up (metres), reflectance.
 
     Raises:
-        DataError: missing, empty, not a multiple of 16 bytes, or not finite.
+        DataError: missing, empty, not a multiple of 16 bytes, not finite, or a coordinate beyond `MAX_RANGE_M`.
     """
-    try:
-        raw = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read the scan: {error.strerror}", path) from error
-    if not raw or len(raw) % 16:
-        raise DataError(f"expected a whole number of 16-byte points, found {len(raw)} bytes", path)
+    raw = read_bytes(path, "scan", BINARY_LIMIT_BYTES)
+    if not raw or len(raw) % POINT_BYTES:
+        raise DataError(f"expected a whole number of {POINT_BYTES}-byte points, found {len(raw)} bytes", path)
     points = np.frombuffer(raw, dtype="<f4").reshape(-1, 4)
-    if not np.isfinite(points).all():
-        bad = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
-        raise DataError(f"expected finite coordinates, found {points[bad].tolist()} at point {bad}", path)
+    check_points(points, path)
     return points
+
+
+def check_points(points: NDArray[np.float32], path: str | Path) -> None:
+    """Refuse N×4 scanner points that are not finite or beyond `MAX_RANGE_M` (DataError)."""
+    fine = np.isfinite(points).all(axis=1) & (np.abs(points[:, :3]) <= MAX_RANGE_M).all(axis=1)
+    if not fine.all():
+        bad = int(np.argmin(fine))
+        reason = f"expected finite coordinates within {MAX_RANGE_M:g} m"
+        raise DataError(f"{reason}, found {points[bad].tolist()} at point {bad}", path)

@@ -14,9 +14,11 @@ from monokd.errors import DataError
 from monokd.files import replacing
 from monokd.kitti import parsing
 from monokd.kitti.objects import Objects, from_rows
+from monokd.reading import read_whole
 
 CLASSES = ("Car", "Pedestrian", "Cyclist", "Van", "Person_sitting", "DontCare", "Truck", "Tram", "Misc")
 OTHER = -1
+LARGEST = 1e6  # pixels, metres or radians; beyond, areas and volumes lose their digits
 FIELDS = (
     *("class", "truncation", "occlusion", "alpha", "left", "top", "right", "bottom"),
     *("height", "width", "length", "x", "y", "z", "rotation_y", "score"),
@@ -49,7 +51,7 @@ def read_labels(path: str | Path) -> Objects:
     """Read a label file: 15 fields a line, no score.
 
     Raises:
-        DataError: unreadable, not text, a wrong count of fields, a field that is no finite number, a
+        DataError: unreadable, not text, a wrong count of fields, a field that is no finite number up to `LARGEST`, a
             negative size (but KITTI's marks for DontCare and for objects without a 3D box are fine).
     """
     return _read_objects(path, scores=False)
@@ -125,17 +127,8 @@ def _read_objects(path: str | Path, scores: bool) -> Objects:
 
 
 def _content(path: str, missing_ok: bool) -> bytes | None:
-    """All bytes of a file, by bare system calls: thousands of files are to be read in a moment."""
     try:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            content = os.read(handle, 1 << 16)
-            if len(content) == 1 << 16:
-                while more := os.read(handle, 1 << 20):
-                    content += more
-            return content
-        finally:
-            os.close(handle)
+        return read_whole(path)
     except FileNotFoundError as error:
         if missing_ok:
             return None
@@ -159,14 +152,25 @@ def _parse(
         raise DataError(_reason(code, detail, found, fields), paths[file], line)
     for row, column, start, end in doubts.tolist():
         rows[row, column] = float(text[start:end])
-        if not np.isfinite(rows[row, column]):
-            file = int(np.searchsorted(offsets, row, side="right")) - 1
-            reason = _reason(parsing.BAD_NUMBER, column + 1, text[spans[row, 0] : end], fields)
-            raise DataError(reason, paths[file], int(lines[row]))
+    fine = _in_range(rows, scores)
+    if not fine.all():
+        row, column = (int(i) for i in np.argwhere(~fine)[0])
+        file = int(np.searchsorted(offsets, row, side="right")) - 1
+        line = text[spans[row, 0] :].split(b"\n", 1)[0]
+        limit = f" of at most {LARGEST:g}" if np.isfinite(rows[row, column]) else ""
+        reason = _reason(parsing.BAD_NUMBER, column + 1, line, fields, limit)
+        raise DataError(reason, paths[file], int(lines[row]))
     return text, rows, spans, offsets
 
 
-def _reason(code: int, detail: int, line: bytes, fields: int) -> str:
+def _in_range(rows: NDArray[np.float64], scores: bool) -> NDArray[np.bool_]:
+    """Which of N×15 numbers can stand in a file: a score may be any, a label has none."""
+    fine = np.abs(rows) <= LARGEST
+    fine[:, -1] = np.isfinite(rows[:, -1]) if scores else True
+    return fine
+
+
+def _reason(code: int, detail: int, line: bytes, fields: int, limit: str = "") -> str:
     """What is wrong with a line: `detail` is the byte, the count or the field at fault."""
     if code == parsing.BAD_BYTE:
         return f"expected lines of text, found the byte 0x{detail:02x} (is this a binary file?)"
@@ -182,7 +186,7 @@ def _reason(code: int, detail: int, line: bytes, fields: int) -> str:
     word = line.split()[detail].decode("ascii", "replace")[:40]
     if code == parsing.BAD_SIZE:
         return f"{FIELDS[detail]}: expected a size in metres that is not negative, found {word}"
-    return f"{FIELDS[detail]}: expected a finite number, found '{word}'"
+    return f"{FIELDS[detail]}: expected a finite number{limit}, found '{word}'"
 
 
 def _words(objects: Objects, i: int, decimals: int, path: str | Path) -> str:
