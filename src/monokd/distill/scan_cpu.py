@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numba
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from monokd.compiled import compiled
+
+Floats = NDArray[Any]
 
 CHUNK = 32
 """Tokens between the states that the forward pass keeps; the backward pass recomputes those between."""
@@ -19,8 +23,8 @@ WIDTH = 128
 """Channels of one job."""
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
-def _decay(delta, A, whole, powers, decay):  # type: ignore[no-untyped-def]
+@compiled(fastmath={"contract"})
+def _decay(delta: Floats, A: Floats, whole: NDArray[np.int32], powers: Floats, decay: Floats) -> None:
     """`decay` = exp(delta·A), arguments at most 0, to 2 units in the last place; a library's exp does not vectorise.
 
     `whole` and `powers` are one buffer seen as int32 and float32.
@@ -43,8 +47,11 @@ def _decay(delta, A, whole, powers, decay):  # type: ignore[no-untyped-def]
         decay[j] *= powers[j]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
-def _forward(u, delta, A, B, C, D, low, high, y, kept):  # type: ignore[no-untyped-def]
+@compiled(fastmath={"contract"})
+def _forward(
+    u: Floats, delta: Floats, A: Floats, B: Floats, C: Floats, D: Floats, low: int, high: int, y: Floats,
+    kept: Floats,
+) -> None:  # fmt: skip
     """Outputs `y` (L×d) and `kept` states (chunks×n×d) of the channels low to high of one sequence; A is n×d."""
     width, states = high - low, A.shape[0]
     h = np.zeros((states, width), np.float32)
@@ -66,8 +73,11 @@ def _forward(u, delta, A, B, C, D, low, high, y, kept):  # type: ignore[no-untyp
                 out[j] += c * row[j]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
-def _replay(u, delta, A, B, first, count, low, high, h, decays):  # type: ignore[no-untyped-def]
+@compiled(fastmath={"contract"})
+def _replay(
+    u: Floats, delta: Floats, A: Floats, B: Floats, first: int, count: int, low: int, high: int, h: Floats,
+    decays: Floats,
+) -> None:  # fmt: skip
     """States h[1 …] (and decays) of `count` tokens from `first` on, from the state h[0]."""
     width = high - low
     inputs = np.empty(width, np.float32)
@@ -85,8 +95,11 @@ def _replay(u, delta, A, B, first, count, low, high, h, decays):  # type: ignore
                 after[j] = decay[j] * before[j] + inputs[j] * b
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")
-def _token(g_y, inputs, steps, A, b, C, h, h_next, decay, g_h, g_inputs, g_steps, g_A, g_B, g_C):  # type: ignore[no-untyped-def]
+@compiled(fastmath={"contract", "reassoc", "nsz"})
+def _token(
+    g_y: Floats, inputs: Floats, steps: Floats, A: Floats, b: Floats, C: Floats, h: Floats, h_next: Floats,
+    decay: Floats, g_h: Floats, g_inputs: Floats, g_steps: Floats, g_A: Floats, g_B: Floats, g_C: Floats,
+) -> None:  # fmt: skip
     """Gradients of one token's step; `g_h` holds the gradient of the state after it, and then of the one before.
 
     Many short loops: with more arrays in one, the compiler gives up proving that they do not overlap and does
@@ -115,8 +128,11 @@ def _token(g_y, inputs, steps, A, b, C, h, h_next, decay, g_h, g_inputs, g_steps
         g_B[s], g_C[s] = sum_b, sum_c
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _backward(g_y, u, delta, A, B, C, D, kept, low, high, g_u, g_delta, g_A, g_B, g_C):  # type: ignore[no-untyped-def]
+@compiled
+def _backward(
+    g_y: Floats, u: Floats, delta: Floats, A: Floats, B: Floats, C: Floats, D: Floats, kept: Floats, low: int,
+    high: int, g_u: Floats, g_delta: Floats, g_A: Floats, g_B: Floats, g_C: Floats,
+) -> None:  # fmt: skip
     """Gradients of the channels low to high of one sequence; g_A (n×d float64) adds up, g_B and g_C are this job's."""
     width, states, length = high - low, A.shape[0], u.shape[0]
     h = np.empty((CHUNK + 1, states, width), np.float32)
