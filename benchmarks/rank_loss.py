@@ -4,20 +4,24 @@
     python benchmarks/rank_loss.py --only features --student data/models/baseline.safetensors \\
         --teacher data/models/teacher.safetensors --frames data/demo --depth data/depth --figure docs/rank_loss.png
 
-Estimators take turns; medians are printed. Times are CPU seconds (with several threads: their sum);
-they cover forward and backward on rectified
-normal values; the comparison on features takes the fused maps of two trained detectors.
+Estimators take turns; medians are printed. Times are CPU seconds (with several threads: their sum) of forward and
+backward on rectified normal values; both sides of a comparison share the correlation. The comparison on features takes
+the fused maps of two trained detectors.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 import numpy as np
 import torch
@@ -26,8 +30,9 @@ from scipy.stats import rankdata, spearmanr
 from torch import Tensor
 
 from monokd.distill.maps import to_coarsest
-from monokd.distill.ranks import pooled, smooth_rank
-from monokd.distill.spearman import TRUE_RANK_STRENGTH, correlation
+from monokd.distill.ranks import smooth_rank
+from monokd.distill.spearman import PUBLISHED_STRENGTH, TRUE_RANK_STRENGTH, correlation, published_correlations
+from monokd.files import write_json
 from monokd.kitti.frames import KittiFolder
 from monokd.losses.replicas import Replicas
 from monokd.models.checkpoint import load_detector
@@ -37,18 +42,17 @@ from monokd.samples.loader import build_loader
 # Levels of the published size after resizing to 12×40: 64 to 512 channels of 480 positions.
 SIZES = (30_720, 61_440, 122_880, 245_760)
 ONE = Replicas()
+MIB = 2**20
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def pearson(a: Tensor, b: Tensor) -> Tensor:
-    """The published loss in closed form, its regime checked."""
-    if not bool(pooled(b, 1.0)):
-        raise SystemExit("the data leave the published regime")
-    return 1 - correlation(a, b - b.mean(1, keepdim=True), ONE)
+    """The published loss as shipped: its regime checked, in closed form."""
+    return 1 - published_correlations([a], [b], PUBLISHED_STRENGTH, ONE)[0]
 
 
 def published(a: Tensor, b: Tensor) -> Tensor:
-    return 1 - correlation(a, torchsort.soft_rank(b, regularization_strength=1.0), ONE)
+    return 1 - correlation(a, torchsort.soft_rank(b, regularization_strength=PUBLISHED_STRENGTH), ONE)
 
 
 def true_rank(strength: float) -> Loss:
@@ -118,10 +122,11 @@ def timed(loss: Loss, student: Tensor, teacher: Tensor) -> float:
     return clock(student.is_cuda) - start
 
 
-def speed(repeats: int, device: str) -> None:
+def speed(sizes: Sequence[int], repeats: int, device: str) -> list[dict[str, float]]:
+    found = []
     print(f"{'batch':>5}{'values':>9}" + "".join(f"{name:>25}" for name in ESTIMATORS) + "   faster")
     for batch in (2, 8):
-        for size in SIZES:
+        for size in sizes:
             student, teacher = synthetic(batch, size, device)
             seconds: dict[str, list[float]] = {name: [] for name in ESTIMATORS}
             for i in range(repeats + 1):
@@ -134,29 +139,61 @@ def speed(repeats: int, device: str) -> None:
                 f"{batch:>5}{size:>9}" + "".join(f"{m:>22.2f} ms" for m in ms)
                 + f"   {ms[1] / ms[0]:.0f}× {ms[3] / ms[2]:.1f}×", flush=True,
             )  # fmt: skip
+            found.append({"batch": batch, "values": size} | dict(zip(ESTIMATORS, ms, strict=True)))
+    return found
 
 
-def peak_kb() -> int:
-    """Peak resident memory of this process (Linux)."""
-    status = Path("/proc/self/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+def memory(sizes: Sequence[int], device: str) -> list[dict[str, float]]:
+    """Peak memory of a pass of every estimator by size, in a process of its own."""
+    if device != "cpu":
+        found = peaks(sizes, device)
+    else:
+        # Every larger block is mapped and given back when it is freed, so that the resident size is what is held.
+        command = [sys.executable, __file__, "--peaks", *(["--quick"] if len(sizes) == 1 else [])]
+        settings = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=settings)
+        found = json.loads(done.stdout)
+    print("\nPeak memory of a pass beyond its inputs, MiB")
+    print(f"{'batch':>5}{'values':>9}{'inputs':>9}" + "".join(f"{name:>25}" for name in ESTIMATORS))
+    for row in found:
+        inputs = 2 * row["batch"] * row["values"] * 4 / MIB
+        numbers = "".join(f"{row[name]:>25.1f}" for name in ESTIMATORS)
+        print(f"{row['batch']:>5.0f}{row['values']:>9.0f}{inputs:>9.1f}{numbers}", flush=True)
+    return found
 
 
-def peak_mb(name: str) -> float:
-    """Rise of the process's peak over one pass at batch 8 of the largest map."""
-    timed(ESTIMATORS[name], *synthetic(1, 1000))
-    student, teacher = synthetic(8, SIZES[-1])
+def peaks(sizes: Sequence[int], device: str) -> list[dict[str, float]]:
+    """Rise of the peak over one pass, by batch, size and estimator."""
+    for loss in ESTIMATORS.values():
+        timed(loss, *synthetic(1, 1000, device))
+    found = []
+    for batch in (2, 8):
+        for size in sizes:
+            student, teacher = synthetic(batch, size, device)
+            row: dict[str, float] = {"batch": batch, "values": size}
+            for name, loss in ESTIMATORS.items():
+                row[name] = rise_mib(partial(timed, loss, student, teacher), device)
+            found.append(row)
+    return found
+
+
+def rise_mib(run: Callable[[], object], device: str) -> float:
+    """How far the memory in use rises during `run`."""
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run()
+        return (torch.cuda.max_memory_allocated() - before) / MIB
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew, at what is resident
-    before = peak_kb()
-    timed(ESTIMATORS[name], student, teacher)
-    return (peak_kb() - before) / 1e3
+    before = resident_kib("VmRSS")
+    run()
+    return (resident_kib("VmHWM") - before) / 1024
 
 
-def memory() -> None:
-    print(f"\nPeak memory of a pass, batch 8 × {SIZES[-1]} (inputs are {2 * 8 * SIZES[-1] * 4 / 1e6:.0f} MB)")
-    for name in ESTIMATORS:
-        command = [sys.executable, __file__, "--peak", name]
-        print(f"{name:<25}{float(subprocess.run(command, capture_output=True, text=True, check=True).stdout):>8.1f} MB")
+def resident_kib(kind: Literal["VmRSS", "VmHWM"]) -> int:
+    """Resident memory of this process, now or at its peak (Linux)."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith(kind)))
 
 
 def resized_maps(model: Path, frames: Path, depth: Path, count: int) -> list[Tensor]:
@@ -256,16 +293,22 @@ def main() -> None:
     parser.add_argument("--frames", type=Path, help="KITTI folder")
     parser.add_argument("--depth", type=Path, help="dense depth PNGs of the frames")
     parser.add_argument("--figure", type=Path)
-    parser.add_argument("--peak", help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="the smallest size only, once")
+    parser.add_argument("--out", type=Path, help="JSON of the speed and memory tables")
+    parser.add_argument("--peaks", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    if options.peak:
-        print(peak_mb(options.peak))
+    sizes = SIZES[:1] if options.quick else SIZES
+    if options.peaks:
+        print(json.dumps(peaks(sizes, "cpu")))
         return
+    tables = {}
     if options.only in (None, "speed"):
-        speed(options.repeats, options.device)
+        tables["ms"] = speed(sizes, 1 if options.quick else options.repeats, options.device)
     if options.only in (None, "memory"):
-        memory()
+        tables["mib"] = memory(sizes, options.device)
+    if options.out:
+        write_json(options.out, tables)
     if options.student and options.only in (None, "features"):
         student, teacher = (
             resized_maps(model, options.frames, options.depth, 2) for model in (options.student, options.teacher)

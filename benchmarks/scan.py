@@ -1,30 +1,36 @@
 """The selective scan against a plain sequential loop: time, exactness, and memory over tokens.
 
-    python benchmarks/scan.py [--threads 2] [--repeats 5] [--device cpu] [--skip-long]
+    python benchmarks/scan.py [--threads 2] [--repeats 5] [--device cpu]
 
 Times are CPU seconds of forward and backward together (with several threads:
-their sum); forms take turns, and medians are printed. Memory is the rise of the process's
-peak (on CUDA: the allocator's) over one forward and backward pass, each in a process of its own.
+their sum); forms take turns, and medians are printed. Memory is by how much what is in use rises (on CUDA: what torch
+allocates) over one forward and backward pass.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from monokd.distill.scan_chunked import ChunkedScan
 from monokd.distill.selective_scan import reference_scan, selective_scan
+from monokd.files import write_json
 
 STATES = 16
+MIB = 2**20
 Scan = Callable[..., Tensor]
 FORMS: dict[str, Scan] = {"ours": selective_scan, "chunked": ChunkedScan.apply, "sequential": reference_scan}
 
@@ -58,8 +64,11 @@ def run(scan: Scan, given: list[Tensor], device: str) -> tuple[float, list[Tenso
     return clock(device) - start, [y.detach(), *gradients]
 
 
-def speed(length: int, channels: int, repeats: int, device: str) -> None:
-    """One row a form; the sequential loop of a long sequence runs once or twice only."""
+def speed(length: int, channels: int, repeats: int, device: str) -> list[dict[str, Any]]:
+    """One row a form, errors relative to the largest number of the output and of each gradient.
+
+    The sequential loop of a long sequence runs once or twice only.
+    """
     given = inputs(length, channels, device)
     results: dict[str, list[Tensor]] = {}
     seconds: dict[str, list[float]] = {name: [] for name in FORMS}
@@ -71,6 +80,7 @@ def speed(length: int, channels: int, repeats: int, device: str) -> None:
             if i > 0:
                 seconds[name].append(taken)
     plain = median(seconds["sequential"])
+    rows = []
     for name, times in seconds.items():
         error = max(
             float((a - b).abs().max() / b.abs().max())
@@ -78,60 +88,86 @@ def speed(length: int, channels: int, repeats: int, device: str) -> None:
         )
         took = median(times)
         print(
-            f"{length:>6} × {channels:<4} {name:<11} {took * 1e3:>10.1f} ms  {plain / took:>6.1f}×  error {error:.1e}"
+            f"{length:>6} × {channels:<4} {name:<11} {took * 1e3:>10.1f} ms  {plain / took:>6.1f}×  error {error:.1e}",
+            flush=True,
         )
+        rows.append({"tokens": length, "channels": channels, "form": name, "ms": 1e3 * took, "error": error})
+    return rows
 
 
-def peak_kb() -> int:
-    """Peak resident memory of this process (Linux)."""
-    status = Path("/proc/self/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+def memory(lengths: Sequence[int], channels: int, device: str) -> dict[str, list[float]]:
+    """Peak memory by form and length, in a process of its own, and the slope over the lengths."""
+    if device != "cpu":
+        found = peaks(lengths, channels, device)
+    else:
+        # Every larger block is mapped and given back when it is freed, so that the resident size is what is held.
+        command = [sys.executable, __file__, "--peaks", str(channels), *map(str, lengths)]
+        settings = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=settings)
+        found = json.loads(done.stdout)
+    print(f"\nPeak memory of a pass over {channels} channels beyond its inputs, MiB")
+    header = "".join(f"{length:>9}" for length in lengths)
+    print(f"{'tokens':<12}{header}   MiB per thousand tokens   largest distance from the line")
+    for name, mib in found.items():
+        slope, start = np.polyfit(lengths, mib, 1)
+        off = max(abs(start + slope * length - m) / m for length, m in zip(lengths, mib, strict=True))
+        numbers = "".join(f"{m:>9.1f}" for m in mib)
+        print(f"{name:<12}{numbers}{1e3 * slope:>26.2f}{100 * off:>31.1f} %", flush=True)
+    return found
 
 
-def peak_mb(name: str, length: int, channels: int, device: str) -> float:
-    """Rise of the peak in MB over one pass, after a pass over a few tokens has loaded everything."""
-    run(FORMS[name], inputs(64, channels, device), device)
-    given = inputs(length, channels, device)
+def peaks(lengths: Sequence[int], channels: int, device: str) -> dict[str, list[float]]:
+    """MiB by which the memory in use rises over one pass; a pass over a few tokens has loaded everything before."""
+    found = {}
+    for name, scan in FORMS.items():
+        run(scan, inputs(64, channels, device), device)
+        found[name] = [rise_mib(scan, inputs(length, channels, device), device) for length in lengths]
+    return found
+
+
+def rise_mib(scan: Scan, given: list[Tensor], device: str) -> float:
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        run(FORMS[name], given, device)
-        return (torch.cuda.max_memory_allocated() - before) / 1e6
+        run(scan, given, device)
+        return (torch.cuda.max_memory_allocated() - before) / MIB
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew, at what is resident
-    before = peak_kb()
-    run(FORMS[name], given, device)
-    return (peak_kb() - before) / 1e3
+    before = resident_kib("VmRSS")
+    run(scan, given, device)
+    return (resident_kib("VmHWM") - before) / 1024
 
 
-def memory(channels: int, device: str) -> None:
-    print(f"\nPeak memory of a pass over {channels} channels, MB")
-    print(f"{'tokens':>8}" + "".join(f"{name:>12}" for name in FORMS))
-    for length in (1024, 2048, 4096, 8192):
-        row = []
-        for name in FORMS:
-            command = [sys.executable, __file__, "--peak", name, str(length), str(channels), "--device", device]
-            row.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
-        print(f"{length:>8}" + "".join(f"{mb:>12.1f}" for mb in row), flush=True)
+def resident_kib(kind: Literal["VmRSS", "VmHWM"]) -> int:
+    """Resident memory of this process, now or at its peak (Linux)."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith(kind)))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--skip-long", action="store_true", help="without the 30,720 tokens")
-    parser.add_argument("--peak", nargs=3, metavar=("FORM", "TOKENS", "CHANNELS"), help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=("speed", "memory"))
+    parser.add_argument("--quick", action="store_true", help="few tokens only, once")
+    parser.add_argument("--out", type=Path, help="JSON of both tables")
+    parser.add_argument("--peaks", nargs="+", type=int, metavar="CHANNELS TOKENS", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    if options.peak:
-        name, length, channels = options.peak
-        print(peak_mb(name, int(length), int(channels), options.device))
+    if options.peaks:
+        print(json.dumps(peaks(options.peaks[1:], options.peaks[0], options.device)))
         return
-    print(f"Selective scan, {STATES} states, batch 1, {options.threads} threads, {options.device}")
-    for length, channels in ((480, 512), (1920, 32), (30720, 64)):
-        if length < 30720 or not options.skip_long:
-            speed(length, channels, options.repeats, options.device)
-    memory(64, options.device)
+    sizes, lengths, repeats = [(480, 512), (1920, 32), (30720, 64)], [1024, 2048, 4096, 8192], options.repeats
+    if options.quick:
+        sizes, lengths, repeats = [(48, 8)], [64, 128], 1
+    tables: dict[str, Any] = {}
+    if options.only in (None, "speed"):
+        print(f"Selective scan, {STATES} states, batch 1, {options.threads} threads, {options.device}")
+        tables["speed"] = [row for size in sizes for row in speed(*size, repeats, options.device)]
+    if options.only in (None, "memory"):
+        tables["mib"] = {"tokens": lengths} | memory(lengths, 64, options.device)
+    if options.out:
+        write_json(options.out, tables)
 
 
 if __name__ == "__main__":
