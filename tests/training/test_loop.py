@@ -10,21 +10,23 @@ import torch
 from torch import Tensor, nn
 
 from monokd.errors import DataError
+from monokd.losses.replicas import Replicas
 from monokd.losses.task_weights import TaskWeights
 from monokd.samples.batch import Batch
 from monokd.samples.loader import EpochLoader
 from monokd.training.devices import start
 from monokd.training.history import history_line
-from monokd.training.loop import fit
+from monokd.training.loop import _Recorder, fit
 from monokd.training.schedule import build_optimiser
+from monokd.training.steps import TrainingStep
 from monokd.training.weights import TermWeights
 
 
-class Pull(nn.Module):
+class Pull(TrainingStep):
     """Terms that pull one number to the batch's value; `extra` is a distillation term."""
 
     def __init__(self, bad: str = "") -> None:
-        super().__init__()
+        super().__init__(Replicas())
         self.x = nn.Parameter(torch.zeros(()))
         self.bad = bad
 
@@ -35,6 +37,9 @@ class Pull(nn.Module):
         if self.bad in batch.frames:
             terms["depth"] = terms["depth"] * float("nan")
         return terms
+
+    def counts(self, batch: Batch) -> dict[str, Tensor]:
+        return {"objects": torch.ones(())}
 
 
 class Loader:
@@ -127,6 +132,53 @@ def test_accumulated_batches_make_one_step_of_their_mean_gradient(tmp_path: Path
     assert step.x.item() == pytest.approx(-0.01 * sum(gradients) / 3, rel=1e-5)
 
 
+def test_left_over_batches_are_left_out_as_frames_are(tmp_path: Path) -> None:
+    step = Pull()
+    optimiser = torch.optim.SGD(step.parameters(), lr=1.0)
+    rows = train(tmp_path, step, 1, optimiser=optimiser, accumulate=2, rate=lambda epoch, share: 0.01)
+    assert step.x.item() == pytest.approx(-0.01 * (4 * -2 * (0 + 1 / 3) / 2 + 0.5), rel=1e-5)
+    assert float(rows[0]["seg"]) == pytest.approx(1 / 9 / 2)
+    with pytest.raises(DataError, match="at least 4 batches to accumulate, found 3"):
+        train(tmp_path / "few", Pull(), 1, accumulate=4)
+
+
+def test_a_run_goes_on_after_a_loss_that_was_not_finite(tmp_path: Path) -> None:
+    """Once its cause is gone, the kept state leads to the bits of a run that never failed."""
+    whole, again = Pull(), Pull()
+    rows = train(tmp_path / "whole", whole, 4)
+    with pytest.raises(DataError, match="expected finite losses"):
+        train(tmp_path / "failed", Pull(bad="21"), 4)
+    assert train(tmp_path / "failed", again, 4) == rows
+    assert torch.equal(again.x, whole.x)
+
+
+def test_evaluations_stand_in_the_history_and_change_no_bit(tmp_path: Path) -> None:
+    plain, evaluated = Pull(), Pull()
+    train(tmp_path / "plain", plain, 5)
+    values = iter([0.5, 0.25, 0.125])
+    rows = train(tmp_path / "evaluated", evaluated, 5, evaluate=lambda: {"val_seg": next(values)}, evaluate_every=2)
+    assert [row["val_seg"] for row in rows] == ["", "0.5", "", "0.25", "0.125"]
+    assert torch.equal(plain.x, evaluated.x)
+
+
+def test_losses_on_an_accelerator_are_read_late_but_all_and_in_order() -> None:
+    """What is summed and where it stops do not depend on how often the device is read."""
+    values = [[float(step), 2.0 * step] for step in range(1, 8)]
+    for every in (1, 2, 3, 50):
+        recorder = _Recorder(0, every)
+        for row in values:
+            recorder.add(("f",), dict(zip("ab", map(torch.tensor, row), strict=True)))
+        assert recorder.means() == {"a": 4.0, "b": 8.0}
+    late = _Recorder(3, 2)
+    for step in range(3):
+        bad = torch.tensor(float("inf") if step == 1 else 1.0)
+        late.add((f"{6 + step:06d}",), {"a": torch.ones(()), "b": bad})
+    with pytest.raises(DataError, match=r"found b = inf in epoch 3, frames 000007"):
+        late.means()
+
+
 def test_a_line_for_the_terminal_names_weights_only_where_they_are_not_one() -> None:
     row = {"epoch": 3.0, "lr": 1e-3, "total": 2.5, "seg": 1.25, "weight_seg": 1.0, "weight_depth": 0.25}
-    assert history_line(row, 9) == "epoch 3/9 lr 0.001 total 2.5 seg 1.25 | weights: depth 0.25"
+    line = "epoch 3/9 lr 0.001 total 2.5 seg 1.25 | weights: depth 0.25"
+    assert history_line(row, 9, 3725.4) == f"{line} | 1:02:05 left"
+    assert history_line(row, 9, 0.0) == line

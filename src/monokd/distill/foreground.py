@@ -37,5 +37,6 @@ def foreground_loss(
         inside = box_mask(boxes_px, stride, *s.shape[-2:], unclipped_masks=unclipped_masks)
         mask = inside * (target != 0).any(1)
         cells = 0.5 * ((s.float() - target) ** 2).mean(1) * mask
-        total = total + replicas.ratio(cells.sum(), mask.sum()) / replicas.batch(s.shape[0])
+        mean = replicas.ratio(cells.sum(), mask.sum(), kind=f"box_cells_{stride}")
+        total = total + mean / replicas.batch(s.shape[0])
     return total

@@ -36,10 +36,7 @@ def head_terms(
         Scalars `offset2d`, `size2d`, `offset3d`, `size3d`, `depth`, `heading`.
     """
     replicas = replicas or Replicas()
-    height, width = student.offset_2d.shape[-2:]
-    mask = centre_mask(
-        targets.head_boxes_px, STRIDE, height, width, targets.object_count, unclipped_masks=unclipped_masks
-    )
+    mask = head_cells(targets, unclipped_masks=unclipped_masks)
     s, t = student.roi, teacher.roi
     slots = trained_slots(targets.mask_2d, s.heading.shape[0])
     return {
@@ -52,10 +49,18 @@ def head_terms(
     }
 
 
+def head_cells(targets: Targets, *, unclipped_masks: bool) -> Tensor:
+    """The cells of B×h×w maps whose 2D offsets and sizes are compared."""
+    height, width = targets.heatmap.shape[-2:]
+    return centre_mask(
+        targets.head_boxes_px, STRIDE, height, width, targets.object_count, unclipped_masks=unclipped_masks
+    )
+
+
 def _masked_l1(student: Tensor, teacher: Tensor, mask: Tensor, replicas: Replicas) -> Tensor:
     """Mean over the channels of masked cells."""
     difference = (student.float() - teacher.detach().float()).abs() * mask[:, None]
-    return replicas.ratio(difference.sum(), mask.sum() * student.shape[1])
+    return replicas.ratio(difference.sum(), mask.sum() * student.shape[1], kind="head_cells")
 
 
 def _depth(student: RoiOutput, teacher: RoiOutput, replicas: Replicas) -> Tensor:

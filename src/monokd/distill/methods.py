@@ -14,7 +14,8 @@ from monokd.distill.affinity import affinity_loss
 from monokd.distill.align_select import AlignSelect
 from monokd.distill.foreground import foreground_loss
 from monokd.distill.fusion import ReviewFusion
-from monokd.distill.head import head_terms
+from monokd.distill.head import head_cells, head_terms
+from monokd.distill.masks import box_mask
 from monokd.distill.spearman import spearman_loss
 from monokd.errors import DataError
 from monokd.losses.replicas import Replicas
@@ -100,29 +101,46 @@ class DistillationLoss(nn.Module):
     def _uses_fused(self) -> bool:
         return bool({"affinity", "spearman", "align_select"} & self.weights.keys())
 
-    def forward(self, student: DetectorOutput, teacher: DetectorOutput, targets: Targets) -> dict[str, Tensor]:
+    def forward(
+        self, student: DetectorOutput, teacher: DetectorOutput, targets: Targets, replicas: Replicas | None = None
+    ) -> dict[str, Tensor]:
         """Unweighted terms, scalars by name, in the order of `weights`; `weighted_sum` adds them up.
 
         Args:
             student: output at the targets' peaks.
             teacher: output at the same peaks; no gradient flows into it.
             targets: B frames.
+            replicas: parts that make up the batch; by default those given at construction.
         """
+        replicas = replicas or self.replicas
         terms: dict[str, Tensor] = {}
         if "head" in self.weights:
-            parts = head_terms(student, _frozen(teacher), targets, self.replicas, unclipped_masks=self.unclipped_masks)
+            parts = head_terms(student, _frozen(teacher), targets, replicas, unclipped_masks=self.unclipped_masks)
             terms["head"] = torch.stack(list(parts.values())).sum()
         if "foreground" in self.weights:
-            terms["foreground"] = self._foreground(student, teacher, targets)
+            terms["foreground"] = self._foreground(student, teacher, targets, replicas)
         if self._uses_fused:
-            terms |= self._fused_terms(student, teacher)
+            terms |= self._fused_terms(student, teacher, replicas)
         return {name: terms[name] for name in self.weights}
+
+    def counts(self, targets: Targets) -> dict[str, Tensor]:
+        """How many elements of each kind the terms of B frames are means over, as far as the targets tell.
+
+        A cell of `foreground` also needs a teacher that is not all zero there, which no target knows.
+        """
+        counts = {"head_cells": head_cells(targets, unclipped_masks=self.unclipped_masks).sum()}
+        height, width = targets.heatmap.shape[-2:]
+        for stride in STRIDES[-3:]:
+            size = (height * STRIDES[0] // stride, width * STRIDES[0] // stride)
+            inside = box_mask(targets.boxes_px, stride, *size, unclipped_masks=self.unclipped_masks)
+            counts[f"box_cells_{stride}"] = inside.sum()
+        return counts
 
     def weighted_sum(self, terms: dict[str, Tensor]) -> Tensor:
         """The loss of the given terms."""
         return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
 
-    def _fused_terms(self, student: DetectorOutput, teacher: DetectorOutput) -> dict[str, Tensor]:
+    def _fused_terms(self, student: DetectorOutput, teacher: DetectorOutput, replicas: Replicas) -> dict[str, Tensor]:
         own = [
             self.get_submodule(f"adapt_layer{stride}")(level)
             for stride, level in zip(STRIDES, student.fused, strict=True)
@@ -130,14 +148,16 @@ class DistillationLoss(nn.Module):
         their = [_plain(level) for level in teacher.fused]
         terms: dict[str, Tensor] = {}
         if "spearman" in self.weights:
-            terms["spearman"] = spearman_loss(own, their, self.replicas, rank=self.rank, strength=self.strength)
+            terms["spearman"] = spearman_loss(own, their, replicas, rank=self.rank, strength=self.strength)
         if "align_select" in self.weights:
-            terms["align_select"], own, their = self.compute_align_select_loss(own, their, self.replicas)
+            terms["align_select"], own, their = self.compute_align_select_loss(own, their, replicas)
         if "affinity" in self.weights:
-            terms["affinity"] = affinity_loss(own, their, self.replicas)
+            terms["affinity"] = affinity_loss(own, their, replicas)
         return terms
 
-    def _foreground(self, student: DetectorOutput, teacher: DetectorOutput, targets: Targets) -> Tensor:
+    def _foreground(
+        self, student: DetectorOutput, teacher: DetectorOutput, targets: Targets, replicas: Replicas
+    ) -> Tensor:
         fused = self.rgb_fs(student.backbone[-len(STRIDES) :])
         coarse = [_plain(level) for level in teacher.backbone[-3:]]
         return foreground_loss(
@@ -145,7 +165,7 @@ class DistillationLoss(nn.Module):
             coarse,
             targets.boxes_px,
             STRIDES[-3:],
-            self.replicas,
+            replicas,
             unclipped_masks=self.unclipped_masks,
         )
 

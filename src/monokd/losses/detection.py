@@ -84,7 +84,7 @@ def laplace(
     cells = 1.4142 * torch.exp(-0.5 * u) * (depth_m.float() - target_m).abs() + 0.5 * u
     if mask is None:
         return replicas.ratio(cells.sum(), cells.numel(), empty)
-    return replicas.ratio(cells.masked_fill(~mask, 0.0).sum(), mask.sum(), empty)
+    return replicas.ratio(cells.masked_fill(~mask, 0.0).sum(), mask.sum(), empty, kind="depth_cells")
 
 
 def depth_loss(
@@ -108,6 +108,13 @@ def depth_loss(
     att = laplace(roi.att_depth_m, att_m, roi.att_log_uncertainty, mask, replicas, empty)
     ins = laplace(roi.ins_depth_m, depth_m, roi.ins_log_uncertainty, None, replicas, empty)
     return vis + att + ins
+
+
+def detection_counts(targets: Targets) -> dict[str, Tensor]:
+    """How many elements of each kind the terms of B frames are means over, as `Replicas.ratio` names them."""
+    depth_cells = targets.depth_mask & targets.mask_2d[..., None, None]
+    counted = {"objects": targets.mask_2d, "peaks": targets.heatmap == 1, "depth_cells": depth_cells}
+    return {kind: elements.sum() for kind, elements in counted.items()}
 
 
 def detection_terms(

@@ -27,4 +27,4 @@ def heatmap_focal(logits: Tensor, target: Tensor, replicas: Replicas | None = No
     peak = target == 1
     hit = torch.log(probability) * (1 - probability) ** 2
     miss = torch.log(1 - probability) * probability**2 * (1 - target) ** 4
-    return replicas.ratio(-torch.where(peak, hit, miss).sum(), peak.sum())
+    return replicas.ratio(-torch.where(peak, hit, miss).sum(), peak.sum(), kind="peaks")

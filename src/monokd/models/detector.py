@@ -98,6 +98,7 @@ class Detector(nn.Module):
         """
         frame = rois.frame_index
         boxes_px = boxes_to_image(boxes, coord_range_px[frame], map_size, self.anisotropic_decode)
+            most=chosen.most,
         rays = ray_cells(boxes_px, P2[frame]).to(seen.dtype)
         one_hot = F.one_hot(rois.class_ids, self.classes).to(seen.dtype)[:, :, None, None]
         x = torch.cat((seen, rays, one_hot.expand(-1, -1, CELLS, CELLS)), 1)
@@ -134,10 +135,21 @@ def build_detector(width: float = 1.0, *, anisotropic_decode: bool = True) -> De
     )
 
 
-def rois_from_targets(indices: Tensor, mask_2d: Tensor, class_ids: Tensor) -> Rois:
-    """The regions that train: slots with `mask_2d` (all arguments B×K), in order of (frame, slot)."""
-    frame, slot = mask_2d.nonzero(as_tuple=True)
-    return Rois(frame, indices[frame, slot], class_ids[frame, slot])
+def rois_from_targets(
+    indices: Tensor, mask_2d: Tensor, class_ids: Tensor, slots: Tensor | None = None, most: int | None = None
+) -> Rois:
+    """The regions that train, in order of (frame, slot).
+
+    Args:
+        indices: B×K.
+        mask_2d: B×K bool, slots that train.
+        class_ids: B×K.
+        slots: M positions of these slots in the flattened B×K; without, a GPU is waited for.
+        most: the greatest number of them in one frame; without, a GPU is waited for.
+    """
+    if slots is None:
+        slots = mask_2d.flatten().nonzero()[:, 0]
+    return Rois(slots // mask_2d.shape[1], indices.flatten()[slots], class_ids.flatten()[slots], most)
 
 
 def peak_rois(heatmap: Tensor, top_k: int) -> Rois:

@@ -15,11 +15,13 @@ class Rois:
         frame_index: M int64, which frame of the batch.
         cell: M int64, peak cell as y·w + x.
         class_ids: M int64.
+        most: the greatest number of regions in one frame, None where only the device knows.
     """
 
     frame_index: Tensor
     cell: Tensor
     class_ids: Tensor
+    most: int | None = None
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ def roi_align(
     aligned: bool = False,
     sampling: int | None = None,
     boxes_per_frame: int | None = None,
+    most: int | None = None,
 ) -> Tensor:
     """Average bilinear samples of `features` in a grid of cells over each box.
 
@@ -36,6 +37,7 @@ def roi_align(
             convention, which also widens boxes to at least one pixel.
         sampling: samples per cell and axis; None means as many as the cell is pixels long, rounded up.
         boxes_per_frame: where every frame has the same number of boxes, that number; no shape then depends on data.
+        most: the greatest number of boxes of one frame, where known; otherwise a GPU is waited for.
 
     Returns:
         M×C×P×P.
@@ -50,7 +52,9 @@ def roi_align(
         x_weights = x_weights.view(frames, boxes_per_frame, cells, width)
         return _resample(features, y_weights, x_weights).view(-1, channels, cells, cells)
     slot = _slots(frame_index, frames)
-    slots = int(slot.max()) + 1 if slot.numel() else 1
+    if most is None:
+        most = int(slot.max()) + 1 if slot.numel() else 1
+    slots = max(most, 1)
     y_padded = y_weights.new_zeros(frames, slots, cells, height).index_put((frame_index, slot), y_weights)
     x_padded = x_weights.new_zeros(frames, slots, cells, width).index_put((frame_index, slot), x_weights)
     chosen = frame_index * slots + slot
@@ -100,5 +104,5 @@ def _axis_weights(start: Tensor, stop: Tensor, length: int, cells: int, aligned:
         position = origin + (sample + 0.5) * step
         counts = (sample < count) & (position >= -1) & (position <= length)
         weight = (1 - (position.clamp(0, length - 1) - pixel).abs()).clamp(min=0.0)
-        total = total + torch.where(counts, weight, 0.0)
+        total = total + weight.masked_fill(~counts, 0.0)
     return total / count.clamp(min=1.0)

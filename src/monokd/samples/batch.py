@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -62,13 +62,9 @@ class Targets:
     depth_mask: Tensor
     object_count: Tensor
 
-    def to(self, device: torch.device) -> Targets:
-        """The same targets on `device`."""
-        return Targets(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
-
-    def pin_memory(self) -> Targets:
-        """The same targets in page-locked memory."""
-        return Targets(*(getattr(self, f.name).pin_memory() for f in fields(self)))
+    def each(self, move: Callable[[Tensor], Tensor]) -> Targets:
+        """The same targets of moved tensors."""
+        return Targets(*(move(getattr(self, f.name)) for f in fields(self)))
 
 
 @dataclass(slots=True)
@@ -83,6 +79,11 @@ class Batch:
         coord_range_px: B×2×2, top-left and bottom-right of the crop in image pixels.
         image_size_px: B×2 width, height of the file's image.
         targets: absent at prediction.
+        slots: M int64, where `mask_2d` of the targets holds, as positions in the flattened B×K. Counted here, because
+            a GPU would have to be waited for.
+        most_slots: the greatest number of them in one frame.
+        shares: where batches accumulate, see `monokd.losses.replicas.Replicas`.
+        accumulated: how many do.
     """
 
     frames: tuple[str, ...]
@@ -92,29 +93,31 @@ class Batch:
     coord_range_px: Tensor
     image_size_px: Tensor
     targets: Targets | None
+    slots: Tensor | None = None
+    most_slots: int = 0
+    shares: dict[str, Tensor] | None = None
+    accumulated: int = 1
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on `device`."""
-        return Batch(
-            self.frames,
-            self.image.to(device, non_blocking=True),
-            None if self.depth is None else self.depth.to(device, non_blocking=True),
-            self.P2.to(device, non_blocking=True),
-            self.coord_range_px.to(device, non_blocking=True),
-            self.image_size_px.to(device, non_blocking=True),
-            None if self.targets is None else self.targets.to(device),
-        )
+        """The same batch on `device`; from page-locked memory nobody waits for the copy."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
         """The same batch in page-locked memory; a DataLoader calls this."""
-        return Batch(
-            self.frames,
-            self.image.pin_memory(),
-            None if self.depth is None else self.depth.pin_memory(),
-            self.P2.pin_memory(),
-            self.coord_range_px.pin_memory(),
-            self.image_size_px.pin_memory(),
-            None if self.targets is None else self.targets.pin_memory(),
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, move: Callable[[Tensor], Tensor]) -> Batch:
+        """The same batch of moved tensors; of the depth's three equal channels only one travels."""
+        return replace(
+            self,
+            image=move(self.image),
+            depth=None if self.depth is None else move(self.depth[:, :1]).expand(-1, 3, -1, -1),
+            P2=move(self.P2),
+            coord_range_px=move(self.coord_range_px),
+            image_size_px=move(self.image_size_px),
+            targets=None if self.targets is None else self.targets.each(move),
+            slots=None if self.slots is None else move(self.slots),
+            shares=None if self.shares is None else {kind: move(share) for kind, share in self.shares.items()},
         )
 
 
@@ -128,6 +131,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         raise ValueError("expected at least one sample, found none")
     depth = [sample.depth for sample in samples if sample.depth is not None]
     targets = [sample.targets for sample in samples if sample.targets is not None]
+    stacked = _stack_targets(targets) if len(targets) == len(samples) else None
     return Batch(
         tuple(sample.frame for sample in samples),
         _stack([sample.image for sample in samples]),
@@ -135,7 +139,9 @@ def collate(samples: Sequence[Sample]) -> Batch:
         _stack([sample.P2 for sample in samples]),
         _stack([sample.coord_range_px for sample in samples]),
         _stack([sample.image_size_px for sample in samples]),
-        _stack_targets(targets) if len(targets) == len(samples) else None,
+        stacked,
+        None if stacked is None else stacked.mask_2d.flatten().nonzero()[:, 0],
+        0 if stacked is None else int(stacked.mask_2d.sum(1).max()),
     )
 
 

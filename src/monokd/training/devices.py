@@ -51,6 +51,8 @@ def replicas_of(fabric: Fabric) -> Replicas:
         return Replicas()
 
     def total(value: Tensor) -> Tensor:
-        return torch.as_tensor(fabric.all_reduce(value, reduce_op="sum"))
+        result = value.to(fabric.device, copy=True)
+        torch.distributed.all_reduce(result)  # Fabric's own waits at a barrier first, and writes into its argument
+        return result
 
     return Replicas(fabric.world_size, total)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import timedelta
 from pathlib import Path
 
 from monokd.files import write_text
@@ -22,10 +23,12 @@ def write_history(path: Path, rows: list[dict[str, float]]) -> None:
     write_text(path, text.getvalue())
 
 
-def history_line(row: dict[str, float], epochs: int) -> str:
-    """One readable line for the terminal; weights are named where they are not 1."""
+def history_line(row: dict[str, float], epochs: int, left_s: float) -> str:
+    """One readable line for the terminal, with the time left; weights are named where they are not 1."""
     plain = {name: value for name, value in row.items() if name != "epoch" and not name.startswith(WEIGHT)}
     weights = {name.removeprefix(WEIGHT): row[name] for name in row if name.startswith(WEIGHT) and row[name] != 1.0}
     shown = " ".join(f"{name} {value:.4g}" for name, value in plain.items())
     weighed = " ".join(f"{name} {value:.3g}" for name, value in weights.items())
-    return f"epoch {int(row['epoch'])}/{epochs} {shown}" + (f" | weights: {weighed}" if weighed else "")
+    parts = [f"epoch {int(row['epoch'])}/{epochs} {shown}", f"weights: {weighed}" if weighed else ""]
+    parts.append(f"{timedelta(seconds=round(left_s))} left" if left_s else "")
+    return " | ".join(part for part in parts if part)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from torch import Tensor, nn
 
-from monokd.losses.detection import detection_terms
+from monokd.losses.detection import detection_counts, detection_terms
 from monokd.losses.replicas import Replicas
 from monokd.models.detector import Detector, rois_from_targets
+from monokd.models.outputs import Rois
 from monokd.samples.batch import Batch, Targets
 
 Sees = Literal["image", "depth"]
@@ -34,7 +37,36 @@ def targets_of(batch: Batch) -> Targets:
     return batch.targets
 
 
-class DetectionStep(nn.Module):
+def trained_rois(batch: Batch) -> Rois:
+    """The regions of the targets, without waiting for the device."""
+    targets, most = targets_of(batch), None if batch.slots is None else batch.most_slots
+    return rois_from_targets(targets.indices, targets.mask_2d, targets.class_ids, batch.slots, most)
+
+
+class TrainingStep(nn.Module):
+    """What is computed on one batch; calling it maps a Batch to named loss terms, scalars.
+
+    Args:
+        replicas: the processes that share a batch.
+    """
+
+    def __init__(self, replicas: Replicas) -> None:
+        super().__init__()
+        self.replicas = replicas
+
+    def counts(self, batch: Batch) -> dict[str, Tensor]:
+        """How many elements of each kind the terms of `batch` are means over, as `Replicas.ratio` names the kinds."""
+        raise NotImplementedError
+
+    def parts(self, batches: Sequence[Batch]) -> list[Batch]:
+        """Batches whose gradients accumulate, each with its share in what they count together."""
+        if len(batches) == 1:
+            return list(batches)
+        shares = self.replicas.shares_of([self.counts(batch) for batch in batches])
+        return [replace(b, shares=s, accumulated=len(batches)) for b, s in zip(batches, shares, strict=True)]
+
+
+class DetectionStep(TrainingStep):
     """The detection terms of one detector, teacher or baseline.
 
     Args:
@@ -45,14 +77,17 @@ class DetectionStep(nn.Module):
     """
 
     def __init__(self, detector: Detector, *, sees: Sees, nan_without_depth: bool, replicas: Replicas) -> None:
-        super().__init__()
+        super().__init__(replicas)
         self.detector = detector
         self.sees: Sees = sees
-        self.nan_without_depth, self.replicas = nan_without_depth, replicas
+        self.nan_without_depth = nan_without_depth
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Named terms, scalars."""
-        targets = targets_of(batch)
-        rois = rois_from_targets(targets.indices, targets.mask_2d, targets.class_ids)
-        output = self.detector(detector_input(batch, self.sees), batch.P2, batch.coord_range_px, rois)
-        return detection_terms(output, targets, nan_without_depth=self.nan_without_depth, replicas=self.replicas)
+        targets, replicas = targets_of(batch), self.replicas.sharing(batch.shares, batch.accumulated)
+        output = self.detector(detector_input(batch, self.sees), batch.P2, batch.coord_range_px, trained_rois(batch))
+        return detection_terms(output, targets, nan_without_depth=self.nan_without_depth, replicas=replicas)
+
+    def counts(self, batch: Batch) -> dict[str, Tensor]:
+        """Of the detection terms."""
+        return detection_counts(targets_of(batch))

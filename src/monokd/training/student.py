@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from monokd.distill.methods import METHODS, DistillationLoss, build_distillation
-from monokd.losses.detection import detection_terms
+from monokd.losses.detection import detection_counts, detection_terms
 from monokd.losses.replicas import Replicas
 from monokd.models.checkpoint import load_detector, save_detector
-from monokd.models.detector import Detector, feature_channels, rois_from_targets
-from monokd.models.outputs import DetectorOutput
+from monokd.models.detector import Detector, feature_channels
+from monokd.models.outputs import DetectorOutput, Rois
 from monokd.params import Params
 from monokd.samples.batch import Batch
 from monokd.training.detectors import DEPTH, detector_info, loss_replicas, train_stage
 from monokd.training.devices import start
-from monokd.training.steps import detector_input, targets_of
+from monokd.training.steps import TrainingStep, detector_input, targets_of, trained_rois
 
 
-class DistillationStep(nn.Module):
+class DistillationStep(TrainingStep):
     """Detection terms of the student and distillation terms between it and a frozen teacher.
 
     Args:
@@ -43,13 +45,13 @@ class DistillationStep(nn.Module):
         nan_without_depth: bool,
         replicas: Replicas,
     ) -> None:
-        super().__init__()
+        super().__init__(replicas)
         self.student = student
         self.distillation = distillation
         teacher.requires_grad_(False)
         self._unregistered = (teacher,)
         self.teacher_train_mode = teacher_train_mode
-        self.nan_without_depth, self.replicas = nan_without_depth, replicas
+        self.nan_without_depth = nan_without_depth
 
     @property
     def teacher(self) -> Detector:
@@ -58,17 +60,36 @@ class DistillationStep(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Named terms, scalars, detection first."""
-        targets = targets_of(batch)
-        rois = rois_from_targets(targets.indices, targets.mask_2d, targets.class_ids)
+        targets, replicas = targets_of(batch), self.replicas.sharing(batch.shares, batch.accumulated)
+        rois = trained_rois(batch)
+        taught = self._taught(batch, rois) if self.distillation.weights else None
         output: DetectorOutput = self.student(batch.image, batch.P2, batch.coord_range_px, rois)
-        terms = detection_terms(output, targets, nan_without_depth=self.nan_without_depth, replicas=self.replicas)
-        if not self.distillation.weights:
+        terms = detection_terms(output, targets, nan_without_depth=self.nan_without_depth, replicas=replicas)
+        if taught is None:
             return terms
-        self.teacher.train(self.teacher_train_mode)
-        with torch.no_grad():
-            taught = self.teacher(detector_input(batch, "depth"), batch.P2, batch.coord_range_px, rois)
-        taught_terms: dict[str, Tensor] = self.distillation(output, taught, targets)
+        taught_terms: dict[str, Tensor] = self.distillation(output, taught, targets, replicas)
         return terms | taught_terms
+
+    def _taught(self, batch: Batch, rois: Rois) -> DetectorOutput:
+        """The teacher's output, less what no term reads; made first, so that the student's graph never lies beside
+        what the teacher holds on its way.
+        """
+        self.teacher.train(self.teacher_train_mode)
+        with _frozen():
+            output: DetectorOutput = self.teacher(
+                detector_input(batch, "depth"), batch.P2, batch.coord_range_px, rois, heatmap=False
+            )
+        return replace(output, backbone=output.backbone[-3:])
+
+    def counts(self, batch: Batch) -> dict[str, Tensor]:
+        """Of the detection and the distillation terms."""
+        targets = targets_of(batch)
+        return detection_counts(targets) | self.distillation.counts(targets)
+
+
+def _frozen() -> AbstractContextManager[None]:
+    """Without graph or version counters; inside a compiled step, where these cost nothing, only without graph."""
+    return torch.no_grad() if torch.compiler.is_compiling() else torch.inference_mode()
 
 
 def train_student(

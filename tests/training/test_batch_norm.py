@@ -1,0 +1,87 @@
+"""Batch normalisation over processes: theirs together is that of one process with all their frames."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from monokd.losses.replicas import Replicas
+from monokd.models.heads import RegionNorm
+from monokd.training.batch_norm import GlobalBatchNorm, synchronise
+from tests.losses.processes import together
+
+
+def layer(seed: int) -> nn.BatchNorm2d:
+    torch.manual_seed(seed)
+    made = nn.BatchNorm2d(3).double()
+    for tensor in (made.weight, made.bias, made.running_mean, made.running_var):
+        assert tensor is not None
+        nn.init.uniform_(tensor, 0.5, 2.0)
+    return made
+
+
+@pytest.mark.parametrize("first", [1, 2, 0])
+def test_unequal_shares_give_the_output_gradients_and_statistics_of_the_whole(first: int) -> None:
+    """A process without any frame takes part."""
+    torch.manual_seed(1)
+    x = torch.randn(4, 3, 5, 7, dtype=torch.float64) * 3 + 2
+    weights = torch.randn_like(x)
+    alone = layer(0)
+    whole = x.clone().requires_grad_()
+    expected = alone(whole)
+    torch.autograd.backward((expected * weights).sum())
+
+    def work(process: int, replicas: Replicas) -> tuple[Tensor, Tensor, GlobalBatchNorm]:
+        own = slice(first, None) if process else slice(None, first)
+        part = x[own].clone().requires_grad_()
+        norm = GlobalBatchNorm(layer(0), replicas.total)
+        out = norm(part)
+        torch.autograd.backward((out * weights[own]).sum())
+        assert part.grad is not None
+        return out, part.grad, norm
+
+    found = together(2, work)
+    close = {"rtol": 1e-6, "atol": 1e-6}  # statistics are taken in float32
+    torch.testing.assert_close(torch.cat([out.detach() for out, _, _ in found]), expected.detach(), **close)
+    torch.testing.assert_close(torch.cat([gradient for _, gradient, _ in found]), whole.grad, **close)
+    for _, _, norm in found:
+        torch.testing.assert_close(dict(norm.named_buffers()), dict(alone.named_buffers()), **close)
+    for name, parameter in alone.named_parameters():
+        total = torch.stack(
+            [p.grad for _, _, norm in found for n, p in norm.named_parameters() if n == name and p.grad is not None]
+        )
+        torch.testing.assert_close(total.sum(0), parameter.grad, **close)
+
+
+def test_without_any_element_anywhere_the_statistics_stay_and_a_step_still_trains() -> None:
+    def work(process: int, replicas: Replicas) -> GlobalBatchNorm:
+        norm = GlobalBatchNorm(layer(0), replicas.total)
+        torch.autograd.backward(norm(torch.zeros(0, 3, 7, 7, dtype=torch.float64, requires_grad=True)).sum())
+        return norm
+
+    for norm in together(2, work):
+        torch.testing.assert_close(norm.state_dict(), layer(0).state_dict())
+        assert norm.weight.grad is not None
+        assert not norm.weight.grad.any()
+
+
+def test_in_evaluation_it_is_the_plain_layer() -> None:
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    assert torch.equal(GlobalBatchNorm(layer(0).eval(), Replicas().total)(x), layer(0).eval()(x))
+
+
+def test_conversion_shares_parameters_and_keeps_names() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sequential(layer(0), RegionNorm(3)))
+    before, parameters = module.state_dict(), list(module.parameters())
+    synchronise(module, Replicas().total, cuda=False)
+    assert sum(isinstance(child, GlobalBatchNorm) for child in module.modules()) == 2
+    assert list(module.state_dict()) == list(before)
+    assert all(a is b for a, b in zip(module.parameters(), parameters, strict=True))
+    module.load_state_dict(before)
+
+
+def test_on_gpus_torch_s_own_layer_normalises_the_maps() -> None:
+    module = nn.Sequential(layer(0), RegionNorm(3))
+    synchronise(module, Replicas().total, cuda=True)
+    assert [type(child) for child in module] == [nn.SyncBatchNorm, GlobalBatchNorm]

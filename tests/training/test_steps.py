@@ -1,0 +1,116 @@
+"""Batches whose gradients accumulate give the losses and gradients of one batch of all their frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from monokd.distill.methods import build_distillation
+from monokd.kitti.frames import KittiFolder
+from monokd.losses.replicas import Replicas
+from monokd.models.detector import build_detector, feature_channels, rois_from_targets
+from monokd.samples.batch import Batch, Targets, collate
+from monokd.samples.dataset import Frames
+from monokd.training.steps import DetectionStep, TrainingStep, targets_of, trained_rois
+from monokd.training.student import DistillationStep
+
+WIDTH = 0.125
+
+
+@pytest.fixture(scope="module")
+def frames(tiny_workspace: Path) -> Frames:
+    root, depth = KittiFolder(tiny_workspace / "data/demo"), tiny_workspace / "data/depth"
+    return Frames(root, root.frames(), depth_dir=depth, labels=True, height_px=64, width_px=128)
+
+
+def build(method: str) -> TrainingStep:
+    """A step whose batch normalisation does not look at the batch."""
+    torch.manual_seed(0)
+    if method == "detection":
+        step: TrainingStep = DetectionStep(
+            build_detector(WIDTH), sees="image", nan_without_depth=False, replicas=Replicas()
+        )
+    else:
+        channels = feature_channels(WIDTH)
+        step = DistillationStep(
+            build_detector(WIDTH),
+            build_detector(WIDTH),
+            build_distillation(method, student_channels=channels, backbone_channels=channels),
+            teacher_train_mode=False,
+            nan_without_depth=False,
+            replicas=Replicas(),
+        )
+    return step.eval()
+
+
+def losses_and_gradient(step: TrainingStep, batches: list[Batch]) -> tuple[dict[str, Tensor], Tensor]:
+    sums: dict[str, Tensor] = {}
+    for batch in step.parts(batches):
+        terms = {name: term / len(batches) for name, term in step(batch).items() if name != "spearman"}
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
+        sums = {name: sums.get(name, torch.zeros(())) + term.detach() for name, term in terms.items()}
+    return sums, torch.cat([p.grad.flatten() for p in step.parameters() if p.grad is not None])
+
+
+def without_objects(batch: Batch) -> Batch:
+    """A batch in which nothing trains, as the loader would make it."""
+    targets = targets_of(batch)
+    emptied = Targets(*(torch.zeros_like(getattr(targets, name)) for name in Targets.__dataclass_fields__))
+    return Batch(
+        batch.frames, batch.image, batch.depth, batch.P2, batch.coord_range_px, batch.image_size_px, emptied,
+        torch.zeros(0, dtype=torch.int64), 0,
+    )  # fmt: skip
+
+
+def joined(first: Batch, second: Batch) -> Batch:
+    a, b = targets_of(first), targets_of(second)
+    both = Targets(*(torch.cat([getattr(a, name), getattr(b, name)]) for name in Targets.__dataclass_fields__))
+    assert first.depth is not None
+    assert second.depth is not None
+    tensors = ("image", "depth", "P2", "coord_range_px", "image_size_px")
+    stacked = [torch.cat([getattr(first, name), getattr(second, name)]) for name in tensors]
+    slots = both.mask_2d.flatten().nonzero()[:, 0]
+    most = max(first.most_slots, second.most_slots)
+    return Batch(first.frames + second.frames, *stacked, both, slots, most)
+
+
+@pytest.mark.parametrize("method", ["detection", "monodistill", "monoskd", "monoasd"])
+@pytest.mark.parametrize("empty", [False, True])
+def test_two_batches_accumulate_to_one_of_both(frames: Frames, method: str, empty: bool) -> None:
+    """Unequal numbers of objects, peaks, depth cells and box cells, and a batch without any."""
+    first, second = (collate([frames[0, i], frames[0, i + 1]]) for i in (0, 2))
+    second = without_objects(second) if empty else second
+    whole, gradient = losses_and_gradient(build(method), [joined(first, second)])
+    parts, accumulated = losses_and_gradient(build(method), [first, second])
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, rtol=1e-5, atol=1e-7, msg=name)
+    assert (accumulated - gradient).norm() <= 1e-5 * gradient.norm()
+
+
+def test_a_batch_knows_where_its_regions_are(frames: Frames) -> None:
+    """What `collate` counts is what the targets say."""
+    batch = collate([frames[0, i] for i in range(3)])
+    targets, found = targets_of(batch), trained_rois(batch)
+    plain = rois_from_targets(targets.indices, targets.mask_2d, targets.class_ids)
+    assert torch.equal(found.frame_index, plain.frame_index)
+    assert torch.equal(found.cell, plain.cell)
+    assert found.most == int(targets.mask_2d.sum(1).max()) > 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("method", ["detection", "monodistill", "monoasd"])
+def test_a_step_never_waits_for_the_gpu(frames: Frames, method: str) -> None:
+    device = torch.device("cuda")
+    step = build(method).to(device).train()
+    if isinstance(step, DistillationStep):
+        step.teacher.to(device)
+    batch = collate([frames[0, i] for i in range(2)]).pin_memory()
+    torch.autograd.backward(torch.stack(list(step(batch.to(device)).values())).sum())
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        torch.autograd.backward(torch.stack(list(step(batch.to(device)).values())).sum())
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
