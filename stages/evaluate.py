@@ -1,28 +1,65 @@
-"""Stage `evaluate`: average precision by the KITTI rules. Usage: python stages/evaluate.py MODEL"""
+"""Stage `evaluate`: average precision by the KITTI rules, with error bars. Usage: python stages/evaluate.py MODEL"""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from monokd.errors import run
+from monokd.evaluation.bootstrap import compare, intervals
 from monokd.evaluation.command import warn
-from monokd.evaluation.evaluate import evaluate_folders
-from monokd.evaluation.output import write_curves
+from monokd.evaluation.distance import by_distance, write_distances
+from monokd.evaluation.evaluate import Evaluation, evaluate_folders
+from monokd.evaluation.output import Report, report_json, write_curves
 from monokd.files import write_json
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import split_frames
-from monokd.params import load_params
+from monokd.params import Params, load_params
+
+PREDICTIONS = Path("data/predictions")
+YARDSTICK = "baseline"
+SEED = 0  # of the resamples
 
 
 def main() -> None:
     name, params = sys.argv[1], load_params()
-    data, root = params.active.data, params.data_root
-    labels, results = KittiFolder(root).folder / "label_2", Path("data/predictions") / name
-    frames = split_frames(root, data.val_split)
-    evaluation = evaluate_folders(labels, results, frames, params.active.evaluate.rule, data.classes)
-    warn(evaluation, results)
+    evaluation = scored(name, params)
+    warn(evaluation, PREDICTIONS / name)
+    report = report_json(with_error_bars(name, evaluation, params))
     out = Path("metrics") / name
     write_json(out / "kitti.json", evaluation.as_json())
+    write_json(out / "intervals.json", {key: report[key] for key in ("bootstrap", "difference") if key in report})
     write_curves(out / "pr.csv", evaluation)
+    bands = by_distance(
+        labels(params),
+        PREDICTIONS / name,
+        evaluation.frames,
+        evaluation.rule,
+        evaluation.classes,
+        resamples=params.active.evaluate.bootstrap,
+        seed=SEED,
+    )
+    write_distances(out / "distance.csv", bands)
+
+
+def labels(params: Params) -> Path:
+    return KittiFolder(params.data_root).folder / "label_2"
+
+
+def scored(name: str, params: Params) -> Evaluation:
+    data = params.active.data
+    frames = split_frames(params.data_root, data.val_split)
+    return evaluate_folders(labels(params), PREDICTIONS / name, frames, params.active.evaluate.rule, data.classes)
+
+
+def with_error_bars(name: str, evaluation: Evaluation, params: Params) -> Report:
+    """The metrics of one network with 95 % intervals, and its paired difference to the yardstick, unless it is that."""
+    report, resamples = Report(evaluation), params.active.evaluate.bootstrap
+    if not resamples:
+        return report
+    if name == YARDSTICK:
+        return replace(report, resamples=resamples, seed=SEED, intervals=intervals(evaluation, resamples, SEED))
+    ranges, differences = compare(evaluation, scored(YARDSTICK, params), resamples, SEED)
+    return replace(report, resamples=resamples, seed=SEED, intervals=ranges, against=YARDSTICK, differences=differences)
 
 
 if __name__ == "__main__":

@@ -44,12 +44,20 @@ class Cell:
 
 
 def score_cells(
-    truth: LabelTable, found: LabelTable, rule: Rule, defined: dict[str, tuple[str, ...]]
+    truth: LabelTable,
+    found: LabelTable,
+    rule: Rule,
+    defined: dict[str, tuple[str, ...]],
+    band_m: tuple[float, float] | None = None,
 ) -> dict[CellKey, Cell]:
-    """Score every cell that has a result; the strict and the loose set share those of equal IoU."""
+    """Score every cell that has a result; the strict and the loose set share those of equal IoU.
+
+    With a band of distance, labels outside it are ignored, and so are detections outside it that find nothing: one
+    just across the border still finds its label inside (as COCO's evaluation treats sizes).
+    """
     pairs, shares = pair_up(truth, found)
     descending = np.argsort(-pairs.scores, kind="stable")
-    nowhere = np.zeros(shares.size, dtype=np.bool_)
+    outside = rules.out_of_band(found, band_m)
     wanted: dict[CellKey, Job] = {
         (strictness, name, kind, difficulty.name): (name, difficulty, kind, rules.min_iou(strictness, name, kind))
         for strictness in SETS
@@ -61,7 +69,7 @@ def score_cells(
     jobs = list(dict.fromkeys(wanted.values()))
     states = {
         (name, difficulty): (
-            rules.label_states(truth, name, difficulty, rule),
+            rules.label_states(truth, name, difficulty, rule, band_m),
             rules.result_states(found, name, difficulty),
         )
         for name, difficulty in dict.fromkeys(job[:2] for job in jobs)
@@ -70,8 +78,8 @@ def score_cells(
     def score(job: Job) -> Cell:
         name, difficulty, kind, iou = job
         labels, results = states[name, difficulty]
-        in_dont_care = shares > iou if kind == "bbox" else nowhere
-        changes = match(pairs, OVERLAP_KINDS.index(kind), labels, results, in_dont_care, iou)
+        forgiven = outside | (shares > iou) if kind == "bbox" else outside
+        changes = match(pairs, OVERLAP_KINDS.index(kind), labels, results, forgiven, iou)
         valid = _per_frame(labels == rules.VALID, truth.offsets)
         walk = steps(changes, pairs, descending, valid)
         points, figures = curve(walk)

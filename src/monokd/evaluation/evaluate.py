@@ -93,6 +93,7 @@ def evaluate_folders(
     frames: Sequence[str] | None = None,
     rule: str = "le",
     classes: Sequence[str] = CLASSES,
+    band_m: tuple[float, float] | None = None,
 ) -> Evaluation:
     """Score a folder of result files against a folder of label files.
 
@@ -102,6 +103,7 @@ def evaluate_folders(
         frames: the frames to score; default: every label file.
         rule: le, the current development kit, or lt, the older one.
         classes: of Car, Pedestrian, Cyclist.
+        band_m: score objects from the one distance to below the other only; default: all.
 
     Raises:
         DataError: a folder or a label file is missing, a line is wrong, or an argument is unknown.
@@ -115,7 +117,7 @@ def evaluate_folders(
         raise DataError("expected a folder of result files, found no such folder", results)
     truth = read_table(labels, frames, scores=False)
     found = read_table(results, frames, scores=True, missing_ok=True)
-    return evaluate_tables(truth, found, frames, checked, tuple(classes))
+    return evaluate_tables(truth, found, frames, checked, tuple(classes), band_m)
 
 
 def label_frames(labels: Path) -> list[str]:
@@ -133,11 +135,16 @@ def label_frames(labels: Path) -> list[str]:
 
 
 def evaluate_tables(
-    truth: LabelTable, found: LabelTable, frames: Sequence[str], rule: Rule, classes: tuple[str, ...] = CLASSES
+    truth: LabelTable,
+    found: LabelTable,
+    frames: Sequence[str],
+    rule: Rule,
+    classes: tuple[str, ...] = CLASSES,
+    band_m: tuple[float, float] | None = None,
 ) -> Evaluation:
     """Score detections that are read already; both tables hold the same frames in the same order."""
     defined = {name: rules.defined_metrics(found, name) for name in classes}
-    cells = score_cells(truth, found, rule, defined)
+    cells = score_cells(truth, found, rule, defined, band_m)
     missing = tuple(frames[i] for i in found.missing)
     unknown = {name: truth.unknown.get(name, 0) + found.unknown.get(name, 0) for name in truth.unknown | found.unknown}
     return Evaluation(tuple(frames), rule, classes, defined, cells, missing, unknown)

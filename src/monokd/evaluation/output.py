@@ -77,7 +77,7 @@ def write_csv(path: Path, report: Report) -> None:
         compared = [""] * 4 if difference is None else list(asdict(difference).values())
         ap = report.evaluation.ap(key)
         rows.append([*key, "" if ap is None else ap, *limits, *compared])
-    write_text(path, _csv(AP_COLUMNS, rows))
+    write_text(path, csv_text(AP_COLUMNS, rows))
 
 
 def write_curves(path: Path, evaluation: Evaluation) -> None:
@@ -87,7 +87,7 @@ def write_curves(path: Path, evaluation: Evaluation) -> None:
     orientation similarity); `score`, `measured_recall` and `measured_precision` are empty beyond the last
     threshold.
     """
-    write_text(path, _csv(CURVE_COLUMNS, curve_rows(evaluation)))
+    write_text(path, csv_text(CURVE_COLUMNS, curve_rows(evaluation)))
 
 
 def curve_rows(evaluation: Evaluation) -> Iterable[list[object]]:
@@ -111,7 +111,8 @@ def _plain(value: float) -> object:
     return "" if np.isnan(value) else float(value)
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A CSV table as text."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

@@ -14,6 +14,7 @@ from monokd.kitti.labels import LabelTable
 
 Rule = Literal["le", "lt"]
 States = NDArray[np.int8]
+Flags = NDArray[np.bool_]
 
 CLASSES = ("Car", "Pedestrian", "Cyclist")
 NEIGHBOURS = {"Car": "Van", "Pedestrian": "Person_sitting"}
@@ -56,12 +57,15 @@ def check_rule(rule: str) -> Rule:
     raise DataError(f"rule: expected le (the current kit) or lt (the older one), found '{rule}'")
 
 
-def label_states(labels: LabelTable, name: str, difficulty: Difficulty, rule: Rule) -> States:
-    """Whether each label is valid, ignored or invisible for class `name`; N int8."""
+def label_states(
+    labels: LabelTable, name: str, difficulty: Difficulty, rule: Rule, band_m: tuple[float, float] | None = None
+) -> States:
+    """Whether each label is valid, ignored or invisible for class `name`; N int8. Valid ones stand in the band."""
     rows, classes = labels.rows, labels.classes
     height_px = rows[:, 6] - rows[:, 4]
     low = height_px <= difficulty.min_height_px if rule == "le" else height_px < difficulty.min_height_px
     beyond = low | (rows[:, 1] > difficulty.max_occlusion) | (rows[:, 0] > difficulty.max_truncation)
+    beyond |= out_of_band(labels, band_m)
     states = np.full(len(rows), INVISIBLE, dtype=np.int8)
     own = classes == NAMES.index(name)
     states[own] = np.where(beyond[own], IGNORED, VALID)
@@ -81,6 +85,17 @@ def result_states(results: LabelTable, name: str, difficulty: Difficulty) -> Sta
     states = np.where(own, VALID, INVISIBLE).astype(np.int8)
     states[height_px < difficulty.min_height_px] = IGNORED
     return states
+
+
+def out_of_band(table: LabelTable, band_m: tuple[float, float] | None) -> Flags:
+    """Whether each row stands outside a band of distance, from its lower end to below its upper one; N.
+
+    The distance is that on the ground from the camera to the box's centre. None is all distances.
+    """
+    if band_m is None:
+        return np.zeros(len(table.rows), dtype=np.bool_)
+    distance_m = np.hypot(table.rows[:, 10], table.rows[:, 12])
+    return np.asarray((distance_m < band_m[0]) | (distance_m >= band_m[1]))
 
 
 def min_iou(strictness: str, name: str, kind: str) -> float:
