@@ -26,6 +26,17 @@ def check(root: Annotated[Path, typer.Argument(help="A folder in KITTI's layout.
 
 
 @app.command()
+def unpack(
+    zips: Annotated[list[Path], typer.Argument(help="KITTI's object zips, as they were downloaded.")],
+    root: Annotated[Path, typer.Argument(help="The folder that training and testing go into.")],
+) -> None:
+    """Unpack KITTI's official zip files, safely; a run that was stopped can be taken up again."""
+    from monokd.kitti.archives import unpack_command
+
+    unpack_command(zips, root)
+
+
+@app.command()
 def densify(
     root: Annotated[Path, typer.Argument(help="A folder in KITTI's layout.")],
     out: Annotated[Path, typer.Argument(help="Where the depth PNGs go.")],

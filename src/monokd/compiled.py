@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Set
-from typing import TypeVar, cast, overload
+from typing import Any, TypeVar, cast, overload
 
 import numba
 
@@ -26,7 +26,7 @@ def compiled(function: F | None = None, *, fastmath: Set[str] = frozenset()) -> 
     """
 
     def compile_it(function: F) -> F:
-        options = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath) or False}
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath) or False}
         try:
             return cast(F, numba.njit(cache=True, **options)(function))
         except RuntimeError:  # neither the folder of the source nor the user's own may be written

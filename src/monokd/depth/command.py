@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from monokd.depth.folder import densify_folder
+from monokd.errors import printable
 from monokd.kitti.frames import KittiFolder, read_split
 
 
@@ -22,6 +23,7 @@ def densify_command(root: Path, out: Path, *, split: Path | None, workers: int) 
     result = densify_folder(folder, out, frames, workers=workers)
     for error in result.errors:
         typer.echo(str(error), err=True)
-    typer.echo(f"{result.made} made, {result.kept} kept, {len(result.errors)} broken: {out}", err=True)
+    line = f"{result.made} made, {result.kept} kept, {len(result.errors)} broken: {out}"
+    typer.echo(printable(line), err=True)
     if result.errors:
         raise typer.Exit(2)

@@ -42,12 +42,9 @@ def densify_folder(root: KittiFolder, out: Path, frames: Sequence[str], *, worke
     is written under a temporary name, read back, compared and only then renamed. Broken frames do not stop the others.
 
     Raises:
-        DataError: `out` cannot be made or written.
+        OSError: `out` cannot be made or written.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot make the folder: {error.strerror}", out) from error
+    out.mkdir(parents=True, exist_ok=True)
     results = map_frames(partial(_densify_or_explain, root, out), frames, "densify", workers)
     errors = tuple(result for result in results if isinstance(result, DataError))
     return Densified(results.count("made"), results.count("kept"), errors)
@@ -116,8 +113,6 @@ def _densify_or_explain(root: KittiFolder, out: Path, frame: str) -> str | DataE
     try:
         if _is_finished(path, root.image(frame)):
             return "kept"
-        for left_over in out.glob(f".{frame}.*.png"):  # of a run that was killed
-            left_over.unlink(missing_ok=True)
         write_depth(path, densify_frame(root, frame))
     except DataError as error:
         return error

@@ -60,15 +60,13 @@ def write_depth(path: Path, depth_m: F32) -> None:
     """Write a KITTI depth PNG, whole or not at all, and check what stands on the disk.
 
     Raises:
-        DataError: the file cannot be written, or does not read back as it was.
+        DataError: the file does not read back as it was.
+        OSError: it cannot be written.
     """
     stored = encode_depth(depth_m)
     done, data = cv2.imencode(".png", stored, PNG_OPTIONS)
-    try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(data.tobytes() if done else b"")
-            back = cv2.imread(str(temporary), cv2.IMREAD_UNCHANGED)
-            if back is None or back.dtype != np.uint16 or not np.array_equal(back, stored):
-                raise DataError("the PNG that was written does not read back (is the disk full?)", path)
-    except OSError as error:
-        raise DataError(f"cannot write the depth: {error.strerror}", path) from error
+    with replacing(path) as temporary:
+        temporary.write_bytes(data.tobytes() if done else b"")
+        back = cv2.imread(str(temporary), cv2.IMREAD_UNCHANGED)
+        if back is None or back.dtype != np.uint16 or not np.array_equal(back, stored):
+            raise DataError("the PNG that was written does not read back", path)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
-from monokd.errors import DataError
+from monokd.errors import DataError, say
 from monokd.evaluation.bootstrap import compare, intervals
 from monokd.evaluation.evaluate import Evaluation, evaluate_folders
 from monokd.evaluation.output import Report, report_json, write_csv, write_curves
@@ -95,10 +94,10 @@ def warn(evaluation: Evaluation, results: Path) -> None:
         named = ", ".join(missing[:NAMED]) + (", …" if len(missing) > NAMED else "")
         hint = f" (did you mean {results / 'data'}?)" if len(missing) == total and (results / "data").is_dir() else ""
         reason = f"{len(missing)} of {total} frames have no result file and count as empty"
-        print(f"monokd: warning: {results}: {reason}: {named}{hint}", file=sys.stderr)
+        say(f"warning: {results}: {reason}: {named}{hint}")
     if evaluation.unknown:
         names = ", ".join(f"{name} ({count} line{'s' * (count > 1)})" for name, count in evaluation.unknown.items())
-        print(f"monokd: warning: classes that KITTI does not know count as other classes: {names}", file=sys.stderr)
+        say(f"warning: classes that KITTI does not know count as other classes: {names}")
 
 
 def _compared(report: Report, labels: Path, against: Path, resamples: int, seed: int) -> Report:

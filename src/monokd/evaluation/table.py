@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from monokd.errors import printable
 from monokd.evaluation.evaluate import Evaluation, FigureKey
 from monokd.evaluation.output import Report
 from monokd.evaluation.precision import SAMPLES
@@ -26,7 +27,7 @@ def print_report(report: Report) -> None:
         else:
             console.print(f"{name}: no detections, no result.\n")
     for note in _notes(report):
-        console.print(Text(note, style="dim"))
+        console.print(Text(printable(note), style="dim"))
 
 
 def _rows(evaluation: Evaluation, name: str) -> list[tuple[str, str, str]]:
