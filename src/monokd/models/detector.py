@@ -85,6 +85,7 @@ class Detector(nn.Module):
             chosen.frame_index,
             cells=CELLS,
             boxes_per_frame=self.top_k if rois is None else None,
+            most=chosen.most,
         )
         roi = self._region_heads(seen, boxes, chosen, P2, coord_range_px, finest.shape[-2:])
         return DetectorOutput(heatmap, offset_2d, size_2d, chosen, roi, backbone, fused)
@@ -98,7 +99,6 @@ class Detector(nn.Module):
         """
         frame = rois.frame_index
         boxes_px = boxes_to_image(boxes, coord_range_px[frame], map_size, self.anisotropic_decode)
-            most=chosen.most,
         rays = ray_cells(boxes_px, P2[frame]).to(seen.dtype)
         one_hot = F.one_hot(rois.class_ids, self.classes).to(seen.dtype)[:, :, None, None]
         x = torch.cat((seen, rays, one_hot.expand(-1, -1, CELLS, CELLS)), 1)

@@ -24,7 +24,7 @@ from monokd.training.devices import replicas_of, start
 from monokd.training.loop import fit
 from monokd.training.schedule import build_optimiser, learning_rate
 from monokd.training.state import checkpoint_folder, fingerprint
-from monokd.training.steps import DetectionStep, Sees
+from monokd.training.steps import DetectionStep, Sees, TrainingStep
 from monokd.training.weights import TermWeights
 
 if TYPE_CHECKING:
