@@ -17,6 +17,7 @@ from monokd.models.dla import DLA34, DLA34_CHANNELS, scaled_channels
 from monokd.models.heads import cell_head, map_head, pooled_head
 from monokd.models.neck import DLAUp
 from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
+from monokd.models.rebuilt import rebuilding
 from monokd.models.roi import roi_align
 from monokd.samples.targets import CELLS, HEADING_BINS, MEAN_SIZES_M, STRIDE
 
@@ -64,7 +65,15 @@ class Detector(nn.Module):
         self.vis_depth_uncer = cell_head(region, hidden)
         self.att_depth_uncer = cell_head(region, hidden)
 
-    def forward(self, image: Tensor, P2: Tensor, coord_range_px: Tensor, rois: Rois | None = None) -> DetectorOutput:
+    def forward(
+        self,
+        image: Tensor,
+        P2: Tensor,
+        coord_range_px: Tensor,
+        rois: Rois | None = None,
+        *,
+        heatmap: bool = True,
+    ) -> DetectorOutput:
         """Detect.
 
         Args:
@@ -72,12 +81,16 @@ class Detector(nn.Module):
             P2: B×3×4 projection.
             coord_range_px: B×2×2, corners of the crop in image pixels that the input shows.
             rois: regions to look at, ascending in `frame_index`; None looks at the `top_k` peaks of every frame.
+            heatmap: False leaves the heatmap out (it has no cells then), where `rois` are given and no loss reads it.
         """
-        backbone = self.backbone(image)
-        fused = self.feat_up(backbone[2:])
+        with rebuilding():
+            backbone = self.backbone(image)
+            fused = self.feat_up(backbone[2:])
         finest = fused[0]
-        heatmap, offset_2d, size_2d = self.heatmap(finest), self.offset_2d(finest), self.size_2d(finest)
-        chosen = peak_rois(heatmap, self.top_k) if rois is None else rois
+        wanted = heatmap or rois is None
+        peaks = self.heatmap(finest) if wanted else finest.new_empty(len(finest), self.classes, 0, 0)
+        offset_2d, size_2d = self.offset_2d(finest), self.size_2d(finest)
+        chosen = peak_rois(peaks, self.top_k) if rois is None else rois
         boxes = feature_boxes(offset_2d, size_2d, chosen)
         seen = roi_align(
             finest,
@@ -88,7 +101,7 @@ class Detector(nn.Module):
             most=chosen.most,
         )
         roi = self._region_heads(seen, boxes, chosen, P2, coord_range_px, finest.shape[-2:])
-        return DetectorOutput(heatmap, offset_2d, size_2d, chosen, roi, backbone, fused)
+        return DetectorOutput(peaks, offset_2d, size_2d, chosen, roi, backbone, fused)
 
     def _region_heads(
         self, seen: Tensor, boxes: Tensor, rois: Rois, P2: Tensor, coord_range_px: Tensor, map_size: Sequence[int]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
+
+from monokd.models.rebuilt import joined, norm_relu
 
 DLA34_CHANNELS = (16, 32, 64, 128, 256, 512)
 
@@ -38,7 +39,7 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """B×C×H×W → B×C'×H/s×W/s."""
-        inner = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        inner = self.bn2(self.conv2(norm_relu(self.bn1, self.conv1(x))))
         result: Tensor = self.relu(inner + (x if residual is None else residual))
         return result
 
@@ -50,12 +51,23 @@ class Root(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
         self.bn = nn.BatchNorm2d(out_channels)
-        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, children: Sequence[Tensor]) -> Tensor:
         """Maps of one size → B×C'×H×W."""
-        result: Tensor = self.relu(self.bn(self.conv(torch.cat(tuple(children), 1))))
-        return result
+        return norm_relu(self.bn, self.conv(joined(children)))
+
+
+class ConvNormSequence(nn.Sequential):
+    """Convolution, batch normalisation, ReLU, named by position."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> None:
+        convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
+        super().__init__(convolution, nn.BatchNorm2d(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×C×H×W → B×C'×H/s×W/s."""
+        convolution, norm = self
+        return norm_relu(norm, convolution(x))
 
 
 class Tree(nn.Module):
@@ -123,9 +135,9 @@ class DLA34(nn.Module):
         super().__init__()
         c = tuple(channels)
         self.channels = c
-        self.base_layer = _conv_bn_relu(3, c[0], kernel=7)
-        self.level0 = _conv_bn_relu(c[0], c[0])
-        self.level1 = _conv_bn_relu(c[0], c[1], stride=2)
+        self.base_layer = ConvNormSequence(3, c[0], kernel=7)
+        self.level0 = ConvNormSequence(c[0], c[0])
+        self.level1 = ConvNormSequence(c[0], c[1], stride=2)
         self.level2 = Tree(1, c[1], c[2], stride=2)
         self.level3 = Tree(2, c[2], c[3], stride=2, level_root=True)
         self.level4 = Tree(2, c[3], c[4], stride=2, level_root=True)
@@ -140,14 +152,6 @@ class DLA34(nn.Module):
         for level in (self.level1, self.level2, self.level3, self.level4, self.level5):
             maps.append(level(maps[-1]))
         return tuple(maps)
-
-
-def _conv_bn_relu(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    )
 
 
 def _projection(in_channels: int, out_channels: int) -> nn.Sequential:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from monokd.models.rebuilt import joined, norm_relu
+
 
 class ConvNormReLU(nn.Module):
     """3×3 convolution, batch normalisation, ReLU."""
@@ -18,12 +20,10 @@ class ConvNormReLU(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 3, 1, 1, bias=False)
         self.bn = nn.BatchNorm2d(out_channels)
-        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W → B×C'×H×W."""
-        result: Tensor = self.relu(self.bn(self.conv(x)))
-        return result
+        return norm_relu(self.bn, self.conv(x))
 
 
 class IterativeUp(nn.Module):
@@ -45,11 +45,11 @@ class IterativeUp(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Maps, finest first → as many maps, all of the first one's size."""
-        joined = [maps[0]]
+        results = [maps[0]]
         for i in range(1, self.steps + 1):
             right = self.get_submodule(f"up_{i}")(self.get_submodule(f"proj_{i}")(maps[i]))
-            joined.append(self.get_submodule(f"node_{i}")(torch.cat((joined[-1], right), 1)))
-        return joined
+            results.append(self.get_submodule(f"node_{i}")(joined((results[-1], right))))
+        return results
 
 
 class DLAUp(nn.Module):
