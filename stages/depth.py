@@ -6,7 +6,7 @@ from pathlib import Path
 
 from monokd.depth.folder import check_depth_files, densify_folder
 from monokd.depth.held_out import measure_folder
-from monokd.errors import DataError, run
+from monokd.errors import DataError, run, say
 from monokd.files import replacing, write_json
 from monokd.kitti.frames import KittiFolder
 from monokd.params import load_params
@@ -40,7 +40,7 @@ def use_files(root: KittiFolder, depth: Path, out: Path, frames: list[str]) -> N
 def stop_at_first(errors: tuple[DataError, ...]) -> None:
     """One line for each broken frame, then stop."""
     for error in errors[1:]:
-        print(f"monokd: {error}", file=sys.stderr)
+        say(error)
     if errors:
         raise errors[0]
 

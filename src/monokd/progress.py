@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import TypeVar
 
@@ -17,6 +18,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from monokd.errors import DataError
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -49,13 +52,19 @@ def map_frames(function: Callable[[A], R], items: Sequence[A], description: str,
     """Apply a picklable `function` to every item in `workers` processes, in order of `items`, with a progress bar.
 
     One worker means this process. The first exception ends the map and is raised here.
+
+    Raises:
+        DataError: a worker was killed.
     """
     if workers <= 1 or len(items) <= 1:
         return list(track(map(function, items), description, len(items)))
     context = get_context("spawn")
     chunk = max(1, min(16, len(items) // (workers * 4)))
-    with ProcessPoolExecutor(min(workers, len(items)), mp_context=context) as pool:
-        return list(track(pool.map(function, items, chunksize=chunk), description, len(items)))
+    try:
+        with ProcessPoolExecutor(min(workers, len(items)), mp_context=context) as pool:
+            return list(track(pool.map(function, items, chunksize=chunk), description, len(items)))
+    except BrokenProcessPool as error:
+        raise DataError(f"{description}: a worker process was killed (out of memory?); run again to go on") from error
 
 
 def worker_count(workers: int) -> int:

@@ -49,7 +49,7 @@ def test_finished_frames_are_kept_and_broken_ones_made_again(root: KittiFolder, 
     before = (out / "000000.png").stat().st_mtime_ns
     (out / "000001.png").write_bytes(whole[: len(whole) // 2])
     cv2.imwrite(str(out / "000002.png"), np.ones((5, 5), np.uint16))
-    (out / ".000001.abc123.png").write_bytes(b"left over by a killed run")
+    (out / ".000001.part.png").write_bytes(b"left over by a killed run")
     result = densify_folder(root, out, FRAMES, workers=1)
     assert (result.made, result.kept) == (2, 1)
     assert (out / "000000.png").stat().st_mtime_ns == before

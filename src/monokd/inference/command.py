@@ -9,8 +9,8 @@ from typing import Literal
 
 import cv2
 
-from monokd.errors import DataError
-from monokd.files import replacing
+from monokd.errors import DataError, printable
+from monokd.files import write_bytes
 from monokd.inference.predict import detect, pick_device, write_predictions
 from monokd.kitti.calibration import read_calibration
 from monokd.kitti.frames import FRAME_ID, read_image
@@ -91,7 +91,7 @@ def predict_command(
     )
     drawn = _drawing(found, files, out / "pictures") if draw else found
     count = write_predictions(out, drawn, classes=info.classes, two_decimal_scores=published, keep_others=True)
-    print(f"{count} images: {out}")
+    print(printable(f"{count} images: {out}"))
 
 
 def find_files(images: Path, calib: Path) -> LooseFiles:
@@ -132,6 +132,9 @@ def _drawing(found: Iterator[tuple[str, Objects]], files: LooseFiles, folder: Pa
 
     for name, objects in found:
         picture = draw_frame(read_image(files.image(name)), read_calibration(files.calibration(name)), objects)
-        with replacing(folder / f"{name}.png") as temporary:
-            cv2.imwrite(str(temporary), picture[:, :, ::-1])
+        # Not imwrite: it does not say when the disk is full.
+        done, data = cv2.imencode(".png", picture[:, :, ::-1])
+        if not done:
+            raise ValueError(f"cannot encode the picture of {name}")
+        write_bytes(folder / f"{name}.png", data.tobytes())
         yield name, objects

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import safetensors
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from monokd.errors import DataError
-from monokd.files import replacing
+from monokd.files import write_bytes
 from monokd.models.detector import Detector, build_detector
 from monokd.samples.targets import CLASSES
 
@@ -54,8 +54,7 @@ def save_detector(detector: Detector, path: str | Path, info: DetectorInfo) -> N
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
     # One metadata key only: the format does not keep the order of several.
     metadata = {"monokd": json.dumps({"format": FORMAT, **asdict(info)})}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+    write_bytes(path, save(tensors, metadata=metadata))  # safetensors' own writer hides why a disk refuses
 
 
 def load_detector(path: str | Path, kind: str | None = None) -> tuple[Detector, DetectorInfo]:
@@ -173,8 +172,7 @@ def load_backbone(detector: Detector, path: str | Path, sha256: str | None) -> N
 
 def save_backbone(tensors: Mapping[str, Tensor], path: str | Path) -> None:
     """Write a backbone's tensors for `load_backbone`, whole or not at all."""
-    with replacing(path) as temporary:
-        save_file(dict(tensors), temporary, metadata={"monokd": json.dumps({"format": BACKBONE_FORMAT})})
+    write_bytes(path, save(dict(tensors), metadata={"monokd": json.dumps({"format": BACKBONE_FORMAT})}))
 
 
 def check_fit(

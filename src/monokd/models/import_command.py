@@ -6,7 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from monokd.errors import printable
 from monokd.models.checkpoint import DetectorInfo, detector_of, save_backbone, save_detector
 from monokd.models.published import Imported, Status, check_complete, completed, groups, read_published
 
@@ -35,20 +37,22 @@ def import_command(checkpoint: Path, out: Path, *, part: str | None) -> None:
         info = DetectorInfo(width=imported.width, kind=imported.kind)
         save_detector(detector_of(tensors, info), out, info)
     numbers = sum(tensor.numel() for tensor in tensors.values())
-    console.print(f"{out}: {imported.kind}, width {imported.width:g}, {numbers / 1e6:.2f} M numbers", soft_wrap=True)
+    line = f"{out}: {imported.kind}, width {imported.width:g}, {numbers / 1e6:.2f} M numbers"
+    console.print(Text(printable(line)), soft_wrap=True)
 
 
 def key_table(imported: Imported, checkpoint: Path) -> Table:
     """Every key of the checkpoint counted in one row, by module and by what became of it, and the three sums."""
     place = f"keys under {imported.prefix}" if imported.prefix else "keys"
-    table = Table(title=checkpoint.name, title_justify="left")
-    table.add_column(place, no_wrap=True)
+    table = Table(title=Text(printable(checkpoint.name)), title_justify="left")
+    table.add_column(Text(place), no_wrap=True)
     table.add_column("")
     table.add_column("tensors", justify="right")
     table.add_column("numbers", justify="right", no_wrap=True)
     table.add_column("note")
     for name, status, note, tensors, numbers in groups(imported.keys):
-        table.add_row(name, f"[{COLOURS[status]}]{status}[/]", str(tensors), f"{numbers:,}", note)
+        shown = Text(printable(name)), Text(status, COLOURS[status]), str(tensors), f"{numbers:,}", Text(note)
+        table.add_row(*shown)
     table.add_section()
     for status, colour in COLOURS.items():
         chosen = [key for key in imported.keys if key.status == status]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monokd.errors import DataError
-from monokd.files import replacing
+from monokd.files import write_bytes
 from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import read_depth, read_image
 from monokd.kitti.objects import Objects
@@ -116,9 +116,11 @@ def _save(folder: Path, name: str, image: Image, alt: str, caption: str) -> Pict
     options = [cv2.IMWRITE_PNG_COMPRESSION, 9]
     if name.endswith(".jpg"):  # thin coloured lines blur when colour is stored at half the resolution
         options = [cv2.IMWRITE_JPEG_QUALITY, 82, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    with replacing(folder / name) as temporary:
-        if not cv2.imwrite(str(temporary), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options):
-            raise OSError(f"cannot write {temporary}")
+    # Not imwrite: it does not say when the disk is full.
+    done, data = cv2.imencode(Path(name).suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise ValueError(f"cannot encode {name}")
+    write_bytes(folder / name, data.tobytes())
     return Picture(name, image.shape[1], image.shape[0], alt, caption)
 
 

@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from monokd.errors import printable
 from monokd.report.styles import style_of
 
 Metrics = Mapping[str, Any]
@@ -90,12 +91,12 @@ def to_markdown(table: Table) -> str:
 
 def to_rich(table: Table) -> RichTable:
     """A table for the terminal; the best of a column is bold."""
-    result = RichTable(title=Text(table.caption), box=box.SIMPLE_HEAD, title_justify="left")
+    result = RichTable(title=Text(printable(table.caption)), box=box.SIMPLE_HEAD, title_justify="left")
     for index, column in enumerate(table.columns):
-        heads = [head for head in (column.group, column.title) if head]
+        heads = [printable(head) for head in (column.group, column.title) if head]
         result.add_column(Text("\n".join(heads)), justify="left" if index == 0 else "right", no_wrap=index == 0)
     for row in table.rows:
-        result.add_row(*(Text(_plain(cell), style="bold" if cell.best else "") for cell in row))
+        result.add_row(*(Text(printable(_plain(cell)), style="bold" if cell.best else "") for cell in row))
     return result
 
 

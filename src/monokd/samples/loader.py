@@ -109,10 +109,10 @@ class EpochLoader:
         """The epoch's batches from step `first_batch` on.
 
         Raises:
-            DataError: a frame's file is missing or broken.
+            DataError: a frame's file is missing or broken, or a worker was killed.
         """
         self.sampler.epoch, self.sampler.first_batch = epoch, first_batch
-        for batch in self._loader:
+        for batch in _surviving(self._loader):
             if isinstance(batch, DataError):
                 try:
                     raise batch
@@ -181,6 +181,21 @@ def _collate_or_error(samples: Sequence[Sample | DataError]) -> Batch | DataErro
         if isinstance(sample, DataError):
             return sample
     return collate([sample for sample in samples if isinstance(sample, Sample)])
+
+
+def _surviving(loader: DataLoader[Sample | DataError]) -> Iterator[Batch | DataError]:
+    """The loader's batches; the death of a worker ends them in one line instead of torch's traceback."""
+    batches = iter(loader)
+    while True:
+        try:
+            batch: Batch | DataError = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise DataError("a worker process that reads frames was killed (out of memory?); run again") from error
+        yield batch
 
 
 def _one_thread(_worker: int) -> None:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from monokd.files import replacing, write_text
+from monokd.files import write_bytes, write_text
 from monokd.kitti.calibration import Calibration, write_calibration
 from monokd.kitti.frames import KittiFolder
 from monokd.progress import map_frames
@@ -201,13 +201,11 @@ def write_frame(out: Path, seed: int, settings: SceneSettings, number: int) -> N
     files, name = KittiFolder(out), f"{number:06d}"
     write_calibration(files.calibration(name), frame.calibration)
     write_text(files.label(name), "".join(f"{line}\n" for line in frame.labels))
-    with replacing(files.velodyne(name)) as temporary:
-        temporary.write_bytes(frame.points.astype("<f4").tobytes())
-    with replacing(files.image(name)) as temporary:
-        done, data = cv2.imencode(".png", cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR), PNG_SETTINGS)
-        if not done:
-            raise OSError(f"cannot encode {files.image(name)}")
-        temporary.write_bytes(data.tobytes())
+    write_bytes(files.velodyne(name), frame.points.astype("<f4").tobytes())
+    done, data = cv2.imencode(".png", cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR), PNG_SETTINGS)
+    if not done:
+        raise ValueError(f"cannot encode {files.image(name)}")
+    write_bytes(files.image(name), data.tobytes())
 
 
 def render_frame(seed: int, number: int, settings: SceneSettings) -> Frame:

@@ -146,6 +146,14 @@ def _training_files(params: Params, loader: EpochLoader, depth: Path) -> list[Pa
     return [path for paths in of_frames for path in paths] + ([Path(backbone)] if backbone else [])
 
 
+def _training_files(params: Params, loader: EpochLoader, depth: Path) -> list[Path]:
+    """The files that decide the weights beside the parameters: what the frames are made from, and the backbone."""
+    folder, frames = KittiFolder(params.data_root), loader.frames.frames
+    backbone = params.active.model.backbone_file
+    of_frames = [(folder.image(f), folder.calibration(f), folder.label(f), depth / f"{f}.png") for f in frames]
+    return [path for paths in of_frames for path in paths] + ([Path(backbone)] if backbone else [])
+
+
 def _new_detector(params: Params, quirks: Quirks) -> Detector:
     model = params.active.model
     detector = build_detector(model.width, anisotropic_decode=quirks.anisotropic_decode)

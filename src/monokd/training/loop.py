@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from monokd.errors import DataError
+from monokd.errors import DataError, say
 from monokd.progress import progress_bar
 from monokd.samples.batch import Batch
 from monokd.samples.loader import EpochLoader
@@ -230,9 +230,9 @@ def _state(
 
 
 def _resume(
-    checkpoint: Path, step: nn.Module, optimiser: Optimizer, weights: TermWeights
+    checkpoint: Path, step: nn.Module, optimiser: Optimizer, weights: TermWeights, *, tell: bool
 ) -> tuple[int, list[dict[str, float]]]:
-    state = load_state(checkpoint)
+    state = load_state(checkpoint, tell=tell)
     if state is None:
         return 0, []
     try:

@@ -1,0 +1,189 @@
+"""Disks that are full, read-only or closed to the user: one line with the path, exit 2, and nothing lost."""
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from monokd.errors import DataError
+from monokd.files import write_bytes, write_text
+from monokd.kitti.calibration import read_calibration
+from monokd.kitti.frames import read_image, read_split, read_velodyne
+from monokd.kitti.labels import read_labels
+from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
+from monokd.models.detector import build_detector
+from monokd.params import load_params
+from monokd.report import pictures
+from tests.faults.conftest import Ended, SmallDisk, tree, without_rights
+
+Disk = Callable[[str], SmallDisk]
+Stage = Callable[..., Ended]
+
+
+def test_a_full_disk_keeps_the_old_file_and_names_the_new_one(small_disk: Disk) -> None:
+    disk = small_disk("200k")
+    path = disk.folder / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        write_bytes(path, bytes(300_000))
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(path))
+    assert tree(disk.folder) == {"a.txt": b"old"}
+
+
+def test_a_file_over_the_users_limit_ends_the_same_way(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as raised:
+            write_bytes(tmp_path / "a.txt", bytes(300_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert raised.value.filename == str(tmp_path / "a.txt")
+    assert tree(tmp_path) == {"a.txt": b"old"}
+
+
+def test_weights_and_pictures_name_the_full_disk_too(small_disk: Disk) -> None:
+    """Their libraries' own writers raise other errors, or none."""
+    disk = small_disk("200k")
+    torch.manual_seed(0)
+    with pytest.raises(OSError, match=r"No space left on device.*model\.safetensors"):
+        save_detector(build_detector(0.25), disk.folder / "model.safetensors", DetectorInfo(width=0.25))
+    noise = np.random.default_rng(0).integers(0, 255, (400, 400, 3), dtype=np.uint8)
+    with pytest.raises(OSError, match=r"No space left on device.*a\.png"):
+        pictures._save(disk.folder, "a.png", noise, "", "")
+    assert tree(disk.folder) == {}
+
+
+@pytest.mark.parametrize("name", ["scenes", "depth"])
+def test_a_stage_on_a_full_disk_stops_in_one_line_and_goes_on_when_there_is_room(
+    name: str, workspace: Path, small_disk: Disk, stage: Stage
+) -> None:
+    disk = small_disk("60k")
+    (workspace / "params.yaml").write_text(
+        (workspace / "params.yaml").read_text().replace("train_frames: 320", "train_frames: 1")
+        .replace("val_frames: 200", "val_frames: 1").replace("width_px: 1242", "width_px: 416")
+        .replace("height_px: 375", "height_px: 128")
+    )  # fmt: skip
+    out = str(disk.folder / "out")
+    arguments = (out,) if name == "scenes" else ("data/demo", out, "metrics/depth.json")
+    full = stage(workspace, name, *arguments)
+    assert full.code == 2
+    assert full.line.startswith(f"monokd: {out}/")
+    assert full.line.endswith(": No space left on device")
+    half = tree(disk.folder)
+    disk.resize("20m")
+    again = stage(workspace, name, *arguments)
+    assert again.code == 0, again.errors
+    whole = tree(disk.folder)
+    assert half.items() < whole.items()
+    assert not any(part.startswith(".") for path in whole for part in path.split("/"))
+
+
+@pytest.mark.parametrize("name", ["scenes", "depth"])
+def test_a_stage_on_a_read_only_disk_stops_in_one_line(
+    name: str, workspace: Path, small_disk: Disk, stage: Stage
+) -> None:
+    disk = small_disk("1m")
+    disk.resize("1m", read_only=True)
+    out = str(disk.folder / "out")
+    ended = stage(workspace, name, *((out,) if name == "scenes" else ("data/demo", out, "metrics/depth.json")))
+    assert ended.code == 2
+    assert ended.line == f"monokd: {out}: Read-only file system" or ended.line.startswith(f"monokd: {out}/")
+
+
+def test_a_folder_that_may_not_be_written_is_named_by_every_command(
+    open_folder: Path, tiny_workspace: Path, command: Stage
+) -> None:
+    """Evaluation, depth and unpacking write into places that the user names."""
+    labels = open_folder / "labels"
+    labels.mkdir()
+    (labels / "000000.txt").write_text("")
+    with without_rights():
+        ended = command("evaluate", labels, labels, "--csv", open_folder / "ap.csv")
+    assert ended.code == 2
+    assert ended.line == f"monokd: {open_folder}/ap.csv: Permission denied"
+    assert tree(open_folder) == {"labels/000000.txt": b""}
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "label.txt": read_labels,
+    "calibration.txt": read_calibration,
+    "scan.bin": read_velodyne,
+    "image.png": read_image,
+    "split.txt": read_split,
+    "params.yaml": load_params,
+    "model.safetensors": load_detector,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_file_that_may_not_be_read_is_named(name: str, open_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = open_folder / name
+    path.write_bytes(b"content")
+    path.chmod(0)
+    with without_rights(), pytest.raises(DataError, match=r"Permission denied|permitted") as raised:
+        READERS[name](path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_folder_in_place_of_a_file_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(DataError) as raised:
+        READERS[name](tmp_path / name)
+    assert str(raised.value).startswith(f"{tmp_path / name}: ")
+
+
+def program(*arguments: str | Path, **settings: object) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "monokd.cli", *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **settings)  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """Else a script would take half a table for a whole one."""
+    (tmp_path / "000000.txt").write_text("")
+    with open("/dev/full", "w") as full:
+        done = program("evaluate", tmp_path, tmp_path, "--json", stdout=full)
+        assert done.communicate(timeout=120)[1] in (
+            "monokd: standard output: No space left on device\n",
+            "monokd: No space left on device\n",  # more than fits a buffer
+        )
+    assert done.returncode == 2
+
+
+def test_a_reader_of_the_output_may_leave_early(tmp_path: Path) -> None:
+    (tmp_path / "000000.txt").write_text("")
+    read, write = os.pipe()
+    os.close(read)
+    done = program("evaluate", tmp_path, tmp_path, "--json", stdout=write)
+    os.close(write)
+    assert done.communicate(timeout=120)[1] == ""
+    assert done.returncode == 1
+
+
+def test_a_device_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(DataError, match="expected a place for a file"):
+            write_text(tmp_path / name, "x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_folder_without_any_frame_of_the_profile_is_named(workspace: Path, stage: Stage) -> None:
+    """The stage says which file is missing, not only that one is."""
+    (workspace / "data/demo").unlink()
+    ended = stage(workspace, "depth", "data/demo", "data/depth", "metrics/depth.json")
+    assert ended.code == 2
+    assert ended.line.startswith("monokd: data/demo/training/image_2: ")

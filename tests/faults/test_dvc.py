@@ -1,0 +1,121 @@
+"""DVC around the stages: a damaged cache, two runs at once, edited outputs, a kill: nothing is lost or believed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.faults.conftest import ROOT, tree
+
+# The pipeline's own stages, scenes and depth, over the project's own code, with three small frames.
+SCENES = {"train_frames": 2, "val_frames": 1, "width_px": 160, "height_px": 64, "objects_per_frame": 2.0}
+
+
+def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    settings = {
+        "DVC_SITE_CACHE_DIR": str(folder / ".dvc/tmp/site"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=folder,
+        env=os.environ | settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def dvc(folder: Path, *arguments: str, code: int = 0) -> str:
+    process = start(folder, *arguments)
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == code, output
+    return output
+
+
+def wait_for(folder: Path, pattern: str, process: "subprocess.Popen[str]") -> None:
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+
+
+def made(folder: Path) -> dict[str, bytes]:
+    return tree(folder / "data") | tree(folder / "metrics")
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    """A repository after its first run, during which a second one was tried; and what the run made."""
+    folder = tmp_path_factory.mktemp("repository")
+    for name in ("src", "stages"):
+        (folder / name).symlink_to(ROOT / name)
+    pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    stages = {name: pipeline["stages"][name] for name in ("scenes", "depth")}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["profiles"]["demo"]["scenes"] |= SCENES
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    dvc(folder, "init", "--no-scm", "--quiet")
+    (folder / ".dvc/config").write_text(
+        (ROOT / ".dvc/config").read_text().replace("[core]", "[core]\n    no_scm = true")
+    )
+    first = start(folder, "repro")
+    wait_for(folder, "data/demo/training", first)
+    refused = dvc(folder, "repro", code=255)
+    assert "lock" in refused
+    output = first.communicate(timeout=300)[0]
+    assert first.returncode == 0, output
+    return folder, made(folder)
+
+
+def test_a_second_run_at_once_is_refused_and_the_first_one_whole(repository: tuple[Path, dict[str, bytes]]) -> None:
+    _, whole = repository
+    frames = ("000000", "000001", "000002")
+    assert {f"depth/{frame}.png" for frame in frames} < whole.keys()
+    assert not any(Path(path).name.startswith(".") for path in whole)
+
+
+def test_an_output_edited_by_hand_is_seen_and_restored(repository: tuple[Path, dict[str, bytes]]) -> None:
+    folder, whole = repository
+    path = folder / "data/depth/000001.png"
+    path.unlink()  # else a linked cache would change with it
+    path.write_bytes(b"edited")
+    assert "data/depth" in dvc(folder, "status")
+    dvc(folder, "repro")
+    assert made(folder) == whole
+
+
+def test_a_damaged_cache_is_noticed_and_made_again(repository: tuple[Path, dict[str, bytes]]) -> None:
+    folder, whole = repository
+    wanted = whole["depth/000001.png"]
+    damaged = [
+        path for path in (folder / ".dvc/cache/files").rglob("*") if path.is_file() and path.read_bytes() == wanted
+    ]
+    assert damaged
+    for path in [*damaged, folder / "data/depth/000001.png"]:
+        path.chmod(0o644)
+        path.write_bytes(wanted[:-20])
+    dvc(folder, "repro")
+    assert made(folder) == whole
+    assert wanted[:-20] not in tree(folder / ".dvc/cache/files").values()
+
+
+def test_a_killed_run_is_taken_up_by_the_next(repository: tuple[Path, dict[str, bytes]]) -> None:
+    folder, whole = repository
+    process = start(folder, "repro", "--force")
+    while (folder / "data/demo/ImageSets").exists():  # DVC removes outputs before a run
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    wait_for(folder, "data/demo/training/image_2/*.png", process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert made(folder) != whole
+    dvc(folder, "repro")
+    assert made(folder) == whole
