@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import nn
 
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import split_frames
@@ -20,6 +19,7 @@ from monokd.models.detector import Detector, build_detector
 from monokd.params import Params, Quirks, Training
 from monokd.samples.dataset import Frames
 from monokd.samples.loader import EpochLoader, build_loader
+from monokd.training.batch_norm import synchronise
 from monokd.training.devices import replicas_of, start
 from monokd.training.loop import fit
 from monokd.training.schedule import build_optimiser, learning_rate
@@ -68,7 +68,7 @@ def train_stage(
     params: Params,
     stage: str,
     settings: Training,
-    step: nn.Module,
+    step: TrainingStep,
     *,
     fabric: Fabric,
     distillation: Mapping[str, float],
@@ -80,7 +80,7 @@ def train_stage(
     profile, quirks = params.active, params.resolved_quirks()
     machine = profile.machine
     if machine.sync_batch_norm and fabric.world_size > 1:
-        step = nn.SyncBatchNorm.convert_sync_batchnorm(step)  # type: ignore[no-untyped-call]
+        synchronise(step, replicas_of(fabric).total, cuda=fabric.device.type == "cuda")
     if machine.channels_last:
         step = step.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = build_optimiser(
@@ -136,14 +136,6 @@ def _training_loader(params: Params, settings: Training, depth: Path, fabric: Fa
         rank=fabric.global_rank,
         world_size=fabric.world_size,
     )
-
-
-def _training_files(params: Params, loader: EpochLoader, depth: Path) -> list[Path]:
-    """The files that decide the weights beside the parameters: what the frames are made from, and the backbone."""
-    folder, frames = KittiFolder(params.data_root), loader.frames.frames
-    backbone = params.active.model.backbone_file
-    of_frames = [(folder.image(f), folder.calibration(f), folder.label(f), depth / f"{f}.png") for f in frames]
-    return [path for paths in of_frames for path in paths] + ([Path(backbone)] if backbone else [])
 
 
 def _training_files(params: Params, loader: EpochLoader, depth: Path) -> list[Path]:

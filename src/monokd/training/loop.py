@@ -129,11 +129,13 @@ def fit(
         evaluate_every: epochs between evaluations, 0 for none; the last epoch is always among them.
 
     Raises:
-        DataError: a loss is not finite (names the term, epoch and frames), fewer batches than accumulate, or the saved
-            state is damaged.
+        DataError: a loss is not finite (names the term, epoch and frames), or fewer batches than accumulate.
+        OSError: state or history cannot be written; the state of the last whole epoch stays.
     """
     steps, began = _steps(loader, accumulate), time.monotonic()
-    first, rows = _resume(checkpoint, step, optimiser, weights)
+    first, rows = _resume(checkpoint, step, optimiser, weights, tell=fabric.is_global_zero)
+    if first and fabric.is_global_zero:
+        say(f"{description}: goes on after epoch {first} of {epochs}")
     if compiled:
         step.compile()
     wrapped, wrapped_optimiser = fabric.setup(step, optimiser)
