@@ -111,10 +111,33 @@ def test_a_loss_that_is_not_finite_stops_the_run_by_name_and_keeps_the_last_epoc
     assert torch.isfinite(state["step"]["x"])
 
 
-def test_a_damaged_state_is_refused_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "state.pt").write_bytes(b"half a file")
-    with pytest.raises(DataError, match=r"state\.pt: expected saved training state"):
-        train(tmp_path, Pull(), 1)
+def test_a_damaged_state_gives_way_to_the_one_before_it_to_the_same_bits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = Pull()
+    rows = train(tmp_path / "whole", whole, 4)
+    train(tmp_path / "half", Pull(), 3)
+    path = tmp_path / "half/state.pt"
+    path.write_bytes(path.read_bytes()[:-100])
+    again = Pull()
+    assert train(tmp_path / "half", again, 4) == rows
+    assert torch.equal(again.x, whole.x)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("monokd: ")]
+    assert lines == [
+        f"monokd: {path}: this saved training state is damaged and cannot be used",
+        "monokd: test: goes on after epoch 2 of 4",
+    ]
+
+
+def test_without_any_whole_state_training_says_so_and_starts_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = train(tmp_path / "whole", Pull(), 2)
+    (tmp_path / "half").mkdir()
+    for name in ("state.pt", "previous-state.pt"):
+        (tmp_path / "half" / name).write_bytes(b"half a file")
+    assert train(tmp_path / "half", Pull(), 2) == rows
+    assert "no saved training state is left, training starts anew" in capsys.readouterr().err
 
 
 def test_the_gradient_is_clipped(tmp_path: Path) -> None:

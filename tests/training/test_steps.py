@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -59,22 +61,17 @@ def without_objects(batch: Batch) -> Batch:
     """A batch in which nothing trains, as the loader would make it."""
     targets = targets_of(batch)
     emptied = Targets(*(torch.zeros_like(getattr(targets, name)) for name in Targets.__dataclass_fields__))
-    return Batch(
-        batch.frames, batch.image, batch.depth, batch.P2, batch.coord_range_px, batch.image_size_px, emptied,
-        torch.zeros(0, dtype=torch.int64), 0,
-    )  # fmt: skip
+    return replace(batch, targets=emptied, slots=torch.zeros(0, dtype=torch.int64), most_slots=0)
 
 
 def joined(first: Batch, second: Batch) -> Batch:
     a, b = targets_of(first), targets_of(second)
     both = Targets(*(torch.cat([getattr(a, name), getattr(b, name)]) for name in Targets.__dataclass_fields__))
-    assert first.depth is not None
-    assert second.depth is not None
-    tensors = ("image", "depth", "P2", "coord_range_px", "image_size_px")
-    stacked = [torch.cat([getattr(first, name), getattr(second, name)]) for name in tensors]
+    names = ("image", "depth", "P2", "coord_range_px", "image_size_px")
+    tensors: dict[str, Any] = {name: torch.cat([getattr(first, name), getattr(second, name)]) for name in names}
     slots = both.mask_2d.flatten().nonzero()[:, 0]
     most = max(first.most_slots, second.most_slots)
-    return Batch(first.frames + second.frames, *stacked, both, slots, most)
+    return replace(first, frames=first.frames + second.frames, targets=both, slots=slots, most_slots=most, **tensors)
 
 
 @pytest.mark.parametrize("method", ["detection", "monodistill", "monoskd", "monoasd"])
