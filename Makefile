@@ -24,8 +24,8 @@ test: setup
 	@python -m pytest -n 2
 
 check: setup
-	@ruff check src stages tests benchmarks
-	@ruff format --check src stages tests benchmarks
+	@ruff check src stages tests benchmarks examples
+	@ruff format --check src stages tests benchmarks examples
 	@mypy
 
 bench: setup

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("check", "densify", "evaluate", "predict", "import")
+COMMANDS = ("check", "densify", "evaluate", "predict", "export", "submit", "summarize", "import")
 
 
 def monokd(*arguments: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
@@ -36,6 +36,8 @@ def test_help_and_evaluation_do_not_import_torch() -> None:
         (("densify", "absent", "out"), "absent"),
         (("evaluate", "absent", "absent"), "absent"),
         (("predict", "absent.safetensors", "images", "calib", "out"), "absent.safetensors"),
+        (("export", "absent.safetensors", "out.onnx"), "absent.safetensors"),
+        (("submit", "absent.safetensors", "root", "out.zip"), "absent.safetensors"),
         (("import", "absent.pth", "out"), "absent.pth"),
     ],
 )

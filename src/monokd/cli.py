@@ -89,6 +89,51 @@ def predict(
     predict_command(model, images, calib, out, draw=draw, score_threshold=score_threshold, behaviour=behaviour)
 
 
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="A model file (safetensors).")],
+    out: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    behaviour: Annotated[str, typer.Option(help="published or corrected decoding.")] = "corrected",
+) -> None:
+    """Write a model as ONNX, checked against torch; examples/onnx_predict.py runs it without torch."""
+    from monokd.inference.export import export_command
+
+    export_command(model, out, behaviour=behaviour)
+
+
+@app.command()
+def submit(
+    model: Annotated[Path, typer.Argument(help="A model file (safetensors).")],
+    root: Annotated[Path, typer.Argument(help="A folder in KITTI's layout, with testing/.")],
+    out: Annotated[Path, typer.Argument(help="The zip file to write.")],
+    score_threshold: Annotated[float, typer.Option(min=0, max=1, help="Least score of a peak.")] = 0.2,
+    behaviour: Annotated[str, typer.Option(help="published or corrected decoding.")] = "corrected",
+) -> None:
+    """Detect objects in the test frames; a checked zip for KITTI's server."""
+    from monokd.inference.submit import submit_command
+
+    submit_command(model, root, out, score_threshold=score_threshold, behaviour=behaviour)
+
+
+@app.command()
+def summarize(
+    by: Annotated[str, typer.Option(help="The parameter whose values are compared.")] = "loss",
+    model: Annotated[str, typer.Option(help="student, baseline or teacher.")] = "student",
+    control: Annotated[str | None, typer.Option(help="The value to compare with; of losses: none.")] = None,
+    rev: Annotated[list[str] | None, typer.Option(help="A commit whose experiments to read; default HEAD.")] = None,
+    all_commits: Annotated[bool, typer.Option("--all-commits", help="Those of every commit.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print GitHub tables.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Losses × seeds of this repository's experiments: mean, spread, paired difference."""
+    from monokd.report.summarize_command import summarize_command
+
+    summarize_command(
+        Path(), by=by, model=model, control=control, revisions=tuple(rev or ()), all_commits=all_commits,
+        markdown=markdown, json_output=json,
+    )  # fmt: skip
+
+
 @app.command(name="import")
 def import_(
     checkpoint: Annotated[Path, typer.Argument(help="A published checkpoint (.pth).")],

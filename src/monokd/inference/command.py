@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import cv2
 
 from monokd.errors import DataError, printable
 from monokd.files import write_bytes
-from monokd.inference.predict import detect, pick_device, write_predictions
+from monokd.inference.predict import detect, is_published, pick_device, write_predictions
 from monokd.kitti.calibration import read_calibration
 from monokd.kitti.frames import FRAME_ID, read_image
 from monokd.kitti.objects import Objects
@@ -74,7 +73,7 @@ def predict_command(
     Raises:
         DataError: a file is missing or broken, or the model sees depth.
     """
-    published = _is_published(behaviour)
+    published = is_published(behaviour)
     detector, info = load_detector(model, "rgb")
     files = find_files(images, calib)
     frames = Frames(
@@ -117,13 +116,6 @@ def find_files(images: Path, calib: Path) -> LooseFiles:
         if not path.is_file():
             raise DataError("expected a calibration file, found none", path)
     return LooseFiles(named, calibrations, images)
-
-
-def _is_published(behaviour: str) -> bool:
-    known: tuple[Literal["published"], Literal["corrected"]] = ("published", "corrected")
-    if behaviour not in known:
-        raise DataError(f"--behaviour: expected published or corrected, found {behaviour!r}")
-    return behaviour == "published"
 
 
 def _drawing(found: Iterator[tuple[str, Objects]], files: LooseFiles, folder: Path) -> Iterator[tuple[str, Objects]]:

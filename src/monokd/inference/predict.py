@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 
+from monokd.errors import DataError
 from monokd.kitti.labels import write_results
 from monokd.kitti.objects import Objects
 from monokd.models.decode import decode
@@ -94,10 +95,25 @@ def write_predictions(
     count = 0
     for frame, objects in found:
         kept = objects.select(torch.tensor([name in classes for name in objects.names], dtype=torch.bool).numpy())
-        decimals = PUBLISHED_DECIMALS if two_decimal_scores else DECIMALS
-        write_results(out / f"{frame}.txt", kept, score_decimals=decimals)
+        write_results(out / f"{frame}.txt", kept, score_decimals=score_decimals(two_decimal_scores))
         count += 1
     return count
+
+
+def score_decimals(two_decimal_scores: bool) -> int:
+    """Digits of scores after the point (quirk Q13)."""
+    return PUBLISHED_DECIMALS if two_decimal_scores else DECIMALS
+
+
+def is_published(behaviour: str) -> bool:
+    """Whether a command decodes as published.
+
+    Raises:
+        DataError: neither `published` nor `corrected`.
+    """
+    if behaviour not in ("published", "corrected"):
+        raise DataError(f"--behaviour: expected published or corrected, found {behaviour!r}")
+    return behaviour == "published"
 
 
 def pick_device(accelerator: Literal["auto", "cpu", "cuda"]) -> torch.device:

@@ -44,7 +44,8 @@ def decode(
     frame = output.rois.frame_index.cpu().numpy()
     class_ids = output.rois.class_ids.cpu().numpy()
     cameras = P2.detach().cpu().double().numpy()[frame]
-    boxes_px, peaks_px, scores = _image_geometry(output, coord_range_px, anisotropic_decode)
+    geometry = image_geometry(output, coord_range_px, anisotropic_decode=anisotropic_decode)
+    boxes_px, peaks_px, scores = (_numpy(values) for values in geometry)
     depth_m, confidence = (_numpy(values) for values in merged_depth(output.roi))
     sizes_m = _numpy(output.roi.size_3d) + mean_sizes_m[class_ids]
     locations_m = back_project(peaks_px, depth_m, cameras) + sizes_m[:, :1] / 2 * [0.0, 1.0, 0.0]
@@ -59,6 +60,25 @@ def decode(
         *(zeros, zeros, alpha_rad, boxes_px, sizes_m, locations_m, rotation_y_rad, scores * confidence),
     )
     return [everything.select(kept & (frame == i)) for i in range(P2.shape[0])]
+
+
+def image_geometry(
+    output: DetectorOutput, coord_range_px: Tensor, *, anisotropic_decode: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """2D boxes (M×4) and projected 3D centres (M×2) in image pixels, and heights of the peaks (M).
+
+    Args:
+        output: of B frames.
+        coord_range_px: B×2×2 corners of the crop in image pixels.
+        anisotropic_decode: as in `decode`.
+    """
+    rois, map_size = output.rois, output.heatmap.shape[-2:]
+    ranges = coord_range_px[rois.frame_index]
+    boxes = feature_boxes(output.offset_2d, output.size_2d, rois)
+    peaks = peak_points(rois, map_size[1]).to(boxes.dtype) + output.roi.offset_3d
+    both = boxes_to_image(torch.cat((boxes, peaks), 1), ranges, map_size, anisotropic_decode)
+    scores = output.heatmap.flatten(2)[rois.frame_index, rois.class_ids, rois.cell].sigmoid().clamp(1e-4, 1 - 1e-4)
+    return both[:, :4], both[:, 4:], scores
 
 
 def merged_depth(roi: RoiOutput) -> tuple[Tensor, Tensor]:
@@ -86,20 +106,6 @@ def wrap_angle(angle_rad: Array) -> Array:
     """The same angles in [−π, π)."""
     wrapped: Array = (angle_rad + np.pi) % (2 * np.pi) - np.pi
     return wrapped
-
-
-def _image_geometry(
-    output: DetectorOutput, coord_range_px: Tensor, anisotropic_decode: bool
-) -> tuple[Array, Array, Array]:
-    """2D boxes (M×4) and projected 3D centres (M×2) in image pixels, and heights of the peaks (M)."""
-    rois, map_size = output.rois, output.heatmap.shape[-2:]
-    ranges = coord_range_px[rois.frame_index]
-    boxes = feature_boxes(output.offset_2d, output.size_2d, rois)
-    peaks = peak_points(rois, map_size[1]).to(boxes.dtype) + output.roi.offset_3d
-    both = boxes_to_image(torch.cat((boxes, peaks), 1), ranges, map_size, anisotropic_decode)
-    scores = output.heatmap.flatten(2)[rois.frame_index, rois.class_ids, rois.cell].sigmoid().clamp(1e-4, 1 - 1e-4)
-    pixels = _numpy(both)
-    return pixels[:, :4], pixels[:, 4:], _numpy(scores)
 
 
 def _numpy(values: Tensor) -> Array:

@@ -72,23 +72,32 @@ def summarize(runs: Sequence[Run], *, control: str = "none") -> list[Entry]:
     ]
 
 
-def to_table(entries: Sequence[Entry], *, control: str = "none") -> Table:
-    """Entries as one table: a row a loss, two columns a result (mean ± spread, difference ± spread)."""
+def to_table(
+    entries: Sequence[Entry], *, control: str = "none", rows: str = "Loss", what: str = "Losses over seeds"
+) -> Table:
+    """Entries as one table: a row a loss, two columns a result (mean ± spread, difference ± spread).
+
+    Args:
+        entries: of `summarize`.
+        control: which loss the others are compared with.
+        rows: what a row is.
+        what: the beginning of the caption.
+    """
     values = list(dict.fromkeys(entry.value for entry in entries))
     losses = sorted({entry.loss for entry in entries}, key=lambda name: (name != control, name))
     by_key = {(entry.loss, entry.value): entry for entry in entries}
-    columns = [Column("Loss"), Column("Seeds")]
+    columns = [Column(rows), Column("Seeds")]
     for value in values:
         columns += [Column("mean ± std", value), Column(f"minus {control}", value)]
-    rows = []
+    lines = []
     for loss in losses:
         mine = [by_key.get((loss, value)) for value in values]
         row = [Cell(loss), Cell(_seed_count(mine))]
         for entry in mine:
             row += [Cell(UNDEFINED), Cell(UNDEFINED)] if entry is None else [_mean_cell(entry), _difference_cell(entry)]
-        rows.append(tuple(row))
-    caption = f"Losses over seeds; differences are paired by seed against the control '{control}'"
-    return Table(caption, tuple(columns), tuple(rows))
+        lines.append(tuple(row))
+    caption = f"{what}; differences are paired by seed against the control '{control}'"
+    return Table(caption, tuple(columns), tuple(lines))
 
 
 def to_json(entries: Sequence[Entry]) -> list[dict[str, Any]]:

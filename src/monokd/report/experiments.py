@@ -1,0 +1,199 @@
+"""The experiments of a DVC repository as runs that can be compared: same parameters but for one key and the seed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from monokd.errors import DataError
+from monokd.report.summarize import Run
+from monokd.report.tables import flatten
+
+PARAMS, METRICS, LOCK = "params.yaml", "metrics/summary.json", "dvc.lock"
+REPORT_STAGE = "report"
+# How to compute, not what: these may differ between runs that are compared.
+IGNORED = ("accelerator", "channels_last", "compile", "workers", "cache_images")
+ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One row of `dvc exp show`.
+
+    Attributes:
+        name: as DVC calls it; `workspace`, or a branch or commit.
+        created: time stamp, "" in the workspace.
+        params: dotted name → value, all of params.yaml.
+        metrics: of metrics/summary.json; empty where there are none.
+        problem: why it has no results; "" where it has.
+    """
+
+    name: str
+    created: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The runs that are compared.
+
+    Attributes:
+        runs: by class, in the order of the metrics.
+        left_out: name of each other experiment and why it is left out.
+        control: the value of the key that others are compared with.
+    """
+
+    runs: Mapping[str, list[Run]]
+    left_out: list[tuple[str, str]]
+    control: str
+
+
+def read_experiments(root: Path, *, revisions: tuple[str, ...] = (), all_commits: bool = False) -> list[Experiment]:
+    """The commit at hand first, then the workspace and every experiment, by asking `dvc exp show`.
+
+    Args:
+        root: of the repository.
+        revisions: commits whose experiments to read; default HEAD.
+        all_commits: those of every commit.
+
+    Raises:
+        DataError: no DVC repository, or DVC cannot read it.
+    """
+    options = ["--all-commits"] if all_commits else [word for revision in revisions for word in ("--rev", revision)]
+    command = [sys.executable, "-m", "dvc", "exp", "show", "--json", *options]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise DataError(f"dvc exp show: {lines[-1] if lines else 'failed'}", root)
+    tree: list[dict[str, Any]] = json.loads(done.stdout)
+    experiments = [_experiment(row, None) for row in tree]
+    for row in tree:
+        for entry in row["experiments"] or []:
+            experiments += [_experiment(entry["revs"][0], entry["executor"])]
+    workspace = [_checked_workspace(each, root) for each in experiments if each.name == "workspace"]
+    commits = [each for each in experiments if each.name != "workspace"]
+    if not commits:
+        raise DataError("expected a commit, found none", root)
+    return [commits[0], *workspace, *commits[1:]]
+
+
+def select_runs(
+    experiments: list[Experiment], *, by: str = "loss", model: str = "student", control: str | None = None
+) -> Selection:
+    """The experiments that differ from the first only in `by` and the seed.
+
+    Parameters of profiles and losses that a run does not use are not compared. Of two runs of the same value and seed
+    with different results, the newer one counts.
+
+    Args:
+        experiments: the first one is what others are compared with.
+        by: dotted parameter whose values are the rows.
+        model: teacher, baseline or student.
+        control: the value of `by` that others are compared with; default `none` of losses, else the first one's.
+
+    Raises:
+        DataError: `by` is no parameter of the first experiment, or none of its values is `control`.
+    """
+    reference = experiments[0]
+    if by not in reference.params or by == "seed":
+        raise DataError(f"--by: expected a parameter of {PARAMS}, seed apart, found {by!r}")
+    control = control or ("none" if by == "loss" else str(reference.params[by]))
+    chosen: dict[tuple[str, int], Experiment] = {}
+    left_out: list[tuple[str, str]] = []
+    for each in sorted(experiments, key=lambda e: e.created or "9999"):  # the workspace is the newest
+        reason = each.problem or _difference(each, reference, by) or _without_results(each, model)
+        if reason:
+            left_out.append((each.name, reason))
+            continue
+        key = str(each.params[by]), int(each.params["seed"])
+        older = chosen.get(key)
+        if older is not None and older.metrics[model] != each.metrics[model]:
+            left_out.append((older.name, f"{by} {key[0]}, seed {key[1]} again in {each.name}, which is newer"))
+        chosen[key] = each
+    runs: dict[str, list[Run]] = {}
+    for (value, seed), each in sorted(chosen.items()):
+        for class_name, numbers in each.metrics[model].items():
+            runs.setdefault(class_name, []).append(Run(value, seed, numbers))
+    return Selection(runs, left_out, control)
+
+
+def _experiment(row: Mapping[str, Any], executor: Mapping[str, Any] | None) -> Experiment:
+    data = row["data"] or {}
+    name = str(row["name"] or row["rev"])
+    params = dict(flatten(_content(data.get("params"), PARAMS)))
+    metrics = _content(data.get("metrics"), METRICS)
+    state = (executor or {}).get("state")
+    problem = ""
+    if row["error"]:
+        problem = f"failed: {row['error'].get('msg', '')}".strip()
+    elif state in ("queued", "running", "failed"):
+        problem = state
+    elif not params:
+        problem = f"no {PARAMS}"
+    elif not metrics:
+        problem = f"no {METRICS}"
+    return Experiment(name, data.get("timestamp") or "", params, metrics, problem)
+
+
+def _content(files: Mapping[str, Any] | None, path: str) -> Mapping[str, Any]:
+    """What DVC read from a file; empty where it could not."""
+    content = ((files or {}).get(path) or {}).get("data")
+    return content if isinstance(content, Mapping) else {}
+
+
+def _checked_workspace(workspace: Experiment, root: Path) -> Experiment:
+    """The workspace, unless its parameters have changed since its results were made."""
+    try:
+        lock = yaml.safe_load((root / LOCK).read_text(encoding="utf-8"))
+        locked = dict(flatten(lock["stages"][REPORT_STAGE]["params"][PARAMS]))
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        locked = {}
+    changed = [name for name, value in locked.items() if workspace.params.get(name, ABSENT) != value]
+    if not changed or workspace.problem:
+        return workspace
+    problem = f"{changed[0]} has changed since the last dvc repro"
+    return Experiment(workspace.name, workspace.created, workspace.params, workspace.metrics, problem)
+
+
+def _difference(each: Experiment, reference: Experiment, by: str) -> str:
+    """The first parameter in which a run differs beyond `by` and the seed, as a reason; "" without one."""
+    used = dict.fromkeys([*_used(each), *_used(reference)])
+    names = [name for name in used if name not in (by, "seed") and (by != "loss" or _fits(name, each, reference))]
+    for name in names:
+        mine, theirs = each.params.get(name, ABSENT), reference.params.get(name, ABSENT)
+        if mine != theirs:
+            return f"{name} is {mine}, not {theirs}"
+    return ""
+
+
+def _fits(name: str, each: Experiment, reference: Experiment) -> bool:
+    """Whether a parameter counts when losses are compared: a loss that the reference's file lacks is its own."""
+    known = any(key.startswith(f"losses.{each.params.get('loss')}.") for key in reference.params)
+    return known or not name.startswith("losses.")
+
+
+def _used(each: Experiment) -> Iterator[str]:
+    """The parameters that matter to a run."""
+    loss, profile = (str(each.params.get(name)) for name in ("loss", "profile"))
+    for name in each.params:
+        first, _, rest = name.partition(".")
+        if first == "launch" or (first == "losses" and not rest.startswith(f"{loss}.")):
+            continue
+        if first == "profiles" and not rest.startswith(f"{profile}."):
+            continue
+        if ".machine." in name and name.rpartition(".")[2] in IGNORED:
+            continue
+        yield name
+
+
+def _without_results(each: Experiment, model: str) -> str:
+    return "" if isinstance(each.metrics.get(model), Mapping) else f"no results of {model}"

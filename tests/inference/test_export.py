@@ -1,0 +1,193 @@
+"""An exported file computes what torch does, says what it is, and is used without torch."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from monokd.errors import DataError
+from monokd.inference import export
+from monokd.inference.command import predict_command
+from monokd.inference.export import INPUTS, OUTPUTS, RawDetections, export_command, greatest_deviation
+from monokd.kitti.labels import read_results
+from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
+from monokd.models.detector import build_detector
+from tests.conftest import ROOT
+
+pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+EXAMPLE = ROOT / "examples/onnx_predict.py"
+
+
+def save(path: Path, kind: str = "rgb") -> Path:
+    torch.manual_seed(0)
+    info = DetectorInfo(
+        width=0.125, kind=kind, classes=("Car", "Cyclist"), anisotropic_decode=False, height_px=64, width_px=128
+    )
+    save_detector(build_detector(0.125, anisotropic_decode=False), path, info)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with model.safetensors and model.onnx."""
+    folder = tmp_path_factory.mktemp("export")
+    export_command(save(folder / "model.safetensors"), folder / "model.onnx", behaviour="corrected")
+    return folder
+
+
+def example() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("onnx_predict", EXAMPLE)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def session(path: Path) -> Any:
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def test_every_output_is_torchs(exported: Path) -> None:
+    detector, _ = load_detector(exported / "model.safetensors")
+    image = np.random.default_rng(5).standard_normal((1, 3, 64, 128), dtype=np.float32)
+    P2 = np.array([[[300, 0, 200, 20], [0, 310, 60, 0.1], [0, 0, 1, 0.003]]], dtype=np.float32)
+    coord_range = np.array([[[0, 0], [416, 128]]], dtype=np.float32)
+    inputs = dict(zip(INPUTS, (image, P2, coord_range), strict=True))
+    with torch.inference_mode():
+        network = RawDetections(detector, anisotropic_decode=False)
+        expected = network(*(torch.from_numpy(values) for values in inputs.values()))
+    found = session(exported / "model.onnx").run(list(OUTPUTS), inputs)
+    order = np.argsort(expected[0].numpy() * 3 + expected[1].numpy())
+    other_order = np.argsort(found[0] * 3 + found[1])
+    for name, one, other in zip(OUTPUTS, expected, found, strict=True):
+        np.testing.assert_allclose(other[other_order], one.numpy()[order], rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+def test_the_file_says_what_it_is(exported: Path) -> None:
+    model = session(exported / "model.onnx")
+    about = json.loads(model.get_modelmeta().custom_metadata_map["monokd"])
+    assert about["format"] == "monokd onnx 1"
+    assert (about["kind"], about["behaviour"], about["score_decimals"]) == ("rgb", "corrected", 6)
+    assert (about["height_px"], about["width_px"]) == (64, 128)
+    assert about["class_names"] == ["Pedestrian", "Car", "Cyclist"]
+    assert about["classes"] == ["Car", "Cyclist"]
+    assert [(i.name, i.shape) for i in model.get_inputs()] == [
+        ("image", [1, 3, 64, 128]),
+        ("P2", [1, 3, 4]),
+        ("coord_range_px", [1, 2, 2]),
+    ]
+    assert [output.name for output in model.get_outputs()] == list(OUTPUTS)
+
+
+def rows(path: Path) -> NDArray[np.float64]:
+    """The numbers of a result file, in the order of the boxes' left sides: peaks of one height may change places."""
+    found = read_results(path)
+    columns = (found.boxes_px, found.sizes_m, found.locations_m, found.alpha_rad, found.rotation_y_rad, found.scores)
+    table = np.column_stack([*columns, [("Pedestrian", "Car", "Cyclist").index(name) for name in found.names]])
+    return table[np.lexsort(table.T[:2])]
+
+
+@pytest.mark.parametrize("size", [None, (100, 40), (150, 55)])
+def test_the_example_writes_the_text_of_predict(
+    exported: Path, tiny_workspace: Path, tmp_path: Path, size: tuple[int, int] | None
+) -> None:
+    """For an image that is shrunk by a whole factor first, one that is enlarged, and one in between."""
+    folder = tiny_workspace / "data/demo/training"
+    image, calib = tmp_path / "000002.png", folder / "calib/000002.txt"
+    pixels = cv2.imread(str(folder / "image_2/000002.png"))
+    assert pixels is not None
+    cv2.imwrite(str(image), pixels if size is None else cv2.resize(pixels, size))
+    predict_command(
+        exported / "model.safetensors", image, calib, tmp_path / "torch", draw=False, score_threshold=0.0,
+        behaviour="corrected",
+    )  # fmt: skip
+    (tmp_path / "onnx.txt").write_text(example().detect(session(exported / "model.onnx"), image, calib, 0.0))
+    expected, found = rows(tmp_path / "torch/000002.txt"), rows(tmp_path / "onnx.txt")
+    assert len(expected) > 5
+    assert expected.shape == found.shape
+    np.testing.assert_allclose(found, expected, atol=0.0101)
+    np.testing.assert_allclose(found[:, -2], expected[:, -2], atol=2.1e-6)
+
+
+def test_the_example_needs_neither_torch_nor_this_package(exported: Path, tiny_workspace: Path, tmp_path: Path) -> None:
+    folder, out = tiny_workspace / "data/demo/training", tmp_path / "out.txt"
+    arguments = ["", exported / "model.onnx", folder / "image_2/000001.png", folder / "calib/000001.txt", "--out", out]
+    code = (
+        "import runpy, sys; sys.modules |= {'torch': None, 'monokd': None};"
+        f"sys.argv = {[*map(str, arguments), '--score-threshold', '0']!r};"
+        f"runpy.run_path({str(EXAMPLE)!r}, run_name='__main__')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert len(read_results(out)) > 5
+
+
+def test_a_file_that_differs_from_torch_is_not_put_in_place(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(network: RawDetections, info: DetectorInfo, path: Path) -> None:
+        """Another decoding than the one that is checked."""
+        other = RawDetections(network.detector, anisotropic_decode=not network.anisotropic_decode)
+        trace(other, info, path)
+
+    trace = export._trace
+    monkeypatch.setattr(export, "_trace", wrong)
+    with pytest.raises(
+        DataError, match=r"expected ONNX Runtime within 0.0001 of torch, found .* in (boxes|centres)_px"
+    ):
+        export_command(exported / "model.safetensors", tmp_path / "out.onnx", behaviour="corrected")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_a_missing_package_is_one_line(exported: Path, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(DataError, match=r"export needs onnx and onnxruntime: pip install 'monokd\[onnx\]'"):
+        export_command(exported / "model.safetensors", exported / "new.onnx", behaviour="corrected")
+    assert not (exported / "new.onnx").exists()
+
+
+def test_the_output_must_be_named_onnx(exported: Path) -> None:
+    model = exported / "model.safetensors"
+    with pytest.raises(DataError, match=r"ends in \.onnx"):
+        export_command(model, model, behaviour="corrected")
+
+
+def outputs(**changes: object) -> dict[str, NDArray[Any]]:
+    """Two regions at cells 4 and 9, all numbers 1, the second peak lower."""
+    values: dict[str, Any] = {name: np.ones(2) for name in OUTPUTS} | {
+        "cells": np.array([4, 9]), "class_ids": np.array([1, 1]), "peaks": np.array([0.9, 0.3]), **changes
+    }  # fmt: skip
+    return {name: np.array(value) for name, value in values.items()}
+
+
+def test_deviations_by_hand() -> None:
+    assert greatest_deviation(outputs(), outputs())[0] == 0.0
+    assert greatest_deviation(outputs(), outputs(depths_m=[1.0, 1.5])) == (0.5, "depths_m")
+    far = outputs(depths_m=[1.0, 100.0])
+    deviation, name = greatest_deviation(far, outputs(depths_m=[1.0, 101.0]))
+    assert (round(deviation, 9), name) == (0.01, "depths_m")
+    deviation, name = greatest_deviation(outputs(), outputs(boxes_px=[1.0, np.nan]))
+    assert deviation > 1e9
+    assert name == "boxes_px"
+    same = outputs(boxes_px=[1.0, np.nan])
+    assert greatest_deviation(same, same)[0] == 0.0
+
+
+def test_regions_may_change_places_but_not_get_lost() -> None:
+    swapped = {name: values[::-1] for name, values in outputs().items()}
+    assert greatest_deviation(outputs(), swapped)[0] == 0.0
+    nearly = outputs(cells=np.array([4, 11]), peaks=np.array([0.9, 0.30001]))
+    assert greatest_deviation(outputs(), nearly)[0] == pytest.approx(1e-5)
+    lost = outputs(cells=np.array([5, 9]))
+    assert greatest_deviation(outputs(), lost)[0] == pytest.approx(0.6)

@@ -1,0 +1,145 @@
+"""A submission: one file a test frame in the zip's root, the same bytes every time, nothing where anything is wrong."""
+
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from monokd.errors import DataError
+from monokd.inference import submit
+from monokd.inference.submit import check_results, check_zip, numbered_frames, submit_command, write_zip
+from monokd.kitti.frames import KittiFolder
+from monokd.kitti.labels import write_results
+from monokd.kitti.objects import Objects, from_rows
+from monokd.models.checkpoint import DetectorInfo, save_detector
+from monokd.models.detector import build_detector
+
+SETTINGS: dict[str, Any] = {"score_threshold": 0.0, "behaviour": "corrected"}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "model.safetensors"
+    info = DetectorInfo(width=0.125, anisotropic_decode=False, height_px=64, width_px=128)
+    save_detector(build_detector(0.125, anisotropic_decode=False), path, info)
+    return path
+
+
+@pytest.fixture
+def root(tiny_workspace: Path, tmp_path: Path) -> Path:
+    """A folder with three test frames."""
+    for name, suffix in (("image_2", "png"), ("calib", "txt")):
+        (tmp_path / "kitti/testing" / name).mkdir(parents=True)
+        for number in range(3):
+            source = tiny_workspace / "data/demo/training" / name / f"{number:06d}.{suffix}"
+            shutil.copy(source, tmp_path / "kitti/testing" / name)
+    return tmp_path / "kitti"
+
+
+def row(**changes: float) -> list[float]:
+    """A car 20 m ahead, as the numbers of a result line."""
+    fields = {
+        "truncation": 0, "occlusion": 0, "alpha": 0.1, "left": 10, "top": 20, "right": 30, "bottom": 40, "height": 1.5,
+        "width": 1.6, "length": 3.9, "x": 1, "y": 1.6, "z": 20, "ry": 0.15, "score": 0.5,
+    }  # fmt: skip
+    return list((fields | changes).values())
+
+
+def cars(*rows: list[float], name: str = "Car") -> Objects:
+    return from_rows((name,) * len(rows), np.array(rows, dtype=np.float64))
+
+
+def test_a_submission(root: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    submit_command(model, root, tmp_path / "a.zip", **SETTINGS)
+    output = capsys.readouterr()
+    assert "a.zip: 3 frames, " in output.out
+    assert "note: the server takes the whole test set, 7518 frames" in output.err
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert archive.namelist() == ["000000.txt", "000001.txt", "000002.txt"]
+        lines = archive.read("000001.txt").decode("ascii").splitlines()
+    assert lines
+    assert all(len(line.split()) == 16 for line in lines)
+    submit_command(model, root, tmp_path / "b.zip", **SETTINGS)
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+def test_objects_that_the_benchmark_does_not_take_are_left_out_and_named(
+    root: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Images are 416×128: one box left of it, one below it, one object of no length, one beyond any street."""
+    objects = cars(
+        row(), row(left=-30, right=-1), row(top=128, bottom=140), row(length=0.001), row(z=5000),
+        row(left=410, right=900),
+    )  # fmt: skip
+
+    def found(*args: object, **settings: object) -> Iterator[tuple[str, Objects]]:
+        return iter([("000000", objects), ("000001", cars()), ("000002", cars())])
+
+    monkeypatch.setattr(submit, "detect", found)
+    submit_command(model, root, tmp_path / "a.zip", **SETTINGS)
+    output = capsys.readouterr()
+    assert "3 frames, 2 objects" in output.out
+    assert "note: 4 objects left out, the first: 000000: box: expected a part in the image" in output.err
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert len(archive.read("000000.txt").splitlines()) == 2
+        assert archive.read("000001.txt") == b""
+
+
+def test_frames_must_be_whole_before_anything_is_computed(root: Path, model: Path, tmp_path: Path) -> None:
+    (root / "testing/calib/000001.txt").unlink()
+    with pytest.raises(DataError, match=r"000001\.txt: expected a calibration file"):
+        submit_command(model, root, tmp_path / "a.zip", **SETTINGS)
+    (root / "testing/image_2/000001.png").unlink()
+    with pytest.raises(DataError, match="expected frame 000001 next, found 000002"):
+        numbered_frames(KittiFolder(root, "testing"))
+    with pytest.raises(DataError, match=r"ends in \.zip"):
+        submit_command(model, root, tmp_path / "a.txt", **SETTINGS)
+    assert not list(tmp_path.glob("*.zip"))
+
+
+def test_a_broken_image_leaves_an_earlier_zip_alone(root: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"earlier")
+    (root / "testing/image_2/000002.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"000002\.png"):
+        submit_command(model, root, tmp_path / "a.zip", **SETTINGS)
+    assert (tmp_path / "a.zip").read_bytes() == b"earlier"
+
+
+@pytest.mark.parametrize(
+    ("objects", "message"),
+    [
+        (cars(row(), name="Van"), "class: expected Car, Pedestrian, Cyclist, found Van"),
+        (cars(row(right=10)), "box: expected left < right"),
+        (cars(row(height=0)), "size: expected up to 30 m"),
+        (cars(row(length=31)), "size: expected up to 30 m"),
+        (cars(row(x=-1001)), "location: expected within 1000 m"),
+        (cars(row(ry=3.2)), "angle: expected within ±π"),
+    ],
+)
+def test_results_are_checked_as_written(tmp_path: Path, objects: Objects, message: str) -> None:
+    write_results(tmp_path / "000000.txt", cars(row()))
+    assert check_results(tmp_path, ["000000"]) == 1
+    write_results(tmp_path / "000000.txt", objects)
+    with pytest.raises(DataError, match=f"000000.txt:1: {message}"):
+        check_results(tmp_path, ["000000"])
+
+
+def test_every_frame_has_results(tmp_path: Path) -> None:
+    write_results(tmp_path / "000000.txt", cars())
+    assert check_results(tmp_path, ["000000"]) == 0
+    with pytest.raises(DataError, match=r"000001\.txt"):
+        check_results(tmp_path, ["000000", "000001"])
+
+
+def test_a_zip_must_hold_the_frames_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "000000.txt").write_text("")
+    write_zip(tmp_path / "a.zip", tmp_path, ["000000"])
+    check_zip(tmp_path / "a.zip", ["000000"])
+    with pytest.raises(DataError, match="expected 2 whole files"):
+        check_zip(tmp_path / "a.zip", ["000000", "000001"])

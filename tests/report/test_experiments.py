@@ -1,0 +1,194 @@
+"""Experiments of a repository: which are compared, which are left out and why; once with a real DVC repository."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monokd.errors import DataError
+from monokd.report.experiments import Experiment, read_experiments, select_runs
+from monokd.report.summarize_command import as_json, summarize_command, tables
+from monokd.report.tables import to_markdown
+
+PARAMS: dict[str, Any] = {
+    "profile": "demo",
+    "loss": "none",
+    "seed": 0,
+    "launch": "python",
+    "losses.none.affinity": 0.0,
+    "losses.monoskd.affinity": 1.0,
+    "profiles.demo.student.epochs": 10,
+    "profiles.demo.machine.workers": 0,
+    "profiles.demo.machine.precision": "32",
+    "profiles.kitti.student.epochs": 150,
+}
+
+
+def experiment(
+    name: str, value: float | None, created: str = "2026-01-01", problem: str = "", **changes: Any
+) -> Experiment:
+    """One with the given result; parameters by dotted names, spelled with __ for the dots."""
+    params = PARAMS | {key.replace("__", "."): changed for key, changed in changes.items()}
+    metrics = {} if value is None else {"student": {"Car": {"3d_loose": value}, "Cyclist": {"3d_loose": value / 2}}}
+    return Experiment(name, created, params, metrics, problem)
+
+
+HEAD = experiment("main", 10.0)
+
+
+def chosen(*experiments: Experiment, **settings: Any) -> list[tuple[str, int, float]]:
+    runs = select_runs([HEAD, *experiments], **settings).runs["Car"]
+    return [(run.loss, run.seed, run.values["3d_loose"]) for run in runs]
+
+
+def left_out(*experiments: Experiment, **settings: Any) -> dict[str, str]:
+    return dict(select_runs([HEAD, *experiments], **settings).left_out)
+
+
+def test_losses_and_seeds_are_compared_in_every_class() -> None:
+    others = [
+        experiment("a", 12.0, loss="monoskd"),
+        experiment("b", 15.0, seed=1),
+        experiment("c", 16.0, seed=1, loss="monoskd"),
+    ]
+    assert chosen(*others) == [("monoskd", 0, 12.0), ("monoskd", 1, 16.0), ("none", 0, 10.0), ("none", 1, 15.0)]
+    selection = select_runs([HEAD, *others])
+    assert list(selection.runs) == ["Car", "Cyclist"]
+    car, cyclist = tables(selection, "loss", "student")
+    assert to_markdown(car) == (
+        "| Loss | Seeds | 3D, IoU 0.5 mean ± std | 3D, IoU 0.5 minus none |\n"
+        "| --- | ---: | ---: | ---: |\n"
+        "| none | 2 | 12.50 ± 3.54 | – |\n"
+        "| monoskd | 2 | 14.00 ± 2.83 | +1.50 ± 0.71 (better on 2 of 2) |\n"
+    )
+    assert cyclist.columns[2].flat == "3D, IoU 0.25 mean ± std"
+    data = json.loads(json.dumps(as_json(selection, "loss", "student")))
+    assert data["classes"]["Car"][1]["difference"] == 1.5
+    assert data["left_out"] == []
+
+
+def test_other_parameters_must_be_equal() -> None:
+    reasons = left_out(
+        experiment("longer", 1.0, seed=1, profiles__demo__student__epochs=20),
+        experiment("heavier", 1.0, loss="monoskd", losses__monoskd__affinity=2.0),
+        experiment("quirk", 1.0, quirks__rank_teacher_only=True),
+        experiment("bf16", 1.0, seed=1, profiles__demo__machine__precision="bf16-mixed"),
+    )
+    assert reasons == {
+        "longer": "profiles.demo.student.epochs is 20, not 10",
+        "heavier": "losses.monoskd.affinity is 2.0, not 1.0",
+        "quirk": "quirks.rank_teacher_only is True, not absent",
+        "bf16": "profiles.demo.machine.precision is bf16-mixed, not 32",
+    }
+
+
+def test_parameters_that_a_run_does_not_use_may_differ() -> None:
+    used = experiment(
+        "a", 11.0, seed=1, launch="torchrun", losses__monoskd__affinity=5.0, profiles__kitti__student__epochs=1,
+        profiles__demo__machine__workers=4,
+    )  # fmt: skip
+    assert chosen(used) == [("none", 0, 10.0), ("none", 1, 11.0)]
+
+
+def test_a_loss_that_the_commit_lacks_is_compared() -> None:
+    mine = experiment("a", 11.0, loss="mine", losses__mine__affinity=3.0)
+    assert chosen(mine) == [("mine", 0, 11.0), ("none", 0, 10.0)]
+
+
+def test_by_another_parameter() -> None:
+    others = [experiment("a", 12.0, profiles__demo__student__epochs=20), experiment("b", 12.0, loss="monoskd")]
+    assert chosen(*others, by="profiles.demo.student.epochs") == [("10", 0, 10.0), ("20", 0, 12.0)]
+    assert left_out(*others, by="profiles.demo.student.epochs") == {"b": "loss is monoskd, not none"}
+    assert select_runs([HEAD, *others], by="profiles.demo.student.epochs").control == "10"
+    for wrong in ("epochs", "seed"):
+        with pytest.raises(DataError, match=f"--by: expected a parameter of params.yaml, seed apart, found '{wrong}'"):
+            select_runs([HEAD], by=wrong)
+
+
+def test_without_results_an_experiment_is_named() -> None:
+    waiting, other = experiment("q", None, problem="queued", seed=1), experiment("t", 1.0, seed=2)
+    assert left_out(waiting, other) == {"q": "queued"}
+    assert left_out(other, model="teacher")["t"] == "no results of teacher"
+
+
+def test_the_newer_of_two_runs_counts_and_equal_ones_are_one() -> None:
+    old, new = experiment("old", 11.0, "2026-01-02", seed=1), experiment("new", 12.0, "2026-01-03", seed=1)
+    assert chosen(new, old) == [("none", 0, 10.0), ("none", 1, 12.0)]
+    assert left_out(new, old) == {"old": "loss none, seed 1 again in new, which is newer"}
+    assert left_out(new, experiment("workspace", 12.0, "", seed=1)) == {}
+
+
+SCRIPT = """
+import subprocess, sys
+from dvc.cli import main
+
+def dvc(*words):
+    assert main([*words, "--quiet"]) == 0, words
+
+def git(*words):
+    subprocess.run(["git", *words], check=True, stdout=subprocess.DEVNULL)
+
+git("init", "-q", "-b", "main")
+for name, value in (("user.name", "a"), ("user.email", "a@b.c")):
+    git("config", name, value)
+dvc("init")
+dvc("config", "core.analytics", "false")
+dvc("repro")
+git("add", "-A")
+git("commit", "-qm", "first")
+for words in sys.argv[1:]:
+    dvc("exp", "run", *words.split())
+"""
+STAGE = """
+import json, yaml
+params = yaml.safe_load(open("params.yaml"))
+seed, gain = params["seed"], {"none": 0, "monoskd": 2}[params["loss"]]
+json.dump({"student": {"Car": {"3d_loose": 10.0 + seed + gain}}}, open("metrics/summary.json", "w"))
+"""
+
+
+def write_repository(folder: Path) -> None:
+    (folder / "metrics").mkdir()
+    (folder / "metrics/.gitkeep").write_text("")
+    (folder / "stage.py").write_text(STAGE)
+    (folder / "params.yaml").write_text(
+        "profile: demo\nloss: none\nseed: 0\nlosses: {none: {affinity: 0.0}, monoskd: {affinity: 1.0}}\n"
+        "profiles: {demo: {epochs: 2}}\n"
+    )
+    (folder / "dvc.yaml").write_text(
+        f"stages:\n  report:\n    cmd: {sys.executable} stage.py\n    deps: [stage.py]\n"
+        "    params: [loss, seed, 'losses.${loss}', profiles.demo]\n"
+        "    metrics:\n      - metrics/summary.json:\n          cache: false\n"
+    )
+
+
+def test_a_real_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """HEAD, an experiment, a queued one, and a workspace whose parameters were edited afterwards."""
+    write_repository(tmp_path)
+    runs = ["-S loss=monoskd", "--queue -S seed=1"]
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *runs], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    params = tmp_path / "params.yaml"
+    params.write_text(params.read_text().replace("seed: 0", "seed: 5"))
+    settings: dict[str, Any] = {
+        "by": "loss",
+        "model": "student",
+        "control": None,
+        "revisions": (),
+        "all_commits": False,
+    }
+    summarize_command(tmp_path, **settings, markdown=True, json_output=False)
+    output = capsys.readouterr()
+    assert "| none | 1 | 10.00 | – |\n| monoskd | 1 | 12.00 | +2.00 (better on 1 of 1) |" in output.out
+    assert "left out: workspace: seed has changed since the last dvc repro" in output.err
+    assert ": queued" in output.err
+
+
+def test_without_a_repository_it_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"dvc exp show: .*not inside of a DVC repository"):
+        read_experiments(tmp_path)
