@@ -1,86 +1,85 @@
 """Stage `report`: the table, the curves and the pictures on one page. Usage: python stages/report.py"""
 
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from monokd.errors import run
-from monokd.evaluation.bootstrap import compare, intervals
-from monokd.evaluation.evaluate import Evaluation, evaluate_folders
-from monokd.evaluation.output import Report, report_json
 from monokd.files import read_json, write_json
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import split_frames
+from monokd.models.checkpoint import load_detector
 from monokd.params import Params, load_params
+from monokd.report.heat import heat_maps
 from monokd.report.inputs import FramePicture, ModelResult
 from monokd.report.page import write_report
+from monokd.report.previous import find_previous
 from monokd.report.summary import summary
+from monokd.samples.dataset import Frames
 
-METRICS = Path("metrics")
-MODELS = ("teacher", "baseline", "student")
-BOOTSTRAP_SEED = 0
+METRICS, PREDICTIONS, MODELS, DEPTH = Path("metrics"), Path("data/predictions"), Path("data/models"), Path("data/depth")
+NAMES = ("teacher", "baseline", "student")
 
 
 def main() -> None:
     params = load_params()
-    folder = KittiFolder(params.data_root)
-    frames = split_frames(params.data_root, params.active.data.val_split)
-    evaluations = {
-        name: evaluate_folders(
-            folder.folder / "label_2",
-            Path("data/predictions") / name,
-            frames,
-            params.active.evaluate.rule,
-            params.active.data.classes,
-        )
-        for name in MODELS
-    }
-    models = [
-        ModelResult(
-            name,
-            metrics=with_error_bars(name, evaluations, params.active.evaluate.bootstrap),
-            history=METRICS / name / "history.csv",
-            curves=METRICS / name / "pr.csv",
-            predictions=Path("data/predictions") / name,
-        )
-        for name in MODELS
-    ]
-    pictures = [
-        FramePicture(
-            frame, folder.image(frame), folder.calibration(frame), folder.label(frame), Path(f"data/depth/{frame}.png")
-        )
-        for frame in frames
-    ]
+    models = [result(name) for name in NAMES]
     write_json(METRICS / "summary.json", summary({model.name: model.metrics for model in models}))
+    shutil.rmtree(METRICS / "report", ignore_errors=True)  # pictures of frames that another run chose
     write_report(
         METRICS / "report.html",
         title="monokd: distillation for monocular 3D detection",
         models=models,
         depth_metrics=read_json(METRICS / "depth.json"),
-        frames=pictures,
+        frames=pictures(params),
+        heat_maps=lambda frames: {name: heat_of(name, frames, params) for name in NAMES},
         settings=settings(params),
+        previous=find_previous({name: METRICS / name / "kitti.json" for name in NAMES}, Path("params.yaml")),
         distilled=any(params.loss_weights.model_dump().values()),
     )
 
 
-def with_error_bars(name: str, evaluations: dict[str, Evaluation], resamples: int) -> dict[str, Any]:
-    """The metrics of one network with 95 % intervals, the student's with its paired difference to the baseline too."""
-    evaluation = evaluations[name]
-    if not resamples:
-        return report_json(Report(evaluation))
-    if name != "student":
-        ranges = intervals(evaluation, resamples, BOOTSTRAP_SEED)
-        return report_json(Report(evaluation, resamples=resamples, seed=BOOTSTRAP_SEED, intervals=ranges))
-    ranges, differences = compare(evaluation, evaluations["baseline"], resamples, BOOTSTRAP_SEED)
-    return report_json(
-        Report(
-            evaluation,
-            resamples=resamples,
-            seed=BOOTSTRAP_SEED,
-            intervals=ranges,
-            against="baseline",
-            differences=differences,
-        )
+def result(name: str) -> ModelResult:
+    """What the stages before this one say about a network."""
+    folder = METRICS / name
+    return ModelResult(
+        name,
+        metrics=read_json(folder / "kitti.json") | read_json(folder / "intervals.json"),
+        history=folder / "history.csv",
+        curves=folder / "pr.csv",
+        distances=folder / "distance.csv",
+        predictions=PREDICTIONS / name,
     )
+
+
+def pictures(params: Params) -> list[FramePicture]:
+    """The files of every validation frame."""
+    folder = KittiFolder(params.data_root)
+    return [
+        FramePicture(frame, folder.image(frame), folder.calibration(frame), folder.label(frame), DEPTH / f"{frame}.png")
+        for frame in split_frames(params.data_root, params.active.data.val_split)
+    ]
+
+
+def heat_of(name: str, frames: Sequence[str], params: Params) -> Mapping[str, NDArray[np.float32]]:
+    """The heat maps of a few frames; on the CPU, for so few it is as fast."""
+    detector, info = load_detector(MODELS / f"{name}.safetensors")
+    sees_depth = info.kind == "depth"
+    samples = Frames(
+        KittiFolder(params.data_root),
+        frames,
+        depth_dir=DEPTH if sees_depth else None,
+        labels=False,
+        height_px=info.height_px,
+        width_px=info.width_px,
+        classes=params.active.data.classes,
+        depth_scaled_twice=params.resolved_quirks().depth_scaled_twice,
+    )
+    return heat_maps(detector, samples, sees_depth=sees_depth)
 
 
 def settings(params: Params) -> dict[str, Any]:
@@ -95,7 +94,7 @@ def settings(params: Params) -> dict[str, Any]:
         "quirks": params.quirks,
         "data": profile.data.model_dump(),
         "width": profile.model.width,
-        "epochs": {name: getattr(profile, name).epochs for name in MODELS},
+        "epochs": {name: getattr(profile, name).epochs for name in NAMES},
     }
 
 

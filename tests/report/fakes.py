@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,30 @@ def write_curves(path: Path, quality: float) -> None:
                     writer.writerow([name, "Car", metric, "moderate", f"{r:.4f}", f"{precision:.4f}"])
 
 
+def write_distances(path: Path, rng: np.random.Generator, level: float, classes: tuple[str, ...] = ("Car",)) -> None:
+    """Made-up AP that falls with distance; the last band is empty."""
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(
+            [*("iou", "class", "metric", "difficulty"), *("from_m", "to_m", "objects", "ap", "low", "high")]
+        )
+        for name, share in (("strict", 0.4), ("loose", 1.0)):
+            for class_name in classes:
+                for metric in ("3d", "bev"):
+                    for band, (low_m, high_m) in enumerate(((0, 15), (15, 25), (25, 35))):
+                        ap = share * level * rng.uniform(0.8, 1.2) / (band + 1)
+                        figures = [90 - 20 * band, ap, ap * 0.8, ap * 1.2]
+                        writer.writerow([name, class_name, metric, "moderate", low_m, high_m, *figures])
+                    writer.writerow([name, class_name, metric, "moderate", 35, 50, 0, "", "", ""])
+
+
+def heat_maps(frames: Sequence[str]) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """One warm spot a network and frame."""
+    heat = np.zeros((24, 80), dtype=np.float32)
+    heat[12, 40] = 1
+    return {name: dict.fromkeys(frames, heat) for name in NAMES}
+
+
 def write_models(
     folder: Path, truths: dict[str, Objects], seed: int = 0, classes: tuple[str, ...] = ("Car",)
 ) -> list[ModelResult]:
@@ -113,7 +138,9 @@ def write_models(
         write_history(folder / f"{name}.csv", rng, (*terms, *extra, "total"))
         write_curves(folder / f"{name}-pr.csv", {"teacher": 0.9, "baseline": 0.5, "student": 0.65}[name])
         figures = json.loads(json.dumps(metrics(rng, level, classes)))
-        models.append(ModelResult(name, figures, folder / f"{name}.csv", folder / f"{name}-pr.csv", mine))
+        history, curves, distances = (folder / f"{name}{ending}.csv" for ending in ("", "-pr", "-distance"))
+        write_distances(distances, rng, 2 * level, classes)
+        models.append(ModelResult(name, figures, history, curves, distances, mine))
     return models
 
 
@@ -121,7 +148,7 @@ def write_frames(folder: Path, count: int = 6, seed: int = 0) -> tuple[list[Fram
     """Frames of noise with a few cars each."""
     rng = np.random.default_rng(seed)
     frames, truths = [], {}
-    for kind in ("image_2", "calib", "label_2", "depth", "heat"):
+    for kind in ("image_2", "calib", "label_2", "depth"):
         (folder / kind).mkdir(parents=True)
     for number in range(count):
         frame = f"{number:06d}"
@@ -129,9 +156,6 @@ def write_frames(folder: Path, count: int = 6, seed: int = 0) -> tuple[list[Fram
         cv2.imwrite(str(folder / "image_2" / f"{frame}.png"), image)
         depth = np.linspace(80, 4, SIZE_PX[1])[:, None] * np.ones((1, SIZE_PX[0]))
         cv2.imwrite(str(folder / "depth" / f"{frame}.png"), (depth * 256).astype(np.uint16))
-        heat: NDArray[np.uint8] = np.zeros((24, 80), dtype=np.uint8)
-        heat[12, 40] = 255
-        cv2.imwrite(str(folder / "heat" / f"{frame}.png"), heat)
         write_calibration(folder / "calib" / f"{frame}.txt", camera())
         places = [("Car", rng.uniform(-6, 6), 9.0 + 7 * i, rng.uniform(-3, 3)) for i in range(1 + number % 4)]
         truths[frame] = objects(places)
@@ -143,7 +167,6 @@ def write_frames(folder: Path, count: int = 6, seed: int = 0) -> tuple[list[Fram
                 folder / "calib" / f"{frame}.txt",
                 folder / "label_2" / f"{frame}.txt",
                 folder / "depth" / f"{frame}.png",
-                {"student": folder / "heat" / f"{frame}.png"},
             )
         )
     return frames, truths

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monokd.kitti.objects import Objects
-from monokd.report.choice import FALSE, HIT, IGNORED, Match, best_threshold, choose, found_by_distance, match
+from monokd.report.choice import FALSE, HIT, IGNORED, Match, best_threshold, choose, match
 from tests.report.fakes import objects, scored
 
 
@@ -26,7 +26,6 @@ def test_found_missed_and_false_by_hand() -> None:
     result = match(truth, boxes, "Car")
     assert result.found_by.tolist() == [0.9, -np.inf]
     assert result.outcome.tolist() == [HIT, FALSE]
-    np.testing.assert_allclose(result.distance_m, [10.0, np.hypot(5, 20)])
     assert result.f1(0.0) == 2 / (2 + 1 + 1)
     assert result.f1(0.85) == 2 / (2 + 1)
 
@@ -85,7 +84,7 @@ def made(pairs: list[tuple[int, int]], missed: int) -> Match:
     scores = np.array([score / 10 for _, score in pairs])
     outcome = np.array([kind for kind, _ in pairs], dtype=np.int64)
     found_by = np.concatenate([scores[outcome == HIT], np.full(missed, -np.inf)])
-    return Match(found_by, np.full(len(found_by), 10.0), scores, outcome)
+    return Match(found_by, scores, outcome)
 
 
 @settings(deadline=None)  # the machine may be busy
@@ -140,11 +139,3 @@ def test_no_frame_is_shown_twice(frames: list[tuple[int, int, int]]) -> None:
     chosen = [item.frame for item in choose(matches, 0.0, control=matches)]
     assert len(chosen) == len(set(chosen))
     assert all(len(matches[name].found_by) for name in chosen)
-
-
-def test_found_by_distance_by_hand() -> None:
-    one = Match(np.array([0.9, 0.1, -np.inf]), np.array([5.0, 15.0, 18.0]), np.zeros(0), np.zeros(0, dtype=np.int64))
-    percent, total = found_by_distance([one], 0.5, (0, 10, 20, 30))
-    assert total.tolist() == [1, 2, 0]
-    assert percent[:2].tolist() == [100.0, 0.0]
-    assert np.isnan(percent[2])

@@ -12,6 +12,7 @@ from monokd.report.curves import (
     distance_charts,
     headline_charts,
     precision_recall_charts,
+    read_distances,
     read_history,
     read_precision_recall,
     training_charts,
@@ -38,7 +39,7 @@ def test_history_is_averaged_over_each_epoch(tmp_path: Path) -> None:
         ("", "expected a column 'epoch'"),
         ("epoch,a\n", "at least one row"),
         ("step,a\n1,2\n", "expected a column 'epoch'"),
-        ("epoch,a\n1,2\n2,x\n", "h.csv:3: expected a number, found 'x'"),
+        ("epoch,a\n1,2\n2,x\n", "h.csv:3: expected a finite number, found 'x'"),
         ("epoch,a\n1\n", "h.csv:2: expected 2 cells, found 1"),
     ),
 )
@@ -118,9 +119,41 @@ def test_headline_charts_of_nothing() -> None:
     assert headline_charts({"student": {}}, "Car") == []
 
 
-def test_distance_chart_counts_objects() -> None:
-    found = {"student": (np.array([50.0, np.nan]), np.array([4, 0]))}
-    (chart,) = distance_charts(found, (0, 10, 20), "Car")
-    assert [text for _, text in chart.x_ticks] == ["0–10\n(4)", "10–20\n(0)"]
-    assert "Student: 0–10 m 50 %." in chart.description
-    assert distance_charts({"student": (np.array([np.nan]), np.array([0]))}, (0, 10), "Car") == []
+BANDS = (
+    "iou,class,metric,difficulty,from_m,to_m,objects,ap,low,high\n"
+    "loose,Car,3d,moderate,0,15,40,60,50,70.5\nloose,Car,3d,moderate,15,25,0,,,\n"
+    "loose,Car,bev,moderate,0,15,40,80,,\nloose,Car,bev,moderate,15,25,0,,,\n"
+)
+
+
+def test_distance_charts_count_objects_and_share_their_axis(tmp_path: Path) -> None:
+    """An empty band is a gap, AP without intervals has no bars, 3D and BEV compare by eye."""
+    mine = read_distances(written(tmp_path / "d.csv", BANDS))
+    charts = distance_charts({"student": mine}, "Car")
+    assert [chart.title for chart in charts] == ["3D, loose, IoU 0.5", "BEV, loose, IoU 0.5"]
+    assert [text for _, text in charts[0].x_ticks] == ["0–15\n(40)", "15–25\n(0)"]
+    assert "Student: 0–15 m 60.0." in charts[0].description
+    assert {chart.y_limits[1] for chart in charts if chart.y_limits} == {90}
+    assert charts[1].series[0].high is not None
+    assert np.isnan(charts[1].series[0].high).all()
+    assert distance_charts({"student": mine}, "Cyclist") == []
+
+
+def test_networks_stand_beside_each_other_in_a_band(tmp_path: Path) -> None:
+    mine = read_distances(written(tmp_path / "d.csv", BANDS))
+    chart = distance_charts({"teacher": mine, "student": mine}, "Car")[0]
+    assert [line.x[0] for line in chart.series] == [-0.045, 0.045]
+
+
+def test_a_network_without_detections_has_no_bands(tmp_path: Path) -> None:
+    """Its cells are empty; the number of objects comes from the others."""
+    nothing = written(tmp_path / "n.csv", BANDS.splitlines()[0] + "\nloose,Car,3d,moderate,0,15,,,,\n")
+    assert distance_charts({"student": read_distances(nothing)}, "Car") == []
+    one = written(tmp_path / "o.csv", BANDS.splitlines()[0] + "\nloose,Car,3d,moderate,0,15,7,5,4,6\n")
+    (chart,) = distance_charts({"teacher": read_distances(nothing), "student": read_distances(one)}, "Car")
+    assert chart.x_ticks == ((0.0, "0–15\n(7)"),)
+
+
+def test_distances_without_a_column_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"d\.csv:1: expected a column 'low'"):
+        read_distances(written(tmp_path / "d.csv", BANDS.replace("low,", "deep,")))

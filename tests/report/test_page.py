@@ -18,12 +18,14 @@ import pytest
 
 from monokd.errors import DataError
 from monokd.evaluation.bootstrap import compare
+from monokd.evaluation.distance import by_distance, write_distances
 from monokd.evaluation.evaluate import evaluate_folders
 from monokd.evaluation.output import Report, report_json, write_curves
 from monokd.report.inputs import FramePicture, ModelResult
 from monokd.report.page import finding, write_report
+from monokd.report.previous import Previous
 from monokd.report.summarize import Run, summarize, to_table
-from tests.report.fakes import write_frames, write_models
+from tests.report.fakes import heat_maps, write_frames, write_models
 
 VOID = {"meta", "link", "img", "br", "line", "path", "use", "circle", "rect"}
 
@@ -65,6 +67,15 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[FramePicture]
     return frames, write_models(folder / "models", truths)
 
 
+PREVIOUS = Previous(
+    "0123abcd",
+    "2026-01-31",
+    "Try <b>more</b>",
+    {name: {"loose": {"Car": {"3d_R40": {"moderate": 20.0}}}} for name in ("teacher", "baseline", "student")},
+    (("losses.monoskd.affinity", 1.0, 2.0),),
+)
+
+
 def write(out: Path, inputs: tuple[list[FramePicture], list[ModelResult]], **changed: Any) -> str:
     frames, models = inputs
     given: dict[str, Any] = {
@@ -73,6 +84,8 @@ def write(out: Path, inputs: tuple[list[FramePicture], list[ModelResult]], **cha
         "frames": frames,
         "depth_metrics": {"rmse_m": 1.0, "mae_m": 0.5},
         "settings": {"loss": "monoskd"},
+        "heat_maps": heat_maps,
+        "previous": PREVIOUS,
     }
     write_report(out, **(given | changed))
     return out.read_text()
@@ -90,9 +103,12 @@ def page(folder: Path) -> Page:
     return Page((folder / "report.html").read_text())
 
 
+SECTIONS = ("results", "changes", "frames", "curves", "training", "depth", "all")
+
+
 def test_every_section_is_there(page: Page) -> None:
     heads = {attributes["id"] for attributes in page.all("h2")}
-    assert heads == {f"{name}-head" for name in ("results", "frames", "curves", "training", "depth", "all")}
+    assert heads == {f"{name}-head" for name in SECTIONS}
 
 
 def test_links_in_the_page_lead_somewhere(page: Page, folder: Path) -> None:
@@ -104,7 +120,8 @@ def test_links_in_the_page_lead_somewhere(page: Page, folder: Path) -> None:
 
 def test_pictures_exist_with_size_and_words(page: Page, folder: Path) -> None:
     pictures = page.all("img")
-    assert len(pictures) >= 4 * 5
+    frame = 3 + 3 + 2  # photographs, heat maps, depth and the view from above
+    assert len(pictures) == 4 * frame
     for attributes in pictures:
         image = cv2.imread(str(folder / str(attributes["src"])))
         assert image is not None
@@ -163,7 +180,7 @@ def test_names_from_files_are_text(tmp_path: Path, inputs: tuple[list[FramePictu
     history = tmp_path / "history.csv"
     history.write_text('epoch,"<script>alert(1)</script>""\'&",<b>\n1,2,3\n2,1,3\n')
     figures = {"strict": {bad: {"3d_R40": {"moderate": 1.0}}}, "loose": {bad: {bad: {"moderate": 1.0}}}}
-    models = [*inputs[1], ModelResult(bad, figures, history, None, inputs[1][0].predictions)]
+    models = [*inputs[1], ModelResult(bad, figures, history, predictions=inputs[1][0].predictions)]
     text = write(
         tmp_path / "out.html",
         inputs,
@@ -215,7 +232,56 @@ def test_frames_without_result_files_count_as_empty(
 ) -> None:
     (tmp_path / "none").mkdir()
     text = write(tmp_path / "r.html", inputs, models=[replace(inputs[1][2], predictions=tmp_path / "none")])
-    assert "Found: Student 0." in text
+    assert re.search(r"Student: 0 of \d found", text)
+
+
+def test_what_changed_stands_with_its_commit_and_settings(page: Page) -> None:
+    text = "".join(page.text)
+    assert "0123abcd of 2026-01-31, “Try <b>more</b>”" in text
+    assert "was 20.00" in text
+    assert "losses.monoskd.affinity" in text
+
+
+def test_without_other_settings_the_page_says_where_a_change_comes_from(tmp_path: Path) -> None:
+    previous = replace(PREVIOUS, settings=())
+    write_report(tmp_path / "r.html", title="t", models=[ModelResult("student", {})], previous=previous)
+    assert "No setting differs" in (tmp_path / "r.html").read_text()
+
+
+def test_three_classes_and_one_that_nobody_detects(tmp_path: Path) -> None:
+    """Every class has its part, Car first though listed second; a class without any result is named as such."""
+    classes = ("Pedestrian", "Car", "Cyclist")
+    models = write_models(tmp_path / "models", write_frames(tmp_path / "frames", 1)[1], classes=classes)
+    for model in models:
+        for name in ("strict", "loose"):
+            figures: dict[str, Any] = model.metrics[name]["Cyclist"]
+            figures |= {metric: dict.fromkeys(levels) for metric, levels in figures.items()}
+    models = [replace(model, history=None) for model in models]
+    write_report(tmp_path / "r.html", title="t", models=models, previous=PREVIOUS)
+    page = Page((tmp_path / "r.html").read_text())
+    text = "".join(page.text)
+    assert text.index("Car, moderate: AP|R40") < text.index("Pedestrian, moderate: AP|R40")
+    assert "No result: no network detects a Cyclist." in text
+    assert "AP in percent for Car" in text.replace("average precision (AP|R40)", "AP")
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_no_detections_at_all_still_make_a_page(tmp_path: Path) -> None:
+    """All figures undefined, all result files empty, nothing found: frames are shown, no chart is."""
+    frames, truths = write_frames(tmp_path / "frames", 2)
+    models = write_models(tmp_path / "models", truths)[2:]
+    for path in (tmp_path / "models/student").glob("*.txt"):
+        path.write_text("")
+    empty = {"strict": {"Car": {"3d_R40": {"moderate": None}}}, "loose": {"Car": {"3d_R40": {"moderate": None}}}}
+    models = [replace(model, metrics=empty, curves=None, distances=None, history=None) for model in models]
+    write_report(tmp_path / "r.html", title="t", models=models, frames=frames)
+    page = Page((tmp_path / "r.html").read_text())
+    assert "No result: no network detects a Car." in "".join(page.text)
+    assert page.all("img")
+    assert not [a for a in page.all("svg") if a.get("role") == "img"]
 
 
 def loose(student: float | None, baseline: float | None, teacher: float | None) -> dict[str, Any]:
@@ -233,6 +299,10 @@ def test_finding_says_what_the_figures_say() -> None:
     assert "closes" not in worse
     assert "closes" not in finding(loose(15.0, 10.0, 10.0), "Car")
     assert finding(loose(None, 10.0, 30.0), "Car") == ""
+    paired = {"difference": {"loose": {"Car": {"3d_R40": {"moderate": {"value": 5.0, "low": -0.25, "high": 9.04}}}}}}
+    told = loose(15.0, 10.0, None)
+    told["student"] |= paired
+    assert finding(told, "Car").endswith("The 95 % interval of the difference is −0.2 to +9.0 points.")
 
 
 def test_the_control_is_called_what_it_is(tmp_path: Path, inputs: tuple[list[FramePicture], list[ModelResult]]) -> None:
@@ -251,30 +321,43 @@ PROBE = """<script>addEventListener("load", () => {
   const wide = [...document.querySelectorAll("main *, header *")].filter(e => !e.closest(".scroll, svg") &&
     e.getBoundingClientRect().right > innerWidth + 0.5).length;
   const lost = [...document.images].filter(i => !i.naturalWidth).length;
-  parent.postMessage(`width ${innerWidth} page ${document.documentElement.scrollWidth} wide ${wide} lost ${lost}`, "*");
+  const far = performance.getEntriesByType("resource").filter(r => !/^(file|data):/.test(r.name)).length;
+  const paper = getComputedStyle(document.body).backgroundColor;
+  parent.postMessage(`width ${innerWidth} page ${document.documentElement.scrollWidth} wide ${wide} lost ${lost} ` +
+    `far ${far} paper ${paper}`, "*");
 })</script>"""
+FRAMES = """<title></title><script>const said = []; addEventListener("message", e => {
+  said.push(e.data); document.title = said.sort().join("; "); })</script>
+<iframe src="report.html" width="400" height="20000"></iframe>
+<iframe src="report.html" width="1280" height="9000"></iframe>"""
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on PATH")
-@pytest.mark.parametrize("width", (400, 1280))
-def test_in_a_browser_nothing_overflows_and_every_picture_shows(folder: Path, tmp_path: Path, width: int) -> None:
-    """From a file, without a network, narrow and wide; the probe script is added to a copy."""
+@pytest.mark.parametrize(
+    ("scheme", "paper"), ((1, "rgb(255, 255, 255)"), (0, "rgb(20, 23, 27)")), ids=("light", "dark")
+)
+def test_in_a_browser_nothing_overflows_fails_or_leaves_the_disk(
+    folder: Path, tmp_path: Path, scheme: int, paper: str
+) -> None:
+    """Narrow and wide, from a file: every picture shows, nothing is wider than the page, the console stays empty.
+
+    The probe script is added to a copy; the page stands in frames, because a window has a least width.
+    """
     shutil.copytree(folder / "report", tmp_path / "report")
     text = (folder / "report.html").read_text().replace('loading="lazy"', "").replace("<details>", "<details open>")
     (tmp_path / "report.html").write_text(text.replace("</body>", f"{PROBE}</body>"))
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    (tmp_path / "frames.html").write_text(FRAMES)
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
     options += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"]
-    options += ["--window-size=1400,4000", "--hide-scrollbars", "--virtual-time-budget=5000", "--dump-dom"]
-    # A frame, because a window cannot be narrower than 500 pixels.
-    address = (tmp_path / "frame.html").as_uri()
-    (tmp_path / "frame.html").write_text(
-        '<script>addEventListener("message", e => { document.title = e.data; })</script>'
-        f'<title></title><iframe src="report.html" width="{width}" height="30000" style="border:0"></iframe>'
-    )
+    options += ["--window-size=1800,4000", "--hide-scrollbars", "--virtual-time-budget=5000", "--dump-dom"]
+    options += [f"--blink-settings=preferredColorScheme={scheme}", "--enable-logging=stderr"]
+    address = (tmp_path / "frames.html").as_uri()
     done = subprocess.run([str(CHROMIUM), *options, address], capture_output=True, text=True, timeout=300, check=True)
     title = re.search(r"<title>(.*?)</title>", done.stdout)
     assert title is not None
-    assert title[1] == f"width {width} page {width} wide 0 lost 0"
+    clean = f"wide 0 lost 0 far 0 paper {paper}"
+    assert title[1] == f"width 1280 page 1280 {clean}; width 400 page 400 {clean}"
+    assert ":CONSOLE" not in done.stderr
 
 
 def test_what_evaluation_writes_is_what_the_page_reads(
@@ -287,11 +370,14 @@ def test_what_evaluation_writes_is_what_the_page_reads(
     ranges, compared = compare(student, baseline, 20, 0)
     report = Report(student, 20, 0, ranges, "some/predictions/baseline", compared)
     write_curves(tmp_path / "pr.csv", student)
+    bands = by_distance(label.parent, predictions["student"] or tmp_path, student.frames, "le", ("Car",), resamples=20)
+    write_distances(tmp_path / "distance.csv", bands)
     figures = json.loads(json.dumps(report_json(report)))
-    model = ModelResult("student", figures, None, tmp_path / "pr.csv")
+    model = ModelResult("student", figures, None, tmp_path / "pr.csv", tmp_path / "distance.csv")
     write_report(tmp_path / "r.html", title="t", models=[model])
     text = (tmp_path / "r.html").read_text()
     assert f"{student.ap(('loose', 'Car', 'bev_R40', 'moderate')):.2f}" in text
-    assert "95 % intervals over 20 bootstrap resamples" in text
+    assert "Intervals come from 20 bootstrap resamples" in text
     assert "Student − Baseline" in text
+    assert "AP|R40 by distance, Car" in text
     assert 'id="curves-head"' in text

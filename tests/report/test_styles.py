@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from importlib import resources
 from itertools import combinations
 
 import numpy as np
@@ -63,6 +65,26 @@ def test_contrast_of_text_size_on_both_pages_and_from_above(style: Style) -> Non
     for name, paper in PAPER.items():
         assert contrast(parsed(getattr(style, name)), paper) >= 4.5
     assert contrast(style.rgb, GROUND) >= 4.5
+
+
+def schemes() -> dict[str, dict[str, str]]:
+    """The page's own colours: on light paper, on dark paper."""
+    css = resources.files("monokd.report").joinpath("page.css").read_text()
+    light, dark = css.split("prefers-color-scheme: dark", 1)
+    found = re.compile(r"--(\w+): (#[0-9a-f]{6});")
+    on_light = dict(found.findall(light))
+    return {"on_light": on_light, "on_dark": on_light | dict(found.findall(dark))}
+
+
+@pytest.mark.parametrize("scheme", ("on_light", "on_dark"))
+def test_text_can_be_read_on_both_pages(scheme: str) -> None:
+    """WCAG's 4.5:1 for every colour of text and line, on the page and on its panels."""
+    colours = schemes()[scheme]
+    assert parsed(colours["paper"]) == PAPER[scheme]
+    words = [colours[name] for name in ("ink", "soft", "link")] + [getattr(style, scheme) for style in ALL]
+    for ground in ("paper", "panel"):
+        for word in words:
+            assert contrast(parsed(word), parsed(colours[ground])) >= 4.5, (word, ground)
 
 
 def test_no_two_looks_share_dashes_or_marker() -> None:

@@ -21,6 +21,7 @@ from monokd.report.tables import (
     interval_of,
     iou_of,
     key_values,
+    settings_changes,
     to_markdown,
     to_rich,
     value_of,
@@ -90,6 +91,23 @@ def test_changes_show_sign_and_former_value() -> None:
     assert all(cell.text == "–" for cell in rows["Teacher"])
 
 
+def test_changes_beyond_the_interval_stand_out() -> None:
+    """The interval is 50.06 to 60: 56 lies inside it, 50 does not."""
+    for old, beyond in ((56.0, False), (50.0, True)):
+        row = changes({"student": STUDENT}, {"student": {"loose": {"Car": {"3d_R40": {"moderate": old}}}}}).rows[0]
+        assert row[1].best is beyond
+
+
+def test_settings_that_differ() -> None:
+    table = settings_changes([("loss", "monoskd", "none"), ("losses.none.new", None, 0.5)])
+    assert table is not None
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["loss", "monoskd", "none"],
+        ["losses.none.new", "–", "0.5"],
+    ]
+    assert settings_changes([]) is None
+
+
 def test_detail_orders_metrics_and_skips_classes_without_figures() -> None:
     table = detail("student", STUDENT, "Car")
     assert table is not None
@@ -112,11 +130,12 @@ def test_absent_figures_are_none() -> None:
 def test_differences_with_their_intervals() -> None:
     entry = {"value": 5.25, "low": -0.44, "high": 10.0, "above": 0.97}
     found = {"against": "runs/predictions/baseline/", "loose": {"Car": {"3d_R40": {"moderate": entry}}}, "strict": {}}
-    table = differences("student", {"difference": found})
+    table = differences({"teacher": TEACHER, "student": {"difference": found}})
     assert table is not None
     assert [cell.text for cell in table.rows[0]] == ["Student − Baseline", "+5.25", "–", "–", "–"]
     assert table.rows[0][1].note == "−0.4 to +10.0"
-    assert differences("student", STUDENT) is None
+    assert len(table.rows) == 1
+    assert differences({"student": STUDENT}) is None
 
 
 def test_classes_keep_their_order_once() -> None:

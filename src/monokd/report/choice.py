@@ -28,13 +28,11 @@ class Match:
 
     Attributes:
         found_by: score of the box that found each counted object (moderate by KITTI's limits); −inf where none did.
-        distance_m: distance of each counted object.
         scores: score of each box of the class.
         outcome: HIT, FALSE or IGNORED for each box.
     """
 
     found_by: Array
-    distance_m: Array
     scores: Array
     outcome: NDArray[np.int64]
 
@@ -78,8 +76,7 @@ def match(truth: Objects, results: Objects, class_name: str, reach_m: float = RE
         found_by[target] = boxes.scores[index]
     small = boxes.boxes_px[:, 3] - boxes.boxes_px[:, 1] < MIN_HEIGHT_PX
     outcome[(outcome == FALSE) & (small | _in_dont_care(boxes, truth.select(names == "DontCare")))] = IGNORED
-    distance_m = np.hypot(truth.locations_m[counted, 0], truth.locations_m[counted, 2])
-    return Match(found_by[counted], distance_m, boxes.scores, outcome)
+    return Match(found_by[counted], boxes.scores, outcome)
 
 
 def best_threshold(matches: Sequence[Match]) -> float:
@@ -139,17 +136,6 @@ def choose(
         order = sorted((f for f in gain if gain[f] > 0), key=lambda f: (-gain[f], -rank[f][1], f))
         take(order, gains, "gain")
     return chosen
-
-
-def found_by_distance(
-    matches: Sequence[Match], threshold: float, edges_m: Sequence[float]
-) -> tuple[Array, NDArray[np.int64]]:
-    """Percent of counted objects found in each band between `edges_m` (NaN where there is none), and their number."""
-    distance_m = np.concatenate([m.distance_m for m in matches]) if matches else np.zeros(0)
-    found = np.concatenate([m.found_by for m in matches]) >= threshold if matches else np.zeros(0, dtype=bool)
-    total, _ = np.histogram(distance_m, edges_m)
-    hits, _ = np.histogram(distance_m[found], edges_m)
-    return np.where(total > 0, 100 * hits / np.maximum(total, 1), np.nan), total.astype(np.int64)
 
 
 def _found(result: Match, threshold: float) -> int:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monokd.errors import DataError
+from monokd.reading import read_bytes
 from monokd.report.charts import Chart, Series
 from monokd.report.styles import style_of
 from monokd.report.tables import HEADLINE, METRIC_NAMES, Metrics, interval_of, iou_of, value_of
 
 Array = NDArray[np.float64]
 Columns = dict[str, Array]
+Key = tuple[str, str, str, str]  # strict or loose, class, metric, difficulty
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+MOST_EPOCHS = 10_000_000
 NOT_TERMS = {"epoch", "step", "lr"}
 WEIGHT = "weight_"
-PR_COLUMNS = ("iou", "class", "metric", "difficulty", "recall", "precision")
+KEY_COLUMNS = ("iou", "class", "metric", "difficulty")
+BAND_COLUMNS = ("from_m", "to_m", "objects", "ap", "low", "high")
 
 
 def read_history(path: str | Path) -> Columns:
@@ -34,6 +39,9 @@ def read_history(path: str | Path) -> Columns:
     if "epoch" not in heads or not rows:
         raise DataError("expected a column 'epoch' and at least one row", path)
     values = np.array([[_number(cell, path, line) for cell in row] for line, row in rows])
+    for (line, _), epoch in zip(rows, values[:, heads.index("epoch")], strict=True):
+        if not 0 <= epoch < MOST_EPOCHS or epoch != int(epoch):
+            raise DataError(f"epoch: expected a count from 0, found {epoch:g}", path, line)
     epochs = np.unique(values[:, heads.index("epoch")])
     columns = {}
     for index, head in enumerate(heads):
@@ -41,23 +49,26 @@ def read_history(path: str | Path) -> Columns:
     return columns
 
 
-def read_precision_recall(path: str | Path) -> dict[tuple[str, str, str, str], Array]:
+def read_precision_recall(path: str | Path) -> dict[Key, Array]:
     """Read `pr.csv`: (strict or loose, class, metric, difficulty) → N×2 recall and precision in file order.
 
     Raises:
         DataError: unreadable, a missing column, or a cell that is no number.
     """
-    heads, rows = _read_csv(path)
-    missing = [column for column in PR_COLUMNS if column not in heads]
-    if missing:
-        raise DataError(f"expected a column {missing[0]!r}, found {', '.join(heads)[:80]}", path, 1)
-    at = [heads.index(column) for column in PR_COLUMNS]
-    curves: dict[tuple[str, str, str, str], list[tuple[float, float]]] = {}
-    for line, row in rows:
-        key = (row[at[0]], row[at[1]], row[at[2]], row[at[3]])
-        point = (_number(row[at[4]], path, line), _number(row[at[5]], path, line))
-        curves.setdefault(key, []).append(point)
-    return {key: np.array(points) for key, points in curves.items()}
+    curves = _read_keyed(path, ("recall", "precision"))
+    for key, points in curves.items():
+        if not ((points >= 0) & (points <= 1)).all():
+            raise DataError(f"{' '.join(key)}: expected recall and precision from 0 to 1, found other numbers", path)
+    return curves
+
+
+def read_distances(path: str | Path) -> dict[Key, Array]:
+    """Read `distance.csv`: (strict or loose, class, metric, difficulty) → N×6 of `BAND_COLUMNS`, NaN where empty.
+
+    Raises:
+        DataError: unreadable, a missing column, or a cell that is no number.
+    """
+    return _read_keyed(path, BAND_COLUMNS)
 
 
 def training_charts(histories: Mapping[str, Columns], *, weights: bool = False) -> list[Chart]:
@@ -73,7 +84,7 @@ def training_charts(histories: Mapping[str, Columns], *, weights: bool = False) 
 
 
 def precision_recall_charts(
-    curves: Mapping[str, Mapping[tuple[str, str, str, str], Array]], class_name: str, *, level: str = "moderate"
+    curves: Mapping[str, Mapping[Key, Array]], class_name: str, *, level: str = "moderate"
 ) -> list[Chart]:
     """Precision over recall for 3D and BEV, loose and strict, one line a network."""
     charts = []
@@ -103,37 +114,21 @@ def headline_charts(models: Mapping[str, Metrics], class_name: str, *, level: st
 
 
 def distance_charts(
-    found: Mapping[str, tuple[Array, NDArray[np.int64]]], edges_m: Sequence[float], class_name: str
+    distances: Mapping[str, Mapping[Key, Array]], class_name: str, *, level: str = "moderate"
 ) -> list[Chart]:
-    """Percent found in each band of distance, one line a network; nothing where there are no objects.
-
-    Args:
-        found: network → percent in each band (NaN where there is no object) and number of objects.
-        edges_m: ends of the bands, one more than bands.
-        class_name: for the words.
-    """
-    totals = next(iter(found.values()))[1] if found else np.zeros(0, dtype=np.int64)
-    if not totals.any():
-        return []
-    bands = [f"{low:.0f}–{high:.0f}" for low, high in pairwise(edges_m)]
-    at = np.arange(len(bands), dtype=float)
-    series, words = [], []
-    for position, (name, (percent, _)) in enumerate(found.items()):
-        series.append(Series(style_of(name, position), at, percent, css=css_name(name, position)))
-        parts = [f"{band} m {y:.0f} %" for band, y in zip(bands, percent, strict=True) if np.isfinite(y)]
-        words.append(f"{series[-1].style.label}: {', '.join(parts)}")
-    chart = Chart(
-        key="found-by-distance",
-        title=f"{class_name}: share found",
-        description=f"Percent of counted {class_name} objects found, by distance. {'; '.join(words)}.",
-        x_label="distance in m (number of objects)",
-        y_label="found, percent",
-        series=tuple(series),
-        y_limits=(-2, 104),
-        x_ticks=tuple((x, f"{band}\n({total})") for x, band, total in zip(at, bands, totals, strict=True)),
-        markers=True,
-    )
-    return [chart]
+    """AP|R40 in each band of distance for 3D and BEV, loose and strict, one line a network with its error bars."""
+    charts = []
+    for threshold_set in ("loose", "strict"):
+        kinds = [metric.partition("_")[0] for s, metric in HEADLINE if s == threshold_set]
+        mine = {
+            kind: {n: by[key] for n, by in distances.items() if (key := (threshold_set, class_name, kind, level)) in by}
+            for kind in kinds
+        }
+        highest = max((np.nan_to_num(rows[:, 3:]).max() for by in mine.values() for rows in by.values()), default=0)
+        limit = min(100.0, 10 * math.ceil((highest * 1.04 + 0.5) / 10))
+        known = [(kind, by) for kind, by in mine.items() if by and highest]
+        charts += [_distance_chart(threshold_set, kind, class_name, by, limit) for kind, by in known]
+    return charts
 
 
 def css_name(name: str, position: int) -> str:
@@ -153,7 +148,7 @@ def _term_chart(term: str, histories: Mapping[str, Columns], weights: bool) -> C
         return None
     title = term.removeprefix(WEIGHT)
     return Chart(
-        key=f"{'weight' if weights else 'term'}-{re.sub(r'[^a-z0-9]', '-', title.lower())}",
+        key=f"{'weight' if weights else 'term'}-{_slug(title)}",
         title=title,
         description=f"{'Weight' if weights else 'Loss'} of {title} over epochs: {_ends(series)}",
         x_label="epoch",
@@ -183,7 +178,7 @@ def _precision_recall_chart(
     title = f"{METRIC_NAMES.get(kind, kind)}, {threshold_set}, IoU {iou_of(threshold_set, class_name)}"
     reach = "; ".join(f"{s.style.label} reaches recall {_reach(s):.2f}" for s in series)
     return Chart(
-        key=f"pr-{re.sub(r'[^a-z0-9]', '-', class_name.lower())}-{threshold_set}-{kind}",
+        key=f"pr-{_slug(class_name)}-{threshold_set}-{kind}",
         title=title,
         description=f"Precision over recall, {class_name}, {level}, {title}: {reach}.",
         x_label="recall",
@@ -191,6 +186,34 @@ def _precision_recall_chart(
         series=series,
         x_limits=(0, 1),
         y_limits=(0, 1.03),
+    )
+
+
+def _distance_chart(
+    threshold_set: str, kind: str, class_name: str, by_name: Mapping[str, Array], limit: float
+) -> Chart:
+    title = f"{METRIC_NAMES.get(kind, kind)}, {threshold_set}, IoU {iou_of(threshold_set, class_name)}"
+    bands = [f"{low:.0f}–{high:.0f}" for low, high in next(iter(by_name.values()))[:, :2]]
+    objects = np.max([np.nan_to_num(rows[:, 2]) for rows in by_name.values()], axis=0)
+    series, words = [], []
+    for position, (name, mine) in enumerate(by_name.items()):
+        style = style_of(name, position)
+        beside = 0.09 * (position - (len(by_name) - 1) / 2)  # error bars stand side by side
+        at = np.arange(len(mine), dtype=np.float64) + beside
+        ap, low, high = mine[:, 3:].T
+        series.append(Series(style, at, ap, low, high, css_name(name, position)))
+        known = [f"{band} m {y:.1f}" for band, y in zip(bands, ap, strict=True) if np.isfinite(y)]
+        words.append(f"{style.label}: {', '.join(known)}")
+    return Chart(
+        key=f"distance-{_slug(class_name)}-{threshold_set}-{kind}",
+        title=title,
+        description=f"AP|R40 by distance, {class_name}, {title}. {'; '.join(words)}.",
+        x_label="distance in m (number of objects)",
+        y_label="AP|R40 in percent",
+        series=tuple(series),
+        y_limits=(-0.02 * limit, limit),
+        x_ticks=tuple((float(x), f"{bands[x]}\n({objects[x]:.0f})") for x in range(len(bands))),
+        markers=True,
     )
 
 
@@ -216,7 +239,7 @@ def _headline_chart(
         words += [f"{style.label} {row} {v:.1f}" for row, v in zip(rows, values, strict=True) if v is not None]
     title = f"{threshold_set.capitalize()}, IoU {iou_of(threshold_set, class_name)}"
     return Chart(
-        key=f"headline-{threshold_set}",
+        key=f"headline-{_slug(class_name)}-{threshold_set}",
         title=title,
         description=f"AP|R40 of {class_name}, {level}, {title}: {'; '.join(words)}.",
         x_label="AP|R40 in percent",
@@ -227,17 +250,35 @@ def _headline_chart(
     )
 
 
+def _read_keyed(path: str | Path, columns: Sequence[str]) -> dict[Key, Array]:
+    """Rows of numbers by what the first four columns of `KEY_COLUMNS` say, in file order."""
+    heads, rows = _read_csv(path)
+    missing = [column for column in (*KEY_COLUMNS, *columns) if column not in heads]
+    if missing:
+        raise DataError(f"expected a column {missing[0]!r}, found {', '.join(heads)[:80]}", path, 1)
+    keys, numbers = ([heads.index(column) for column in group] for group in (KEY_COLUMNS, columns))
+    found: dict[Key, list[list[float]]] = {}
+    for line, row in rows:
+        one, two, three, four = (row[index] for index in keys)
+        found.setdefault((one, two, three, four), []).append([_number(row[index], path, line) for index in numbers])
+    return {key: np.array(points) for key, points in found.items()}
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "-", text.lower())
+
+
 def _read_csv(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Heads, and rows with their line numbers."""
+    content = read_bytes(path, "table")
     try:
-        with Path(path).open(encoding="utf-8", newline="") as stream:
-            reader = csv.reader(stream)
-            heads = next(reader, None) or []
-            rows = [(reader.line_num, row) for row in reader if row]
-    except OSError as error:
-        raise DataError(f"cannot read the table: {error.strerror}", path) from error
+        reader = csv.reader(io.StringIO(content.decode("utf-8"), newline=""))
+        heads = next(reader, None) or []
+        rows = [(reader.line_num, row) for row in reader if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"expected a CSV table, found {error}", path) from error
+    if len(set(heads)) < len(heads):
+        raise DataError(f"expected columns of different names, found {', '.join(heads)[:80]}", path, 1)
     for line, row in rows:
         if len(row) != len(heads):
             raise DataError(f"expected {len(heads)} cells, found {len(row)}", path, line)
@@ -245,12 +286,12 @@ def _read_csv(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]]
 
 
 def _number(cell: str, path: str | Path, line: int) -> float:
-    if not cell.strip():
+    word = cell.strip(" ")
+    if not word:
         return math.nan
-    try:
-        return float(cell)
-    except ValueError as error:
-        raise DataError(f"expected a number, found {cell[:40]!r}", path, line) from error
+    if not NUMBER.fullmatch(word) or not math.isfinite(float(word)):
+        raise DataError(f"expected a finite number, found {cell[:40]!r}", path, line)
+    return float(word)
 
 
 def _mean(values: Array) -> float:

@@ -124,7 +124,7 @@ def add_colour_bar(picture: Image, *, near_m: float = 2.0, far_m: float = 80.0) 
     return np.concatenate([picture, bar, strip])
 
 
-def draw_heat_map(image: Image, heat: NDArray[np.float32], *, opacity: float = 0.75) -> Image:
+def draw_heat_map(image: Image, heat: NDArray[np.float32], *, opacity: float = 0.95) -> Image:
     """Lay a heat map of any size over a greyed image: no colour at 0, bright at 1.
 
     Args:

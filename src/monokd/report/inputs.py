@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from monokd.errors import DataError
+
+Heat = NDArray[np.float32]
+HeatMaps = Callable[[Sequence[str]], Mapping[str, Mapping[str, Heat]]]
+"""Frames → network → frame → its heat map, 0 to 1, any size, covering the whole image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +27,16 @@ class ModelResult:
             present, in the form in which `monokd evaluate --json` prints them.
         history: training history CSV.
         curves: precision–recall CSV.
+        distances: CSV of AP by distance.
         predictions: folder of KITTI result files, one a frame; a missing file counts as empty.
-        previous: metrics of an earlier state to compare with.
     """
 
     name: str
     metrics: Mapping[str, Any]
     history: Path | None = None
     curves: Path | None = None
+    distances: Path | None = None
     predictions: Path | None = None
-    previous: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,6 @@ class FramePicture:
         calibration: KITTI calibration file.
         label: KITTI label file; None where there is none.
         depth: dense depth PNG.
-        heat: network name → greyscale picture of its heat map, any size, covering the whole image.
     """
 
     frame: str
@@ -50,7 +56,6 @@ class FramePicture:
     calibration: Path
     label: Path | None = None
     depth: Path | None = None
-    heat: Mapping[str, Path] = field(default_factory=dict)
 
 
 def check_names(models: list[str]) -> None:

@@ -11,14 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from monokd.errors import DataError
 from monokd.files import write_bytes
 from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import read_depth, read_image
 from monokd.kitti.objects import Objects
 from monokd.report.birds_eye import draw_birds_eye
 from monokd.report.drawing import Layer, add_colour_bar, colour_depth, draw_boxes_3d, draw_heat_map, placed
-from monokd.report.inputs import FramePicture
+from monokd.report.inputs import FramePicture, Heat
 from monokd.report.styles import style_of
 
 Image = NDArray[np.uint8]
@@ -45,7 +44,14 @@ class FrameSet:
     above: Picture
 
 
-def write_frame(folder: Path, files: FramePicture, truth: Sequence[Layer], results: Mapping[str, Objects]) -> FrameSet:
+def write_frame(
+    folder: Path,
+    files: FramePicture,
+    truth: Sequence[Layer],
+    results: Mapping[str, Objects],
+    counts: Mapping[str, str],
+    heat: Mapping[str, Heat],
+) -> FrameSet:
     """Draw a frame and write its pictures into `folder`.
 
     Args:
@@ -53,6 +59,8 @@ def write_frame(folder: Path, files: FramePicture, truth: Sequence[Layer], resul
         files: the frame's files.
         truth: layers of its labels.
         results: network name → the boxes to show.
+        counts: network name → how many it found, in words.
+        heat: network name → its heat map over the whole image, where there is one.
     """
     image, calibration = read_image(files.image), read_calibration(files.calibration)
     under = [replace(layer, filled=False) for layer in truth]
@@ -61,12 +69,13 @@ def write_frame(folder: Path, files: FramePicture, truth: Sequence[Layer], resul
         style = style_of(name, position)
         drawn = draw_boxes_3d(image, [*under, Layer(objects, style, filled=True)], calibration)
         alt = f"Camera image of frame {files.frame} with ground truth and {_boxes(objects, style.label)}"
-        photographs.append(_save(folder, f"{files.frame}-{_slug(name)}.jpg", drawn, alt, style.label))
-        if name in files.heat:
-            heat = draw_heat_map(image, _read_heat(files.heat[name]))
+        caption = f"{style.label}: {counts[name]}"
+        photographs.append(_save(folder, f"{files.frame}-{_slug(name)}.jpg", drawn, alt, caption))
+        if name in heat:
+            warm = draw_heat_map(_halved(image), heat[name])
             alt = f"Heat map of {style.label} over frame {files.frame}: bright where it expects an object's centre"
             heat_maps.append(
-                _save(folder, f"{files.frame}-{_slug(name)}-heat.jpg", heat, alt, f"{style.label}, heat map")
+                _save(folder, f"{files.frame}-{_slug(name)}-heat.jpg", warm, alt, f"{style.label}: heat map")
             )
     above = _above(folder, files, calibration, image.shape[1], truth, results)
     return FrameSet(tuple(photographs), tuple(heat_maps), _depth(folder, files), above)
@@ -105,11 +114,10 @@ def _boxes(objects: Objects, label: str) -> str:
     return f"{len(objects)} {'box' if len(objects) == 1 else 'boxes'} of {label}"
 
 
-def _read_heat(path: Path) -> NDArray[np.float32]:
-    stored = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if stored is None:
-        raise DataError("expected a greyscale heat map, found no image that decodes", path)
-    return stored.astype(np.float32) / np.float32(255)
+def _halved(image: Image) -> Image:
+    """Half the size: a heat map has no detail that would be lost."""
+    size = max(image.shape[1] // 2, 1), max(image.shape[0] // 2, 1)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _save(folder: Path, name: str, image: Image, alt: str, caption: str) -> Picture:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,9 @@ import numpy as np
 from monokd.errors import DataError
 from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.objects import Objects, from_rows
-from monokd.report.choice import Chosen, Match, best_threshold, choose, match
+from monokd.report.choice import FALSE, Chosen, Match, best_threshold, choose, match
 from monokd.report.drawing import Layer
-from monokd.report.inputs import FramePicture, ModelResult
+from monokd.report.inputs import FramePicture, HeatMaps, ModelResult
 from monokd.report.pictures import FrameSet, write_frame
 from monokd.report.styles import OTHER, TRUTH, style_of
 
@@ -27,7 +27,7 @@ class ShownFrame:
 
     chosen: Chosen
     pictures: FrameSet
-    counts: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +36,22 @@ class Shown:
 
     Attributes:
         frames: those shown.
-        matches: network → frame → what it found, for every labelled frame.
         thresholds: network → the score from which its boxes are shown and counted.
         others: some frames show labels of classes that no network predicts.
     """
 
     frames: Sequence[ShownFrame] = ()
-    matches: Matches | None = None
     thresholds: Mapping[str, float] | None = None
     others: bool = False
 
 
-def show_frames(folder: Path, models: Sequence[ModelResult], frames: Sequence[FramePicture], class_name: str) -> Shown:
+def show_frames(
+    folder: Path,
+    models: Sequence[ModelResult],
+    frames: Sequence[FramePicture],
+    class_name: str,
+    heat_maps: HeatMaps | None = None,
+) -> Shown:
     """Match every labelled frame, choose some, write their pictures into `folder`.
 
     The last network with predictions is what the choice is about; `baseline`, else the first, what it is compared with.
@@ -64,15 +68,18 @@ def show_frames(folder: Path, models: Sequence[ModelResult], frames: Sequence[Fr
     thresholds = {name: best_threshold(list(mine.values())) for name, mine in matches.items()}
     predicted = {name for mine in results.values() for objects in mine.values() for name in objects.names}
     files = {item.frame: item for item in frames}
-    shown, others = [], False
-    for item in _chosen(matches, thresholds):
+    shown, others, chosen = [], False, _chosen(matches, thresholds)
+    heat = heat_maps([item.frame for item in chosen]) if heat_maps and chosen else {}
+    for item in chosen:
         layers = truth_layers(truths[item.frame], predicted)
         others |= any(layer.style is OTHER for layer in layers)
         sure = {n: _sure(mine[item.frame], thresholds[n]) for n, mine in results.items()}
-        pictures = write_frame(folder, files[item.frame], layers, sure)
+        counts = {name: _counts(mine[item.frame], thresholds[name]) for name, mine in matches.items()}
+        warm = {name: mine[item.frame] for name, mine in heat.items() if item.frame in mine}
+        pictures = write_frame(folder, files[item.frame], layers, sure, counts, warm)
         found = {name: mine[item.frame] for name, mine in matches.items()}
-        shown.append(ShownFrame(item, pictures, _counts(found, thresholds)))
-    return Shown(shown, matches, thresholds, others)
+        shown.append(ShownFrame(item, pictures, _why(item.reason, found, thresholds, class_name)))
+    return Shown(shown, thresholds, others)
 
 
 def truth_layers(truth: Objects, predicted: set[str]) -> list[Layer]:
@@ -93,21 +100,42 @@ def _read_folder(model: ModelResult, frames: Sequence[str]) -> dict[str, Objects
 
 
 def _chosen(matches: Matches, thresholds: Mapping[str, float]) -> list[Chosen]:
-    names = list(matches)
-    about, control = names[-1], "baseline" if "baseline" in matches else names[0]
+    about, control = _sides(matches)
     compared = matches[control] if control != about else None
     return choose(matches[about], thresholds[about], control=compared, control_threshold=thresholds[control])
+
+
+def _sides(names: Iterable[str]) -> tuple[str, str]:
+    """What the page is about, and what it is compared with."""
+    known = list(names)
+    return known[-1], "baseline" if "baseline" in known else known[0]
 
 
 def _sure(objects: Objects, threshold: float) -> Objects:
     return objects.select(objects.scores >= threshold)
 
 
-def _counts(matches: Mapping[str, Match], thresholds: Mapping[str, float]) -> str:
-    total = max(len(mine.found_by) for mine in matches.values())
-    parts = []
-    for position, (name, mine) in enumerate(matches.items()):
-        found = int((mine.found_by >= thresholds[name]).sum())
-        false = int(((mine.outcome < 0) & (mine.scores >= thresholds[name])).sum())
-        parts.append(f"{style_of(name, position).label} {found}" + (f" and {false} false" if false else ""))
-    return f"Counted objects: {total}. Found: {', '.join(parts)}."
+def _found(result: Match, threshold: float) -> tuple[int, int, int]:
+    """Counted objects, those found, and false boxes."""
+    found = int((result.found_by >= threshold).sum())
+    false = int(((result.outcome == FALSE) & (result.scores >= threshold)).sum())
+    return len(result.found_by), found, false
+
+
+def _counts(result: Match, threshold: float) -> str:
+    total, found, false = _found(result, threshold)
+    return f"{found} of {total} found" + (f", {false} false" if false else "")
+
+
+def _why(reason: str, matches: Mapping[str, Match], thresholds: Mapping[str, float], class_name: str) -> str:
+    """One sentence on what put the frame here."""
+    about, control = _sides(matches)
+    total, found, false = _found(matches[about], thresholds[about])
+    label = style_of(about, list(matches).index(about)).label
+    objects = f"{total} counted {class_name.lower()}s"
+    if reason == "gain":
+        before = _found(matches[control], thresholds[control])[1]
+        return f"{label} finds {found} of {objects}; {style_of(control).label} finds {before}."
+    f1 = matches[about].f1(thresholds[about])
+    boxes = "no false box" if not false else f"{false} false box{'' if false == 1 else 'es'}"
+    return f"{label} finds {found} of {objects} and draws {boxes}: F1 {f1:.2f}."

@@ -125,6 +125,22 @@ def interval_of(
     return float(entry[0]), float(entry[1])
 
 
+def score(metrics: Metrics, threshold_set: str, class_name: str, metric: str, level: str = "moderate") -> Cell:
+    """One AP with its interval, where there is one."""
+    key = threshold_set, class_name, metric, level
+    return _number(value_of(metrics, *key), interval_of(metrics, *key))
+
+
+def difference_of(
+    metrics: Metrics, threshold_set: str, class_name: str, metric: str, level: str = "moderate"
+) -> Mapping[str, float] | None:
+    """`value`, `low` and `high` of the paired difference under `metrics["difference"]`; None if absent."""
+    entry = metrics.get("difference") or {}
+    for key in (threshold_set, class_name, metric, level):
+        entry = entry.get(key) if isinstance(entry, Mapping) else None
+    return entry if isinstance(entry, Mapping) else None
+
+
 def headline(models: Mapping[str, Metrics], *, class_name: str = "Car", level: str = "moderate") -> Table:
     """AP|R40 in 3D and BEV, loose and strict, one network a row, with intervals where the metrics have them.
 
@@ -147,22 +163,29 @@ def headline(models: Mapping[str, Metrics], *, class_name: str = "Car", level: s
     return Table(f"{class_name}, {level}: AP|R40 in percent, higher is better", tuple(columns), tuple(rows))
 
 
-def differences(name: str, metrics: Metrics, *, class_name: str = "Car", level: str = "moderate") -> Table | None:
-    """The paired differences under `metrics["difference"]`, with intervals; None where there are none."""
-    found = metrics.get("difference")
-    if not found:
-        return None
-    against = style_of(str(found.get("against", "")).rstrip("/").rpartition("/")[2]).label
+def differences(models: Mapping[str, Metrics], *, class_name: str = "Car", level: str = "moderate") -> Table | None:
+    """The paired differences under each `metrics["difference"]`, with intervals; None where there are none.
+
+    Args:
+        models: name of each network → its metrics; the last one makes the first row.
+        class_name: the class to show.
+        level: easy, moderate or hard.
+    """
     columns = [Column("Networks"), *(Column(_metric_name(m), _set_name(s, class_name)) for s, m in HEADLINE)]
-    row = [Cell(f"{style_of(name).label} − {against}")]
-    for threshold_set, metric in HEADLINE:
-        entry = found.get(threshold_set, {}).get(class_name, {}).get(metric, {}).get(level)
-        if entry is None:
-            row.append(Cell(UNDEFINED))
-        else:
-            row.append(Cell(_signed(entry["value"]), f"{_signed(entry['low'], 1)} to {_signed(entry['high'], 1)}"))
+    rows = []
+    for name, metrics in reversed(list(models.items())):
+        found = metrics.get("difference")
+        if not found:
+            continue
+        against = style_of(str(found.get("against", "")).rstrip("/").rpartition("/")[2]).label
+        row = [Cell(f"{style_of(name).label} − {against}")]
+        for threshold_set, metric in HEADLINE:
+            row.append(_difference(difference_of(metrics, threshold_set, class_name, metric, level)))
+        rows.append(tuple(row))
+    if not rows:
+        return None
     caption = f"{class_name}, {level}: difference on the same frames, in points, with its 95 % interval"
-    return Table(caption, tuple(columns), (tuple(row),))
+    return Table(caption, tuple(columns), tuple(rows))
 
 
 def detail(name: str, metrics: Metrics, class_name: str) -> Table | None:
@@ -205,7 +228,10 @@ def _metres(value: float | None) -> Cell:
 def changes(
     models: Mapping[str, Metrics], previous: Mapping[str, Metrics], *, class_name: str = "Car", level: str = "moderate"
 ) -> Table:
-    """The headline's numbers with their change against earlier metrics of the same networks."""
+    """The headline's changes against earlier metrics of the same networks.
+
+    Those stand out whose earlier value lies outside the present 95 % interval.
+    """
     columns = [Column("Network")]
     columns += [Column(_metric_name(m), _set_name(s, class_name)) for s, m in HEADLINE]
     rows = []
@@ -214,9 +240,16 @@ def changes(
         for threshold_set, metric in HEADLINE:
             new = value_of(metrics, threshold_set, class_name, metric, level)
             old = value_of(previous.get(name, {}), threshold_set, class_name, metric, level)
-            row.append(_change(old, new))
+            row.append(_change(old, new, interval_of(metrics, threshold_set, class_name, metric, level)))
         rows.append(tuple(row))
     return Table(f"{class_name}, {level}: change of AP|R40 in points", tuple(columns), tuple(rows))
+
+
+def settings_changes(settings: Sequence[tuple[str, Any, Any]]) -> Table | None:
+    """(name, before, now) as a table; None where nothing differs."""
+    rows = tuple((Cell(name), Cell(_scalar(before)), Cell(_scalar(now))) for name, before, now in settings)
+    columns = (Column("Setting"), Column("Before"), Column("Now"))
+    return Table("Settings that differ", columns, rows) if rows else None
 
 
 def key_values(caption: str, values: Mapping[str, Any], heads: tuple[str, str] = ("Name", "Value")) -> Table:
@@ -255,15 +288,23 @@ def _number(value: float | None, interval: tuple[float, float] | None = None, be
     return Cell(f"{value:.2f}", note, best)
 
 
-def _change(old: float | None, new: float | None) -> Cell:
+def _change(old: float | None, new: float | None, interval: tuple[float, float] | None) -> Cell:
     if new is None or old is None:
         return Cell(UNDEFINED)
     if round(new - old, 2) == 0:
         return Cell("0.00", "unchanged")
-    return Cell(_signed(new - old), f"was {old:.2f}")
+    beyond = interval is not None and not interval[0] <= old <= interval[1]
+    return Cell(signed(new - old), f"was {old:.2f}", beyond)
 
 
-def _signed(value: float, digits: int = 2) -> str:
+def _difference(entry: Mapping[str, float] | None) -> Cell:
+    if entry is None:
+        return Cell(UNDEFINED)
+    return Cell(signed(entry["value"]), f"{signed(entry['low'], 1)} to {signed(entry['high'], 1)}")
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign, which is a true minus."""
     return f"{'−' if round(value, digits) < 0 else '+'}{abs(value):.{digits}f}"
 
 

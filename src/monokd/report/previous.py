@@ -1,0 +1,99 @@
+"""What stood in the repository before: the newest committed results that differ from the present ones."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from monokd.report.tables import Metrics, flatten
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """Committed results.
+
+    Attributes:
+        commit: the first eight digits of its hash.
+        date: of the commit, YYYY-MM-DD.
+        subject: first line of its message.
+        metrics: network → its parsed kitti.json.
+        settings: (name, before, now) of every setting that differs.
+    """
+
+    commit: str
+    date: str
+    subject: str
+    metrics: Mapping[str, Metrics]
+    settings: tuple[tuple[str, Any, Any], ...] = ()
+
+
+def find_previous(files: Mapping[str, Path], params: Path) -> Previous | None:
+    """The newest commit whose results differ from those in `files`, in the same profile.
+
+    That is HEAD where the results are not committed yet, and else the last commit with other results: the answer is
+    the same before the results are committed, after, and in any clone with its history. Only first parents count, so
+    that a merge of other people's results is no step of one's own.
+
+    Args:
+        files: network → its kitti.json, as it is now.
+        params: params.yaml, as it is now.
+
+    Returns:
+        None without git, without a repository, or where no commit holds other results of this profile.
+    """
+    current = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in files.items()}
+    now = yaml.safe_load(params.read_text(encoding="utf-8"))
+    for commit, date, subject in _commits([*files.values()]):
+        metrics = {name: _committed(commit, path, json.loads) for name, path in files.items()}
+        before = _committed(commit, params, yaml.safe_load)
+        if not all(isinstance(tree, dict) for tree in (before, *metrics.values())) or metrics == current:
+            continue
+        if before.get("profile") == now.get("profile"):
+            return Previous(commit[:8], date, subject, metrics, changed_settings(before, now))
+    return None
+
+
+def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[tuple[str, Any, Any], ...]:
+    """(name, before, now) of the settings in force that differ; None where one side does not know the setting."""
+    old, new = _in_force(before), _in_force(now)
+    return tuple((name, old.get(name), new.get(name)) for name in {**old, **new} if old.get(name) != new.get(name))
+
+
+def _in_force(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with dotted names, without those of other profiles and losses."""
+    kept = {"losses": params.get("loss"), "profiles": params.get("profile")}
+    return {
+        name: value
+        for name, value in flatten(params)
+        if (parts := name.split("."))[0] not in kept or parts[1] == kept[parts[0]]
+    }
+
+
+def _commits(paths: list[Path]) -> Iterator[tuple[str, str, str]]:
+    """Hash, date and subject of every commit that touched `paths`, newest first."""
+    for line in (_git("log", "--first-parent", "--format=%H%x09%cs%x09%s", "--", *map(str, paths)) or "").splitlines():
+        commit, date, subject = line.split("\t", 2)
+        yield commit, date, subject
+
+
+def _committed(commit: str, path: Path, parse: Any) -> Any:
+    """A file of a commit, parsed; None where it is not there or does not parse."""
+    text = _git("show", f"{commit}:./{path.as_posix()}")
+    try:
+        return None if text is None else parse(text)
+    except (ValueError, yaml.YAMLError):
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, check=False)
+    except OSError:  # no git
+        return None
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None

@@ -1,0 +1,78 @@
+"""Heat maps lie where in the image the detector looked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from monokd.kitti.frames import KittiFolder
+from monokd.report.heat import heat_maps, over_image
+from monokd.samples.dataset import Frames
+from tests.report.fakes import write_frames
+
+
+def spot(rows: int, columns: int, row: int, column: int) -> Any:
+    heat = np.zeros((rows, columns), dtype=np.float32)
+    heat[row, column] = 1
+    return heat
+
+
+def test_a_cell_lies_at_its_place_in_the_image() -> None:
+    """Cell (12, 40) is input pixels 160 to 164, 48 to 52: 320 to 328, 96 to 104 where the image is twice as large."""
+    large = over_image(spot(24, 80, 12, 40), 640, 192)
+    assert large.shape == (192, 640)
+    row, column = np.unravel_index(large.argmax(), large.shape)
+    assert 96 <= row < 104
+    assert 320 <= column < 328
+    weights = large / large.sum()
+    np.testing.assert_allclose((weights.sum(axis=0) @ (np.arange(640) + 0.5)), 324, atol=0.1)
+    np.testing.assert_allclose((weights.sum(axis=1) @ (np.arange(192) + 0.5)), 100, atol=0.1)
+
+
+def test_an_image_higher_than_the_input_is_cut_at_top_and_bottom() -> None:
+    """The width sets the scale: of 300 rows the input sees the middle 192."""
+    tall = over_image(np.ones((24, 80), dtype=np.float32), 640, 300)
+    assert tall[150].min() > 0.4
+    assert tall[40].max() == 0
+    assert tall[259].max() == 0
+
+
+class Detector(torch.nn.Module):
+    """Answers with one sure peak of class 1 and one of class 0, and remembers what it saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, ...]] = []
+
+    def forward(self, image: torch.Tensor, P2: torch.Tensor, coord_range_px: torch.Tensor) -> Any:
+        self.seen.append(tuple(image.shape))
+        heatmap = torch.full((1, 3, 24, 80), -20.0)
+        heatmap[0, 1, 12, 40] = 20.0
+        heatmap[0, 0, 3, 10] = 20.0
+        return SimpleNamespace(heatmap=heatmap)
+
+
+def test_only_the_trained_classes_show(tmp_path: Path) -> None:
+    """Class 1 is Car; what the untrained pedestrian channel says stays out."""
+    write_frames(tmp_path / "training", 2)
+    frames = Frames(
+        KittiFolder(tmp_path),
+        ["000000", "000001"],
+        depth_dir=tmp_path / "training/depth",
+        labels=False,
+        height_px=96,
+        width_px=320,
+        classes=("Car",),
+    )
+    detector = Detector()
+    maps = heat_maps(cast("Any", detector), frames, sees_depth=True)
+    assert list(maps) == ["000000", "000001"]
+    assert detector.seen == [(1, 3, 96, 320)] * 2
+    assert not detector.training
+    assert maps["000000"].shape == (96, 320)
+    assert maps["000000"][50, 162] > 0.7
+    assert maps["000000"][14, 42] < 0.01

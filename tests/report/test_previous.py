@@ -1,0 +1,109 @@
+"""What the page compares with: the same answer before the results are committed, after, and in a clone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from monokd.report.previous import changed_settings, find_previous
+
+PARAMS = """profile: {profile}
+loss: {loss}
+losses: {{a: {{x: 1}}, b: {{x: 1}}}}
+profiles: {{demo: {{n: 1}}, kitti: {{n: 2}}}}
+"""
+FILES = {"student": Path("metrics/student/kitti.json")}
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git on PATH")
+
+
+def git(*arguments: str) -> None:
+    who = ["-c", "user.name=n", "-c", "user.email=e@x", "-c", "commit.gpgsign=false", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *who, *arguments], check=True, capture_output=True)
+
+
+def state(value: float, loss: str = "a", profile: str = "demo") -> None:
+    """Results and parameters in the working folder."""
+    FILES["student"].parent.mkdir(parents=True, exist_ok=True)
+    FILES["student"].write_text(json.dumps({"loose": value}))
+    Path("params.yaml").write_text(PARAMS.format(loss=loss, profile=profile))
+
+
+def commit(message: str) -> None:
+    git("add", "-A")
+    git("commit", "-q", "--allow-empty", "-m", message)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    git("init", "-q")
+    return tmp_path
+
+
+def found() -> tuple[str, float] | None:
+    """Subject and figure of what is compared with."""
+    previous = find_previous(FILES, Path("params.yaml"))
+    return None if previous is None else (previous.subject, previous.metrics["student"]["loose"])
+
+
+def test_results_compare_with_head_before_their_commit_and_with_the_same_after(repository: Path) -> None:
+    """Commits that leave the results as they are do not count."""
+    state(1.0)
+    commit("first")
+    assert found() is None
+    state(2.0, loss="b")
+    assert found() == ("first", 1.0)
+    commit("second")
+    assert found() == ("first", 1.0)
+    Path("README.md").write_text("words")
+    commit("words")
+    assert found() == ("first", 1.0)
+    git("clone", "-q", str(repository), "clone")
+    previous = find_previous(FILES, Path("params.yaml"))
+    assert previous is not None
+    assert previous.settings == (("loss", "a", "b"), ("losses.a.x", 1, None), ("losses.b.x", None, 1))
+    assert len(previous.commit) == 8
+
+
+def test_results_of_another_profile_do_not_compare(repository: Path) -> None:
+    """Other data: the last results of the same profile count, however far back."""
+    state(1.0)
+    commit("demo")
+    state(5.0, profile="kitti")
+    commit("kitti")
+    state(2.0)
+    assert found() == ("demo", 1.0)
+    state(6.0, profile="kitti")
+    assert found() == ("kitti", 5.0)
+
+
+def test_broken_or_partial_commits_are_passed_over(repository: Path) -> None:
+    state(1.0)
+    commit("whole")
+    FILES["student"].write_text("{")
+    commit("broken")
+    state(2.0)
+    assert found() == ("whole", 1.0)
+
+
+def test_without_a_repository_or_git_there_is_nothing_to_compare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    state(1.0)
+    assert found() is None
+    monkeypatch.setenv("PATH", "")
+    assert found() is None
+
+
+def test_settings_of_other_profiles_and_losses_are_left_out() -> None:
+    before = {"seed": 0, "profile": "p", "loss": "l", "losses": {"l": {"w": 1}}, "profiles": {"p": {"a": {"b": [1]}}}}
+    now = {"seed": 0, "profile": "p", "loss": "l", "losses": {"l": {"w": 1}, "m": {"w": 9}}, "profiles": {}}
+    assert changed_settings(before, now) == (("profiles.p.a.b", [1], None),)
+    assert changed_settings(before, before) == ()
