@@ -18,11 +18,14 @@ Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 means one a core
 
 
 @app.command()
-def check(root: Annotated[Path, typer.Argument(help="A folder in KITTI's layout.")]) -> None:
+def check(
+    root: Annotated[Path, typer.Argument(help="A folder in KITTI's layout.")],
+    depth: Annotated[Path | None, typer.Option(help="A folder of depth PNGs, to check them too.")] = None,
+) -> None:
     """Report what is missing or broken in a KITTI folder, one line each; exit status 1 if anything is."""
     from monokd.kitti.check import check_command
 
-    check_command(root)
+    check_command(root, depth)
 
 
 @app.command()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import reprlib
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from monokd.errors import DataError
+from monokd.reading import read_bytes
 
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0, le=1_000_000)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Pixels = Annotated[int, Field(gt=0, le=16_384)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -53,8 +58,8 @@ class Scenes(_Section):
 
     train_frames: Positive
     val_frames: Positive
-    width_px: Positive
-    height_px: Positive
+    width_px: Pixels
+    height_px: Pixels
     objects_per_frame: Rate
     min_distance_m: Rate
     max_distance_m: Rate
@@ -74,8 +79,8 @@ class Data(_Section):
     train_split: str
     val_split: str
     classes: Annotated[tuple[ClassName, ...], Field(min_length=1)]
-    width_px: Annotated[int, Field(ge=64, multiple_of=32)]
-    height_px: Annotated[int, Field(ge=64, multiple_of=32)]
+    width_px: Annotated[int, Field(ge=64, le=16_384, multiple_of=32)]
+    height_px: Annotated[int, Field(ge=64, le=16_384, multiple_of=32)]
 
 
 class Model(_Section):
@@ -168,7 +173,7 @@ class Params(_Section):
 
     profile: str
     loss: str
-    seed: Count
+    seed: Seed
     behaviour: Literal["profile", "published", "corrected"]
     quirks: dict[str, bool]
     launch: str = "python"
@@ -199,17 +204,34 @@ class Params(_Section):
         return replace(base, **self.quirks)
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML's plain data; a key that stands twice is refused, where YAML's own reader would take the last."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """A mapping of different keys, before merges and aliases repeat any."""
+        node = super().compose_mapping_node(anchor)
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        twice = next((key for key, count in keys.items() if count > 1), None)
+        if twice is not None:
+            mark = next(key for key, _ in reversed(node.value) if key.value == twice).start_mark
+            raise yaml.constructor.ConstructorError(None, None, f"found the key {twice[:80]!r} twice", mark)
+        return node
+
+
 def load_params(path: str | Path = "params.yaml") -> Params:
     """Read and validate params.yaml.
 
     Raises:
         DataError: unreadable, no YAML, an unknown key, a wrong type or value; the message names the dotted path.
     """
+    content = read_bytes(path, "parameters")
     try:
-        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"cannot read the parameters: {error.strerror}", path) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        tree = yaml.load(content.decode("utf-8"), Loader=_EachKeyOnce)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise DataError(f"expected YAML: {error.problem or error.context}", path, line) from error
+    # ValueError: a date or a number that Python cannot hold.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"expected YAML: {error}", path) from error
     if not isinstance(tree, dict):
         raise DataError(f"expected a mapping of parameters, found {type(tree).__name__}", path)
@@ -223,14 +245,22 @@ def load_params(path: str | Path = "params.yaml") -> Params:
 
 def _first_problem(error: ValidationError) -> str:
     first = error.errors()[0]
-    dotted = ".".join(str(part) for part in first["loc"])
+    dotted = ".".join(str(part)[:80] for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"{dotted}: unknown parameter"
     if first["type"] == "missing":
         return f"{dotted}: missing parameter"
     rest = len(error.errors()) - 1
     more = f" (and {rest} more)" if rest else ""
-    return f"{dotted}: {first['msg'].lower()}, found {first['input']!r}{more}"
+    return f"{dotted}: {first['msg'].lower()}, found {_shown(first['input'])}{more}"
+
+
+def _shown(value: object) -> str:
+    """A value, shortened: aliases make a small file huge when it is written out."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python refuses to write out an integer of thousands of digits
+        return "a huge number"
 
 
 def _check_names(params: Params, path: str | Path) -> None:

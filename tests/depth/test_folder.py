@@ -90,7 +90,7 @@ BREAKAGES: dict[str, Callable[[KittiFolder], object]] = {
     "finite coordinates": lambda r: np.full((4, 4), np.nan, np.float32).tofile(r.velodyne("000001")),
     "in the image, found none": lambda r: np.full((4, 4), -5, np.float32).tofile(r.velodyne("000001")),
     "cannot read the scan": lambda r: r.velodyne("000001").unlink(),
-    "does not decode": lambda r: r.image("000001").write_bytes(b""),
+    "found an empty file": lambda r: r.image("000001").write_bytes(b""),
     "no such image": lambda r: r.image("000001").unlink(),
     "expected a line 'P2": lambda r: _text(r.calibration("000001"), "P1: 1 2\n"),
     "expected 12 numbers": lambda r: _text(r.calibration("000001"), "P2: 1 2\n"),
@@ -134,7 +134,7 @@ def test_depth_files_made_elsewhere_are_checked(root: KittiFolder, tmp_path: Pat
     holes[:2] = 2560
     assert "expected depth in at least 5%" in reason(holes)
     (depth / "000001.png").write_bytes(b"")
-    assert "16-bit depth PNG, found" in str(check_depth_files(root, depth, FRAMES)[0])
+    assert "expected a PNG image, found" in str(check_depth_files(root, depth, FRAMES)[0])
     (depth / "000001.png").unlink()
     assert "found none" in str(check_depth_files(root, depth, FRAMES)[0])
     smaller = np.full((100, 180), 2560, np.uint16)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,10 @@ import typer
 
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration, write_calibration
-from monokd.kitti.check import check_command, read_png_size
+from monokd.kitti.check import check_command
+from monokd.kitti.frame_check import label_problems
+from monokd.kitti.images import read_png_header
+from monokd.kitti.labels import read_labels
 
 P2 = np.array([[720.0, 0, 620, 45], [0, 720, 180, 0.2], [0, 0, 1, 0.003]])
 SCANNER = np.array([[0.0, -1, 0, 0], [0, 0, -1, -0.1], [1, 0, 0, -0.3]])
@@ -25,7 +30,7 @@ def _frame(root: Path, half: str, frame: str, label: str | None) -> None:
         (folder / kind).mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(folder / "image_2" / f"{frame}.png"), np.zeros((375, 1242, 3), np.uint8))
     write_calibration(folder / "calib" / f"{frame}.txt", Calibration(P2, np.eye(3), SCANNER))
-    np.ones((5, 4), np.float32).tofile(folder / "velodyne" / f"{frame}.bin")
+    np.arange(20, dtype=np.float32).reshape(5, 4).tofile(folder / "velodyne" / f"{frame}.bin")
     if label is not None:
         (folder / "label_2" / f"{frame}.txt").write_text(label)
 
@@ -38,14 +43,20 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _lines(root: Path, capsys: pytest.CaptureFixture[str], status: int) -> list[str]:
+def _output(root: Path, capsys: pytest.CaptureFixture[str], status: int, depth: Path | None = None) -> list[str]:
     if status:
         with pytest.raises(typer.Exit) as stop:
-            check_command(root)
+            check_command(root, depth)
         assert stop.value.exit_code == status
     else:
-        check_command(root)
+        check_command(root, depth)
     return capsys.readouterr().out.splitlines()
+
+
+def _lines(root: Path, capsys: pytest.CaptureFixture[str], status: int, depth: Path | None = None) -> list[str]:
+    """The problems without the heads of their groups, and the verdict."""
+    *body, verdict = _output(root, capsys, status, depth)
+    return [*(line.strip() for line in body if line.startswith("  ")), verdict]
 
 
 def test_whole_folder_passes(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,12 +100,21 @@ def _image(*shape: int) -> Callable[[Path], object]:
         ("image_2/000000.png", _image(94, 310, 3), "not near the middle"),
         ("calib/000000.txt", _text("P2: 1 2 3\n"), "P2: expected 12 numbers"),
         ("velodyne/000000.bin", _cut, "16-byte points, found 60 bytes"),
-        ("velodyne/000000.bin", lambda path: np.full(4, np.nan, "<f4").tofile(path), "other numbers"),
+        ("velodyne/000000.bin", lambda path: np.full(4, np.nan, "<f4").tofile(path), "expected finite coordinates"),
+        ("velodyne/000000.bin", lambda path: np.full(4, 2000, "<f4").tofile(path), "within 1000 m"),
+        ("velodyne/000000.bin", lambda path: np.full(4, -5, "<f4").tofile(path), "in the fourth place"),
+        ("velodyne/000000.bin", lambda path: np.full(80, 5, "<f4").tofile(path), "the same one everywhere"),
         ("label_2/000000.txt", _text("Car 0 0\n"), "000000.txt:1:"),
         ("label_2/000000.txt", _text(CAR.format(x="0.00").replace("Car", "Cra")), "'Cra'"),
         ("label_2/000000.txt", _text(CAR.format(x="0.00").replace("656", "556")), "left, top"),
         ("label_2/000000.txt", _text(CAR.format(x="0.00").replace("656", "1656")), "leaves the"),
-        ("label_2/000000.txt", _text("\n".join([CAR.format(x="9.00")] * 3)), "different frames"),
+        ("label_2/000000.txt", _text("\n\n" + CAR.format(x="9.00")), "000000.txt:3: the 3D box projects to"),
+        ("label_2/000000.txt", _text(CAR.format(x="0.00").replace(" 20.00", " -20.00")), "lies behind the camera"),
+        ("label_2/000000.txt", _text(CAR.format(x="0.00").replace("0.00 0 0.00", "1.50 0 0.00")), "truncation: exp"),
+        ("label_2/000000.txt", _text(CAR.format(x="0.00").replace("0.00 0 0.00", "0.00 9 0.00")), "occlusion: exp"),
+        ("label_2/000000.txt", _text(CAR.format(x="0.00").replace("0.00 0 0.00", "0.00 0 1.57")), "do not agree"),
+        ("label_2/000000.txt", _text(CAR.format(x="0.00").replace("0.00 0 0.00", "0.00 0 90.0")), "within ±π"),
+        ("label_2/000000.txt", _text(CAR.format(x="0.00").replace("3.90", "390")), "up to 60 m, found 1.5 1.6 390"),
     ],
 )  # fmt: skip
 def test_broken_files(
@@ -115,15 +135,81 @@ def test_camera_of_other_pixels(root: Path, capsys: pytest.CaptureFixture[str]) 
     assert "expected square pixels" in _lines(root, capsys, 1)[0]
 
 
+def test_camera_that_is_turned_and_far_away(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rotations that the reader lets pass but that move points by decimetres; a lever arm in millimetres."""
+    stretched = np.diag([1.002, 1, 1])
+    write_calibration(root / "training/calib/000000.txt", Calibration(P2, stretched, SCANNER * [[1, 1, 1, 1000]]))
+    lines = _lines(root, capsys, 1)
+    assert "R0_rect: expected a rotation, found rows that miss orthonormality by 0.004" in lines[0]
+    assert "the scanner is 316.2 m away" in lines[1]
+
+
+def test_problems_are_grouped_in_a_fixed_order_with_their_counts(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "training/velodyne/000001.bin").write_bytes(b"123")
+    (root / "training/image_2/000000.png").write_bytes(b"")
+    (root / "training/image_2/000001.png").write_bytes(b"")
+    heads = [line for line in _output(root, capsys, 1) if not line.startswith("  ")]
+    assert heads[:-1] == ["images: 2", "scans: 1"]
+    assert heads[-1].endswith(": 3 problems")
+
+
+def test_what_a_name_would_tell_the_terminal_is_spelled_out(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "training/image_2/\x1b[2Jgone.png").write_bytes(b"")
+    output = "\n".join(_output(root, capsys, 1))
+    assert "\x1b" not in output
+    assert "\\x1b[2Jgone.png: expected a PNG image" in output
+    assert "expected frame names of letters" in output
+
+
 def test_lists(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Lists name frames that exist; `test` looks in testing."""
+    """Every fault of every list: frames without an image (`test` looks in testing), twice the same, no ids, shared."""
     (root / "ImageSets").mkdir()
     (root / "ImageSets/test.txt").write_text("000000\n")
-    (root / "ImageSets/train.txt").write_text("000000\n000007\n")
-    (root / "ImageSets/val.txt").write_text("\n")
-    lines = _lines(root, capsys, 1)
-    assert lines[0] == f"{root}/ImageSets/train.txt: 1 of 2 frames have no image in training, first 000007"
-    assert lines[1].startswith(f"{root}/ImageSets/val.txt: expected frame ids")
+    (root / "ImageSets/train.txt").write_text("000000\n000007\n000000\n000007\na b\n")
+    (root / "ImageSets/val.txt").write_text("\n000000\n")
+    (root / "ImageSets/empty.txt").write_text("\n")
+    (root / "ImageSets/zip.txt").write_bytes(b"\xff\xfe")
+    lists = root / "ImageSets"
+    assert _lines(root, capsys, 1)[:-1] == [
+        f"{lists}/empty.txt: expected frame ids, found none",
+        f"{lists}/train.txt:3: frame 000000 stands in line 1 already",
+        f"{lists}/train.txt:4: frame 000007 stands in line 2 already",
+        f"{lists}/train.txt:5: expected a frame id of letters, digits, - and _, found 'a b'",
+        f"{lists}/train.txt: 1 of 3 frames have no image in training, first 000007",
+        f"{lists}/zip.txt: expected UTF-8 text",
+        f"{lists}: 1 frames stand in train and in val, first 000000",
+    ]
+
+
+def test_depth_maps(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder of depth maps is checked for partners, kind, size, range and holes."""
+    depth = tmp_path / "depth"
+    depth.mkdir()
+    whole = np.full((375, 1242), 2560, np.uint16)
+    cv2.imwrite(str(depth / "000000.png"), whole)
+    assert _lines(root, capsys, 1, depth)[0] == f"{depth}/000001.png: missing"
+    for broken, says in (
+        (whole.astype(np.uint8), "expected one 16-bit channel"),
+        (np.pad(whole, 1), "at most the image's 375×1242 pixels"),
+        (whole * np.uint16(25), "expected metres × 256 up to 200 m, found 250"),
+        (whole // np.uint16(100), "a wrong scale?"),
+        (whole * (np.arange(375) < 10).astype(np.uint16)[:, None], "expected depth in at least 5%, found"),
+    ):
+        cv2.imwrite(str(depth / "000001.png"), broken)
+        (line, _) = _lines(root, capsys, 1, depth)
+        assert line.startswith(f"{depth}/000001.png: ")
+        assert says.split(", found")[0] in line
+    cv2.imwrite(str(depth / "000001.png"), whole)
+    assert len(_lines(root, capsys, 0, depth)) == 1
+
+
+def test_disk_space_for_what_follows(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
+    assert "depth maps and models need about 2.0 GiB here, 0.0 GiB are free" in _lines(root, capsys, 1)[0]
 
 
 def test_no_folder_and_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,8 +221,22 @@ def test_no_folder_and_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_png_size(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((3, 70000, 3), np.uint8))
-    assert read_png_size(tmp_path / "a.png") == (70000, 3)
+    header = read_png_header(tmp_path / "a.png")
+    assert (header.width_px, header.height_px, header.bits, header.colour) == (70000, 3, 8, 2)
 
 
 def test_real_frames_pass(kitti_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _lines(kitti_dir, capsys, 0)[-1].endswith(": no problems")
+    lines = _output(kitti_dir, capsys, 1, kitti_dir / "training/depth_dense")
+    assert [line for line in lines if line.startswith("  ") and not line.endswith(": missing")] == []
+
+
+def test_no_label_of_kitti_is_blamed(kitti_eval_dir: Path, tmp_path: Path) -> None:
+    """The rules that need no camera, over all 7,481 files."""
+    with tarfile.open(kitti_eval_dir / "label_2.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    paths = sorted(tmp_path.rglob("*.txt"))
+    assert len(paths) == 7481
+    for path in paths:
+        objects = read_labels(path)
+        assert not list(label_problems(objects, list(range(len(objects))), (1242, 376), None)), path.name

@@ -14,6 +14,7 @@ from monokd.depth.completion import dense_depth
 from monokd.depth.png import image_size, write_depth
 from monokd.errors import DataError
 from monokd.kitti.calibration import read_calibration
+from monokd.kitti.frame_check import check_depth
 from monokd.kitti.frames import KittiFolder, read_depth, read_image, read_velodyne
 from monokd.progress import map_frames
 
@@ -65,19 +66,8 @@ def densify_frame(root: KittiFolder, frame: str) -> F32:
         raise DataError(error.reason, root.velodyne(frame)) from error
 
 
-def check_depth_files(
-    root: KittiFolder,
-    depth: Path,
-    frames: Sequence[str],
-    *,
-    least_filled: float = 0.05,
-    furthest_m: float = 200.0,
-) -> list[DataError]:
-    """Check the user's own depth PNGs FRAME.png in `depth`.
-
-    Checked are format (one 16-bit channel), size (the image's; fewer rows or columns are allowed, as the training pads
-    them, more are not), range (no depth beyond `furthest_m`, which a wrong scale gives away) and holes (at least
-    `least_filled` of the pixels with depth).
+def check_depth_files(root: KittiFolder, depth: Path, frames: Sequence[str]) -> list[DataError]:
+    """Check the user's own depth PNGs FRAME.png in `depth`: format, size, range and holes, as `monokd check` does.
 
     Returns:
         One error a broken file, in order of the frames.
@@ -85,27 +75,17 @@ def check_depth_files(
     errors = []
     for frame in frames:
         try:
-            _check_depth_file(root, depth / f"{frame}.png", frame, least_filled, furthest_m)
+            _check_depth_file(root, depth / f"{frame}.png", frame)
         except DataError as error:
             errors.append(error)
     return errors
 
 
-def _check_depth_file(root: KittiFolder, path: Path, frame: str, least_filled: float, furthest_m: float) -> None:
+def _check_depth_file(root: KittiFolder, path: Path, frame: str) -> None:
     height, width = image_size(root.image(frame))
     if not path.exists():
         raise DataError(f"expected a depth PNG for frame {frame}, found none", path)
-    depth_m = read_depth(path)
-    if depth_m.shape[0] > height or depth_m.shape[1] > width:
-        raise DataError(f"expected at most the image's {height}×{width} pixels, found {depth_m.shape}", path)
-    filled = float((depth_m > 0).mean())
-    if filled < least_filled:
-        raise DataError(f"expected depth in at least {least_filled:.0%} of the pixels, found {filled:.2%}", path)
-    furthest = float(depth_m.max())
-    if furthest > furthest_m:
-        raise DataError(f"expected metres × 256 up to {furthest_m:g} m, found {furthest:g} m", path)
-    if furthest < 2:
-        raise DataError(f"expected metres × 256, found nothing beyond {furthest:g} m (a wrong scale?)", path)
+    check_depth(path, (width, height))
 
 
 def _densify_or_explain(root: KittiFolder, out: Path, frame: str) -> str | DataError:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from monokd.compiled import compiled
 from monokd.errors import DataError
 from monokd.files import replacing
+from monokd.kitti.images import read_png_header
 
 F32 = NDArray[np.float32]
 
@@ -28,18 +29,8 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         DataError: missing, no PNG, or cut short.
     """
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(24)
-            stream.seek(max(0, path.stat().st_size - 12))
-            tail = stream.read(12)
-    except OSError as error:
-        raise DataError(f"cannot read the image: {error.strerror}", path) from error
-    if not head.startswith(b"\x89PNG\r\n\x1a\n") or head[12:16] != b"IHDR" or len(head) < 24:
-        raise DataError(f"expected a PNG image, found {path.stat().st_size} bytes that are none", path)
-    if b"IEND" not in tail:
-        raise DataError("expected a whole PNG image, found one that is cut short", path)
-    return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
+    header = read_png_header(path)
+    return header.height_px, header.width_px
 
 
 def encode_depth(depth_m: F32) -> NDArray[np.uint16]:

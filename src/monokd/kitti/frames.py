@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from string import whitespace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +80,7 @@ def read_split(path: str | Path) -> list[str]:
         raise DataError("expected frame ids as text, found bytes that are not UTF-8", path) from error
     seen: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
-        word = line.strip()
+        word = line.strip(whitespace)
         if not word:
             continue
         if not FRAME_ID.fullmatch(word):

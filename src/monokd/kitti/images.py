@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -50,7 +51,7 @@ def read_png_header(path: Path) -> PngHeader:
         DataError: unreadable, no PNG, cut short, or of a size that no image has.
     """
     try:
-        handle = open_file(path)
+        handle = open_file(path, BINARY_LIMIT_BYTES)
         try:
             size = os.fstat(handle).st_size
             head, tail = os.pread(handle, HEADER_BYTES, 0), os.pread(handle, END_BYTES, max(0, size - END_BYTES))
@@ -114,12 +115,12 @@ def _content(path: str | Path, what: str) -> bytes:
 
 def _decode(content: bytes, flags: int, path: str | Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     try:
-        image: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+        image: Any = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
         raise DataError(f"expected an image, found a file that does not decode: {error.err}", path) from error
     if image is None:
         raise DataError("expected an image, found a file that does not decode", path)
-    return image
+    return cast(NDArray[np.uint8] | NDArray[np.uint16], image)
 
 
 def _png_header(content: bytes, path: str | Path) -> PngHeader:

@@ -156,9 +156,9 @@ def _parse(
     if not fine.all():
         row, column = (int(i) for i in np.argwhere(~fine)[0])
         file = int(np.searchsorted(offsets, row, side="right")) - 1
-        line = text[spans[row, 0] :].split(b"\n", 1)[0]
+        words = text[spans[row, 0] :].split(b"\n", 1)[0]
         limit = f" of at most {LARGEST:g}" if np.isfinite(rows[row, column]) else ""
-        reason = _reason(parsing.BAD_NUMBER, column + 1, line, fields, limit)
+        reason = _reason(parsing.BAD_NUMBER, column + 1, words, fields, limit)
         raise DataError(reason, paths[file], int(lines[row]))
     return text, rows, spans, offsets
 

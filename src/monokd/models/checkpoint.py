@@ -7,6 +7,7 @@ import json
 import pickle
 import re
 import warnings
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,12 +20,14 @@ from torch import Tensor
 from monokd.errors import DataError
 from monokd.files import write_bytes
 from monokd.models.detector import Detector, build_detector
+from monokd.reading import check_archive, check_file
 from monokd.samples.targets import CLASSES
 
 FORMAT = "monokd detector 1"
 BACKBONE_FORMAT = "monokd backbone 1"
 KINDS = ("rgb", "depth")
 MAX_WIDTH = 4
+MAX_SIDE_PX = 16_384
 WRAPPERS = ("model_state", "state_dict", "model")
 
 
@@ -50,10 +53,10 @@ class DetectorInfo:
 
 
 def save_detector(detector: Detector, path: str | Path, info: DetectorInfo) -> None:
-    """Write a safetensors file, whole or not at all; equal weights give equal bytes."""
+    """Write a safetensors file with a checksum, whole or not at all; equal weights give equal bytes."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
     # One metadata key only: the format does not keep the order of several.
-    metadata = {"monokd": json.dumps({"format": FORMAT, **asdict(info)})}
+    metadata = {"monokd": json.dumps({"format": FORMAT, **asdict(info), "crc32": checksum(tensors, info)})}
     write_bytes(path, save(tensors, metadata=metadata))  # safetensors' own writer hides why a disk refuses
 
 
@@ -65,12 +68,15 @@ def load_detector(path: str | Path, kind: str | None = None) -> tuple[Detector, 
         kind: what the file must hold; None takes either.
 
     Raises:
-        DataError: unreadable, no detector of ours, of another kind, or tensors that do not fit.
+        DataError: unreadable, no detector of ours, of another kind, not as it was written (older files have no
+            checksum), or tensors that do not fit.
     """
-    info = read_info(path)
+    info, crc32 = _read_words(path)
     if kind is not None and info.kind != kind:
         raise DataError(f"expected a detector of kind {kind}, found {info.kind}", path)
     tensors = read_torch_file(path).tensors
+    if crc32 is not None and crc32 != checksum(tensors, info):
+        raise DataError("expected a detector as it was written, found one whose checksum differs", path)
     expected = empty_detector(info).state_dict()
     odd = sorted(expected.keys() ^ tensors.keys())
     if odd:
@@ -98,19 +104,17 @@ def read_info(path: str | Path) -> DetectorInfo:
     Raises:
         DataError: unreadable, or not written by `save_detector`.
     """
-    try:
-        with safetensors.safe_open(path, framework="pt") as stream:
-            stored = (stream.metadata() or {}).get("monokd", "{}")
-        fields = json.loads(stored)
-        if fields.pop("format", None) != FORMAT:
-            raise DataError(f"expected a file that says '{FORMAT}'; `monokd import` makes one", path)
-        info = DetectorInfo(**{**fields, "classes": tuple(fields["classes"])})
-    except OSError as error:
-        raise DataError(f"cannot read the detector: {error.strerror or error}", path) from error
-    except (safetensors.SafetensorError, json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"expected a detector in safetensors: {_first_line(error)}", path) from error
-    _check_info(info, path)
-    return info
+    return _read_words(path)[0]
+
+
+def checksum(tensors: Mapping[str, Tensor], info: DetectorInfo) -> int:
+    """CRC-32 over everything in a detector file: words, names, types, shapes, numbers."""
+    value = zlib.crc32(json.dumps(asdict(info)).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        value = zlib.crc32(f"{name} {tensor.dtype} {_shape(tensor)}".encode(), value)
+        value = zlib.crc32(tensor.flatten().view(torch.uint8).numpy().data, value)
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +201,12 @@ def check_fit(
         found = tensors[name]
         if found.shape != wanted.shape:
             raise DataError(f"tensor {name}: expected shape {_shape(wanted)}, found {_shape(found)}", path)
-        if not bool(torch.isfinite(found).all()):
+        if found.layout != torch.strided or found.is_floating_point() != wanted.is_floating_point():
+            raise DataError(f"tensor {name}: expected {wanted.dtype} numbers, found {found.layout} {found.dtype}", path)
+        if found.is_meta or found.is_complex() or not bool(torch.isfinite(found).all()):
             raise DataError(f"tensor {name}: expected finite numbers", path)
+        if name.endswith("running_var") and bool((found < 0).any()):
+            raise DataError(f"tensor {name}: expected variances, found a negative number", path)
 
 
 def check_sha256(path: str | Path, expected: str) -> None:
@@ -218,22 +226,49 @@ def check_sha256(path: str | Path, expected: str) -> None:
         raise DataError(f"expected SHA-256 {expected.lower()}, found {digest}", path)
 
 
+def _read_words(path: str | Path) -> tuple[DetectorInfo, int | None]:
+    """What a detector file says about itself, and its checksum where it has one."""
+    try:
+        check_file(path)
+        with safetensors.safe_open(path, framework="pt") as stream:
+            stored = (stream.metadata() or {}).get("monokd", "{}")
+        fields = json.loads(stored)
+        if fields.pop("format", None) != FORMAT:
+            raise DataError(f"expected a file that says '{FORMAT}'; `monokd import` makes one", path)
+        crc32 = fields.pop("crc32", None)
+        info = DetectorInfo(**{**fields, "classes": tuple(fields["classes"])})
+    except OSError as error:
+        raise DataError(f"cannot read the detector: {error.strerror or error}", path) from error
+    except (safetensors.SafetensorError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DataError(f"expected a detector in safetensors: {_first_line(error)}", path) from error
+    _check_info(info, path)
+    return info, crc32
+
+
 def _check_info(info: DetectorInfo, path: str | Path) -> None:
     """Refuse what no detector has, before it decides how much memory is taken."""
     sizes = info.height_px, info.width_px
-    if not isinstance(info.width, int | float) or not 0 < info.width <= MAX_WIDTH:
+    if type(info.width) not in (int, float) or not 0 < info.width <= MAX_WIDTH:
         raise DataError(f"width: expected a number above 0, at most {MAX_WIDTH}, found {info.width!r}", path)
     if info.kind not in KINDS:
         raise DataError(f"kind: expected {' or '.join(KINDS)}, found {info.kind!r}", path)
-    if any(not isinstance(size, int) or size < 32 or size % 32 for size in sizes):
+    if any(type(size) is not int or not 32 <= size <= MAX_SIDE_PX or size % 32 for size in sizes):
         raise DataError(f"height_px, width_px: expected multiples of 32, found {sizes}", path)
+    if not isinstance(info.anisotropic_decode, bool):
+        raise DataError(f"anisotropic_decode: expected true or false, found {info.anisotropic_decode!r}", path)
+    known = all(name in CLASSES for name in info.classes)
+    if not info.classes or not known or len(set(info.classes)) < len(info.classes):
+        raise DataError(f"classes: expected some of {', '.join(CLASSES)}, found {info.classes}", path)
 
 
 def _read_any(path: Path) -> Mapping[object, object]:
-    if not path.is_file():
+    if not path.exists():
         raise DataError("no such checkpoint", path)
+    check_file(path)
     with path.open("rb") as stream:
         head = stream.read(9)
+    if head.startswith(b"PK"):
+        check_archive(path)
     # safetensors begins with the length of a JSON header and its brace; torch's files are zips or pickles.
     entries = _read_safetensors(path) if head[8:] == b"{" else _read_torch(path)
     if not isinstance(entries, Mapping):

@@ -1,0 +1,232 @@
+"""What is wrong inside the files of one frame. The limits were set so that no label of KITTI's 7,481 is blamed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monokd.errors import DataError
+from monokd.kitti.calibration import Calibration, read_calibration
+from monokd.kitti.frames import POINT_BYTES, KittiFolder, check_points, read_depth
+from monokd.kitti.images import RGB, read_png_header
+from monokd.kitti.labels import CLASSES, read_labels
+from monokd.kitti.objects import Objects
+from monokd.kitti.projected import projected_boxes_px
+from monokd.reading import open_file, read_whole
+
+Array = NDArray[np.float64]
+Size = tuple[int, int]  # width, height in pixels
+T = TypeVar("T")
+KNOWN = frozenset(name.lower() for name in CLASSES)
+GROUPS = ("files", "images", "calibration", "labels", "scans", "depth", "splits", "disk")
+SAMPLED_POINTS = 512  # at the start, in the middle and at the end: every point of every scan would take minutes
+SCAN_LIMIT_BYTES = 1 << 30
+ORTHONORMAL = 1e-3  # a text of seven digits misses by 1e-6
+LARGEST_SIDE_M = 60.0  # a tram has 35 m
+TRUNCATED = 0.9  # of an object that is hardly in the image, the boxes need not agree
+LEAST_IOU = 0.15  # of the 2D box and the projected 3D box; 0.25 occurs
+MOST_TURNED_RAD = 0.5  # alpha against rotation_y and the ray; 0.1 occurs
+LEAST_FILLED, NEAREST_M, FURTHEST_M = 0.05, 2.0, 200.0  # of depth maps
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: one of `GROUPS`, and a line that begins with the file."""
+
+    group: str
+    text: str
+
+
+@dataclass(slots=True)
+class FrameReport:
+    """What was found in the files of a frame.
+
+    Attributes:
+        problems: in order of the files.
+        pixels: of the image, 0 where it is unknown.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+    pixels: int = 0
+
+    def attempt(self, group: str, path: Path, read: Callable[[Path], T]) -> T | None:
+        """What `read` gives; a file that it refuses is a problem, one that does not exist is none of a frame's."""
+        try:
+            return read(path) if path.exists() or path.is_symlink() else None
+        except DataError as error:
+            self.problems.append(Problem(group, str(error)))
+            return None
+
+    def add(self, group: str, path: Path, reasons: Iterator[str]) -> None:
+        """Problems of `path`; a reason may begin with a line number and a colon."""
+        self.problems += [Problem(group, f"{path}:{reason}") for reason in reasons]
+
+
+def check_frame(folder: KittiFolder, depth: Path | None, frame: str) -> FrameReport:
+    """Problems inside the files of a frame; files that do not exist are left to the folder's check."""
+    report = FrameReport()
+    size = report.attempt("images", folder.image(frame), read_size)
+    calibration = report.attempt("calibration", folder.calibration(frame), read_calibration)
+    if calibration is not None:
+        report.add("calibration", folder.calibration(frame), camera_problems(calibration, size))
+    if folder.half == "training":
+        path = folder.label(frame)
+        objects = report.attempt("labels", path, read_labels)
+        if objects is not None and len(objects):
+            report.add("labels", path, label_problems(objects, lines_of(path), size, calibration))
+    report.attempt("scans", folder.velodyne(frame), check_scan)
+    if size is not None:
+        report.pixels = size[0] * size[1]
+        if depth is not None:
+            report.attempt("depth", depth / f"{frame}.png", lambda path: check_depth(path, size))
+    return report
+
+
+def read_size(path: Path) -> Size:
+    """Width and height of an image as KITTI has them.
+
+    Raises:
+        DataError: no whole PNG, or not 8-bit RGB.
+    """
+    header = read_png_header(path)
+    if (header.bits, header.colour) != (8, RGB):
+        raise DataError(f"expected 8-bit RGB, found {header.bits} bits of PNG colour type {header.colour}", path)
+    return header.width_px, header.height_px
+
+
+def camera_problems(calibration: Calibration, size: Size | None) -> Iterator[str]:
+    """A camera that cannot have taken an image of this size, as after resizing the images alone; no true rotations."""
+    fx, fy, cx, cy = (calibration.P2[i] for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    if abs(fx / fy - 1) > 0.05:
+        yield f" P2: expected square pixels, found focal lengths {fx:.1f} and {fy:.1f}"
+    if size is not None and not (0.25 < cx / size[0] < 0.75 and 0 < cy / size[1] < 1):
+        yield f" P2: the principal point {cx:.1f}, {cy:.1f} is not near the middle of a {size[0]}×{size[1]} image"
+    if size is not None and not 0.2 < fx / size[0] < 5:
+        yield f" P2: a focal length of {fx:.1f} does not go with an image {size[0]} pixels wide"
+    for name, matrix in (("R0_rect", calibration.R0_rect), ("Tr_velo_to_cam", calibration.Tr_velo_to_cam[:, :3])):
+        error = np.abs(matrix @ matrix.T - np.eye(3)).max()
+        if error > ORTHONORMAL:
+            yield f" {name}: expected a rotation, found rows that miss orthonormality by {error:.2g}"
+    away_m = float(np.linalg.norm(calibration.Tr_velo_to_cam[:, 3]))
+    if away_m > 10:
+        yield f" Tr_velo_to_cam: the scanner is {away_m:.1f} m away from the camera (not in metres?)"
+
+
+def lines_of(path: Path) -> list[int]:
+    """The numbers of a file's lines that are not blank."""
+    return [number for number, line in enumerate(read_whole(path).split(b"\n"), start=1) if line.strip()]
+
+
+def label_problems(
+    objects: Objects, lines: list[int], size: Size | None, calibration: Calibration | None
+) -> Iterator[str]:
+    """One line a problem; without image or calibration, the rules that need them are left out."""
+    for i, reason in _line_problems(objects, size):
+        yield f"{lines[i]}: {reason}"
+    placed = np.flatnonzero((objects.sizes_m > 0).all(axis=1) & (objects.locations_m[:, 2] > -1000))
+    if calibration is not None and len(placed):
+        for i, reason in _mismatches(objects.select(placed), calibration, size):
+            yield f"{lines[placed[i]]}: {reason}"
+
+
+def check_scan(path: Path) -> None:
+    """The size of a scan, and a sample of its points (DataError)."""
+    try:
+        handle = open_file(path, SCAN_LIMIT_BYTES)
+        try:
+            size, part = os.fstat(handle).st_size, POINT_BYTES * SAMPLED_POINTS
+            if size == 0 or size % POINT_BYTES:
+                raise DataError(f"expected a whole number of {POINT_BYTES}-byte points, found {size} bytes", path)
+            starts = sorted({0, max(0, size // POINT_BYTES // 2 * POINT_BYTES - part), max(0, size - part)})
+            raw = b"".join(os.pread(handle, part, start) for start in starts)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise DataError(f"cannot read the scan: {error.strerror}", path) from error
+    points = np.frombuffer(raw, "<f4").reshape(-1, 4)
+    check_points(points, path)
+    if not ((points[:, 3] >= 0) & (points[:, 3] <= 255)).all():
+        raise DataError("expected x, y, z, reflectance from 0, found other numbers in the fourth place", path)
+    if len(points) > 1 and (points == points[0]).all():
+        raise DataError("expected points, found the same one everywhere", path)
+
+
+def check_depth(path: Path, size: Size) -> None:
+    """Format, size, range and holes of a depth map; one smaller than the image is padded in training.
+
+    Raises:
+        DataError: the first fault.
+    """
+    depth_m, (width, height) = read_depth(path), size
+    if depth_m.shape[0] > height or depth_m.shape[1] > width:
+        raise DataError(f"expected at most the image's {height}×{width} pixels, found {depth_m.shape}", path)
+    filled, furthest_m = float((depth_m > 0).mean()), float(depth_m.max())
+    if filled < LEAST_FILLED:
+        raise DataError(f"expected depth in at least {LEAST_FILLED:.0%} of the pixels, found {filled:.2%}", path)
+    if furthest_m > FURTHEST_M:
+        raise DataError(f"expected metres × 256 up to {FURTHEST_M:g} m, found {furthest_m:g} m", path)
+    if furthest_m < NEAREST_M:
+        raise DataError(f"expected metres × 256, found nothing beyond {furthest_m:g} m (a wrong scale?)", path)
+
+
+def _line_problems(objects: Objects, size: Size | None) -> Iterator[tuple[int, str]]:
+    """Index and problem of every line that is wrong by itself."""
+    for i, name in enumerate(objects.names):
+        left, top, right, bottom = objects.boxes_px[i].tolist()
+        if name.lower() not in KNOWN:
+            yield i, f"{name!r} is no class of KITTI"
+        if right < left or bottom < top:
+            yield i, f"expected a box left, top, right, bottom, found {left:g} {top:g} {right:g} {bottom:g}"
+        elif size is not None and (left < -1 or top < -1 or right > size[0] + 1 or bottom > size[1] + 1):
+            yield i, f"the box {left:g} {top:g} {right:g} {bottom:g} leaves the {size[0]}×{size[1]} image"
+        if name.lower() == "dontcare":
+            continue
+        if not (0 <= objects.truncation[i] <= 1 or objects.truncation[i] == -1):
+            yield i, f"truncation: expected 0 to 1, or -1, found {objects.truncation[i]:g}"
+        if objects.occlusion[i] not in (-1, 0, 1, 2, 3):
+            yield i, f"occlusion: expected 0, 1, 2, 3, or -1, found {objects.occlusion[i]:g}"
+        if objects.locations_m[i, 2] > -1000:
+            yield from ((i, reason) for reason in _box_problems(objects, i))
+
+
+def _box_problems(objects: Objects, i: int) -> Iterator[str]:
+    """A 3D box of odd sizes or angles."""
+    sizes, (x, _, z) = objects.sizes_m[i].tolist(), objects.locations_m[i].tolist()
+    if not all(0 < side <= LARGEST_SIDE_M for side in sizes):
+        found = " ".join(f"{side:g}" for side in sizes)
+        yield f"expected height, width, length up to {LARGEST_SIDE_M:g} m, found {found}"
+    alpha, turned = float(objects.alpha_rad[i]), float(objects.rotation_y_rad[i])
+    if abs(turned) > 3.15 or (abs(alpha) > 3.15 and alpha != -10):
+        yield f"expected alpha and rotation_y within ±π, found {alpha:g} and {turned:g}"
+    elif alpha != -10 and z > NEAREST_M:
+        apart = abs((alpha - turned + np.arctan2(x, z) + np.pi) % (2 * np.pi) - np.pi)
+        if apart > MOST_TURNED_RAD:
+            yield f"alpha {alpha:g} and rotation_y {turned:g} do not agree, they miss by {apart:.2f} rad"
+
+
+def _mismatches(objects: Objects, calibration: Calibration, size: Size | None) -> Iterator[tuple[int, str]]:
+    """Index and problem of objects whose 3D box does not project to their 2D box."""
+    projected = projected_boxes_px(objects, calibration)
+    limits = np.array([*(size or (np.inf, np.inf))])
+    seen = np.concatenate([np.clip(projected[:, :2], 0, limits), np.clip(projected[:, 2:], 0, limits)], axis=1)
+    overlap = _iou(seen, objects.boxes_px)
+    for i in np.flatnonzero((objects.truncation <= TRUNCATED) & ~(overlap >= LEAST_IOU)):
+        found = " ".join(f"{side:.0f}" for side in projected[i])
+        place = "lies behind the camera" if np.isnan(projected[i, 0]) else f"projects to {found}"
+        box = " ".join(f"{side:.0f}" for side in objects.boxes_px[i])
+        yield int(i), f"the 3D box {place}, its 2D box is {box} (the calibration of another frame?)"
+
+
+def _iou(a: Array, b: Array) -> Array:
+    """IoU of N pairs of boxes; NaN stays."""
+    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    shared = np.prod(np.clip(sides, 0, None), axis=1)
+    both = np.prod(a[:, 2:] - a[:, :2], axis=1) + np.prod(b[:, 2:] - b[:, :2], axis=1)
+    overlap: Array = shared / np.maximum(both - shared, 1e-9)
+    return overlap
