@@ -62,7 +62,7 @@ def read_bytes(path: str | Path, what: str, limit_bytes: int = TEXT_LIMIT_BYTES)
         raise DataError(f"cannot read the {what}: {error.strerror}", path) from error
 
 
-def check_file(path: str | Path, limit_bytes: int = WEIGHTS_LIMIT_BYTES) -> None:
+def check_file(path: str | Path, what: str, limit_bytes: int = WEIGHTS_LIMIT_BYTES) -> None:
     """Refuse what a library would wait for, or take all memory for.
 
     Raises:
@@ -71,7 +71,7 @@ def check_file(path: str | Path, limit_bytes: int = WEIGHTS_LIMIT_BYTES) -> None
     try:
         os.close(open_file(path, limit_bytes))
     except OSError as error:
-        raise DataError(f"cannot read the file: {error.strerror}", path) from error
+        raise DataError(f"cannot read the {what}: {error.strerror}", path) from error
 
 
 def open_file(path: str | Path, limit_bytes: int) -> int:

@@ -37,7 +37,8 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 
 def png_chunks(content: bytes) -> list[tuple[bytes, bytes]]:
     """Kind and body of every chunk that is there."""
-    found, at = [], len(SIGNATURE)
+    found: list[tuple[bytes, bytes]] = []
+    at = len(SIGNATURE)
     while at + 12 <= len(content) and len(found) < 1000:
         length = int.from_bytes(content[at : at + 4], "big")
         found.append((content[at + 4 : at + 8], content[at + 8 : at + 8 + length]))

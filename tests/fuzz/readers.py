@@ -14,7 +14,6 @@ import torch
 import yaml
 
 from monokd.errors import DataError
-from monokd.files import read_json
 from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import MAX_RANGE_M, read_depth, read_image, read_split, read_velodyne
 from monokd.kitti.images import PngHeader, read_png_header
@@ -24,6 +23,7 @@ from monokd.models.checkpoint import DetectorInfo, load_detector
 from monokd.models.published import Imported, read_published
 from monokd.params import Params, load_params
 from monokd.report.curves import BAND_COLUMNS, read_distances, read_history, read_precision_recall
+from monokd.report.metrics import read_metrics
 from monokd.training.state import load_state
 from tests.fuzz import references, seeds
 from tests.fuzz.containers import change_jpeg_size, change_png, change_safetensors, change_tree, change_zip
@@ -78,7 +78,7 @@ def readers() -> dict[str, Reader]:
         Reader("history", "history.csv", read_history, _judge_history, (seeds.HISTORY,), TEXT),
         Reader("curves", "pr.csv", read_precision_recall, _judge_curves, (seeds.CURVES,), TEXT),
         Reader("distances", "distance.csv", read_distances, _judge_distances, (seeds.DISTANCES,), TEXT),
-        Reader("metrics", "kitti.json", read_json, _judge_json, (seeds.RESULT_TABLE,), tree),
+        Reader("metrics", "kitti.json", read_metrics, _judge_metrics, (seeds.RESULT_TABLE,), tree),
     )
     return {reader.name: reader for reader in found}
 
@@ -271,7 +271,10 @@ def _judge_distances(found: dict[tuple[str, ...], np.ndarray], content: bytes) -
         assert not np.isinf(rows).any()
 
 
-def _judge_json(found: Any, content: bytes) -> None:
-    expected = json.loads(content)
-    assert found == expected
+def _judge_metrics(found: dict[str, Any], content: bytes) -> None:
+    assert found == json.loads(content)
     json.dumps(found, allow_nan=False)
+    for name in ("strict", "loose"):
+        for metrics in found.get(name, {}).values():
+            for levels in metrics.values():
+                assert all(value is None or 0 <= value <= 100 for value in levels.values())

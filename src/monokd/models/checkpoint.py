@@ -217,6 +217,7 @@ def check_sha256(path: str | Path, expected: str) -> None:
     """
     if not re.fullmatch(r"[0-9a-fA-F]{8,64}", expected):
         raise DataError(f"expected 8 to 64 hexadecimal digits of a SHA-256, found {expected!r}", path)
+    check_file(path, "file")
     try:
         with Path(path).open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -229,7 +230,7 @@ def check_sha256(path: str | Path, expected: str) -> None:
 def _read_words(path: str | Path) -> tuple[DetectorInfo, int | None]:
     """What a detector file says about itself, and its checksum where it has one."""
     try:
-        check_file(path)
+        check_file(path, "detector")
         with safetensors.safe_open(path, framework="pt") as stream:
             stored = (stream.metadata() or {}).get("monokd", "{}")
         fields = json.loads(stored)
@@ -264,7 +265,7 @@ def _check_info(info: DetectorInfo, path: str | Path) -> None:
 def _read_any(path: Path) -> Mapping[object, object]:
     if not path.exists():
         raise DataError("no such checkpoint", path)
-    check_file(path)
+    check_file(path, "checkpoint")
     with path.open("rb") as stream:
         head = stream.read(9)
     if head.startswith(b"PK"):

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from monokd.files import read_json
 from monokd.report.tables import Metrics, flatten
 
 
@@ -47,7 +48,7 @@ def find_previous(files: Mapping[str, Path], params: Path) -> Previous | None:
     Returns:
         None without git, without a repository, or where no commit holds other results of this profile.
     """
-    current = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in files.items()}
+    current = {name: read_json(path) for name, path in files.items()}
     now = yaml.safe_load(params.read_text(encoding="utf-8"))
     for commit, date, subject in _commits([*files.values()]):
         metrics = {name: _committed(commit, path, json.loads) for name, path in files.items()}
@@ -66,13 +67,15 @@ def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple
 
 
 def _in_force(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with dotted names, without those of other profiles and losses."""
-    kept = {"losses": params.get("loss"), "profiles": params.get("profile")}
-    return {
-        name: value
-        for name, value in flatten(params)
-        if (parts := name.split("."))[0] not in kept or parts[1] == kept[parts[0]]
-    }
+    """Settings with dotted names, without those of other profiles and losses; the loss's own are `weights.TERM`."""
+    mine, profile = f"losses.{params.get('loss')}.", f"profiles.{params.get('profile')}."
+    settings = {}
+    for name, value in flatten(params):
+        if name.startswith(mine):
+            settings[f"weights.{name.removeprefix(mine)}"] = value
+        elif not name.startswith(("losses.", "profiles.")) or name.startswith(profile):
+            settings[name] = value
+    return settings
 
 
 def _commits(paths: list[Path]) -> Iterator[tuple[str, str, str]]:

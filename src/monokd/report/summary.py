@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from monokd.errors import DataError, run
-from monokd.files import read_json
+from monokd.report.metrics import read_metrics
 from monokd.report.tables import HEADLINE, Metrics, classes_of, headline, to_rich, value_of
 
 FOLDER = Path("metrics")
@@ -32,7 +32,7 @@ def main() -> None:
     from rich.console import Console  # noqa: PLC0415  (slow to import)
 
     files = {name: FOLDER / name / "kitti.json" for name in MODELS}
-    models = {name: read_json(path) for name, path in files.items() if path.exists()}
+    models = {name: read_metrics(path) for name, path in files.items() if path.exists()}
     if not models:
         raise DataError("expected results, found none; `make repro` makes them", FOLDER)
     for class_name in classes_of(list(models.values())):
