@@ -13,7 +13,7 @@ from monokd.report.previous import changed_settings, find_previous
 
 PARAMS = """profile: {profile}
 loss: {loss}
-losses: {{a: {{x: 1}}, b: {{x: 1}}}}
+losses: {{a: {{x: 1}}, b: {{x: 2}}}}
 profiles: {{demo: {{n: 1}}, kitti: {{n: 2}}}}
 """
 FILES = {"student": Path("metrics/student/kitti.json")}
@@ -66,7 +66,7 @@ def test_results_compare_with_head_before_their_commit_and_with_the_same_after(r
     git("clone", "-q", str(repository), "clone")
     previous = find_previous(FILES, Path("params.yaml"))
     assert previous is not None
-    assert previous.settings == (("loss", "a", "b"), ("losses.a.x", 1, None), ("losses.b.x", None, 1))
+    assert previous.settings == (("loss", "a", "b"), ("weights.x", 1, 2))
     assert len(previous.commit) == 8
 
 
@@ -107,3 +107,9 @@ def test_settings_of_other_profiles_and_losses_are_left_out() -> None:
     now = {"seed": 0, "profile": "p", "loss": "l", "losses": {"l": {"w": 1}, "m": {"w": 9}}, "profiles": {}}
     assert changed_settings(before, now) == (("profiles.p.a.b", [1], None),)
     assert changed_settings(before, before) == ()
+
+
+def test_weights_of_two_losses_compare_term_by_term() -> None:
+    losses = {"l": {"spearman": 1, "head": 1}, "m": {"spearman": 0, "head": 1}}
+    before, now = ({"profile": "p", "loss": loss, "losses": losses, "profiles": {}} for loss in "lm")
+    assert changed_settings(before, now) == (("loss", "l", "m"), ("weights.spearman", 1, 0))
