@@ -1,5 +1,6 @@
 """Prediction as files: every frame has one (Q6 says otherwise), scores keep their digits (Q13 says otherwise)."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,20 @@ def test_wrong_input_is_one_line(tmp_path: Path, tiny_workspace: Path, model: Pa
         find_files(folder / "calib", folder / "calib")
     with pytest.raises(DataError, match="expected a calibration file"):
         find_files(folder / "image_2", tmp_path)
-    (tmp_path / "a b.png").write_bytes(b"")
-    with pytest.raises(DataError, match="letters, digits"):
-        find_files(tmp_path / "a b.png", folder / "calib")
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "a.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match=r"a\.png: expected one image a name, found a\.jpg too"):
+        find_files(tmp_path, folder / "calib/000000.txt")
+
+
+def test_any_name_names_a_result(tmp_path: Path, tiny_workspace: Path, model: Path) -> None:
+    """Spaces and other alphabets too; a hidden file is no image."""
+    folder = tiny_workspace / "data/demo/training"
+    (tmp_path / "images").mkdir()
+    for name in ("Straße 1.png", "街.PNG", "._000000.png"):
+        shutil.copy(folder / "image_2/000000.png", tmp_path / "images" / name)
+    predict_command(
+        model, tmp_path / "images", folder / "calib/000000.txt", tmp_path / "out",
+        draw=False, score_threshold=0.2, behaviour="corrected",
+    )  # fmt: skip
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["Straße 1.txt", "街.txt"]

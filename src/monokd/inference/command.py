@@ -12,7 +12,7 @@ from monokd.errors import DataError, printable
 from monokd.files import write_bytes
 from monokd.inference.predict import detect, is_published, pick_device, write_predictions
 from monokd.kitti.calibration import read_calibration
-from monokd.kitti.frames import FRAME_ID, read_image
+from monokd.kitti.frames import read_image
 from monokd.kitti.objects import Objects
 from monokd.models.checkpoint import load_detector
 from monokd.samples.dataset import Frames
@@ -97,17 +97,15 @@ def find_files(images: Path, calib: Path) -> LooseFiles:
     """The images, ascending by name, each with its calibration file.
 
     Raises:
-        DataError: no images, two of one name, a name that cannot name a result, or a calibration file missing.
+        DataError: no images, two of one name, or a calibration file missing.
     """
     if not images.exists():
         raise DataError("expected an image or a folder of images, found nothing there", images)
-    paths = [images] if images.is_file() else sorted(p for p in images.iterdir() if p.suffix.lower() in SUFFIXES)
+    paths = [images] if images.is_file() else sorted(p for p in images.iterdir() if _is_image(p))
     if not paths:
         raise DataError(f"expected images ({', '.join(SUFFIXES)}), found none", images)
     named: dict[str, Path] = {}
     for path in paths:
-        if not FRAME_ID.fullmatch(path.stem):
-            raise DataError("expected an image name of letters, digits, - and _", path)
         if path.stem in named:
             raise DataError(f"expected one image a name, found {named[path.stem].name} too", path)
         named[path.stem] = path
@@ -116,6 +114,11 @@ def find_files(images: Path, calib: Path) -> LooseFiles:
         if not path.is_file():
             raise DataError("expected a calibration file, found none", path)
     return LooseFiles(named, calibrations, images)
+
+
+def _is_image(path: Path) -> bool:
+    """Hidden files are none: some systems put one beside each image."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def _drawing(found: Iterator[tuple[str, Objects]], files: LooseFiles, folder: Path) -> Iterator[tuple[str, Objects]]:
