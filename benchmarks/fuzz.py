@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tests.fuzz.campaign import Outcome, content_of, run
+from tests.fuzz.campaign import Outcome, content_of, run, warm
 from tests.fuzz.readers import Reader, readers
 
 from monokd.progress import progress_bar
@@ -74,6 +74,7 @@ def in_its_process(reader: Reader, numbers: range, keep: Path | None) -> tuple[O
 
 def work(answers: Connection, reader: Reader, numbers: range) -> None:
     with tempfile.TemporaryDirectory() as folder:
+        warm(reader, Path(folder))
         for first in range(numbers.start, numbers.stop, BATCH):
             outcome = run(reader, range(first, min(first + BATCH, numbers.stop)), Path(folder))
             answers.send((outcome, time.process_time()))

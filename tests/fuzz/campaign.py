@@ -64,6 +64,13 @@ def run(reader: Reader, numbers: range, folder: Path, advance: Callable[[], obje
     return outcome
 
 
+def warm(reader: Reader, folder: Path) -> None:
+    """Read a whole file once without limits: first calls import and compile for seconds."""
+    path = folder / reader.file
+    path.write_bytes(reader.seeds[0])
+    reader.read(path)
+
+
 def judge_one(reader: Reader, content: bytes, folder: Path, outcome: Outcome) -> float:
     """Give one file to a reader; processor seconds.
 

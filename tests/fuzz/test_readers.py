@@ -11,13 +11,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monokd.errors import DataError
-from tests.fuzz.campaign import Outcome, judge_one, limited_memory, limited_time, run
+from tests.fuzz.campaign import Outcome, judge_one, limited_memory, limited_time, run, warm
 from tests.fuzz.readers import Reader, readers
 
 BROKEN = 500
 READERS = readers()
 ANY = ("label", "result", "label folder", "calibration", "split", "history", "curves", "metrics", "velodyne")
 each_reader = pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warmed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    for reader in READERS.values():
+        warm(reader, tmp_path_factory.mktemp("warm"))
 
 
 @each_reader

@@ -23,7 +23,7 @@ NEEDED = {"training": tuple(SUFFIXES), "testing": ("image_2", "calib")}
 OFFICIAL = {"training": 7481, "testing": 7518}
 APART = ("train", "val"), ("trainval", "test")
 # What follows: a dense depth PNG, in its folder and in DVC's cache, and weights and training states.
-DEPTH_BYTES_A_PIXEL = 2 * 0.75
+DEPTH_BYTES_A_PIXEL = 2 * 0.6
 MODELS_BYTES = 2 << 30
 FRAMES_WORTH_PROCESSES = 500
 
