@@ -3,6 +3,8 @@
 
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
+# DVC's own place for its index may be written by every user of the machine.
+export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 
 help:
 	@echo "make repro   set everything up and rebuild the results"

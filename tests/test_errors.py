@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from monokd.errors import DataError, run
+from monokd.errors import INTERRUPTED, DataError, printable, run
 
 
 def test_a_message_names_file_and_line_and_stays_one_line() -> None:
@@ -42,3 +42,20 @@ def test_a_mistake_of_ours_is_not_hidden() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run(fail)
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), INTERRUPTED), (MemoryError("of 8 GB"), 2)])
+def test_interruption_and_want_of_memory_are_one_line_too(
+    error: BaseException, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        run(fail)
+    assert ended.value.code == code
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_message_is_text_that_a_terminal_shows_as_it_is() -> None:
+    assert printable("a\x1b[31m\x07b\r\nc\u202ed\udcff ü") == r"a\x1b[31m\x07b c\u202ed\udcff ü"

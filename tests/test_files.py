@@ -1,5 +1,8 @@
 """Files are whole or absent."""
 
+import os
+import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -30,3 +33,49 @@ def test_json_without_a_meaning_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"ap": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_writer_left_is_gone_after_the_next_write(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    (tmp_path / ".a.part.txt").write_text("half a file of a killed run, longer than the new one")
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writers_at_once_do_not_mix_and_leave_nothing_behind(tmp_path: Path) -> None:
+    path, contents = tmp_path / "a.txt", [letter * 200_000 for letter in "abcd"]
+    barrier = threading.Barrier(4)
+
+    def write(content: str) -> None:
+        with replacing(path) as temporary:
+            barrier.wait(60)
+            temporary.write_text(content)
+
+    threads = [threading.Thread(target=write, args=(content,)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_text() in contents
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_left_over_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text("of somebody else")
+    (tmp_path / ".a.part.txt").symlink_to(tmp_path / "other.txt")
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "other.txt").read_text() == "of somebody else"
+    assert (tmp_path / "a.txt").read_text() == "new"
+
+
+def test_file_and_folder_are_flushed_in_this_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Content before name, name before success: a power loss finds the old file or the new one."""
+    seen: list[tuple[str, bool]] = []
+
+    def flush(handle: int) -> None:
+        seen.append(("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file", (tmp_path / "a.txt").exists()))
+
+    monkeypatch.setattr(os, "fsync", flush)
+    write_text(tmp_path / "a.txt", "new")
+    assert seen == [("file", False), ("folder", True)]
