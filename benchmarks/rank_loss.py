@@ -143,13 +143,13 @@ def speed(sizes: Sequence[int], repeats: int, device: str) -> list[dict[str, flo
     return found
 
 
-def memory(sizes: Sequence[int], device: str) -> list[dict[str, float]]:
-    """Peak memory of a pass of every estimator by size, in a process of its own."""
-    if device != "cpu":
+def memory(sizes: Sequence[int], device: str, *, here: bool) -> list[dict[str, float]]:
+    """Peak memory of a pass of every estimator by size, on the CPU in a process of its own."""
+    if here:
         found = peaks(sizes, device)
     else:
         # Every larger block is mapped and given back when it is freed, so that the resident size is what is held.
-        command = [sys.executable, __file__, "--peaks", *(["--quick"] if len(sizes) == 1 else [])]
+        command = [sys.executable, __file__, "--peaks"]
         settings = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=settings)
         found = json.loads(done.stdout)
@@ -300,13 +300,13 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     sizes = SIZES[:1] if options.quick else SIZES
     if options.peaks:
-        print(json.dumps(peaks(sizes, "cpu")))
+        print(json.dumps(peaks(SIZES, "cpu")))
         return
     tables = {}
     if options.only in (None, "speed"):
         tables["ms"] = speed(sizes, 1 if options.quick else options.repeats, options.device)
     if options.only in (None, "memory"):
-        tables["mib"] = memory(sizes, options.device)
+        tables["mib"] = memory(sizes, options.device, here=options.quick or options.device != "cpu")
     if options.out:
         write_json(options.out, tables)
     if options.student and options.only in (None, "features"):

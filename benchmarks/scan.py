@@ -95,9 +95,9 @@ def speed(length: int, channels: int, repeats: int, device: str) -> list[dict[st
     return rows
 
 
-def memory(lengths: Sequence[int], channels: int, device: str) -> dict[str, list[float]]:
-    """Peak memory by form and length, in a process of its own, and the slope over the lengths."""
-    if device != "cpu":
+def memory(lengths: Sequence[int], channels: int, device: str, *, here: bool) -> dict[str, list[float]]:
+    """Peak memory by form and length, on the CPU in a process of its own, and the slope over the lengths."""
+    if here:
         found = peaks(lengths, channels, device)
     else:
         # Every larger block is mapped and given back when it is freed, so that the resident size is what is held.
@@ -165,7 +165,9 @@ def main() -> None:
         print(f"Selective scan, {STATES} states, batch 1, {options.threads} threads, {options.device}")
         tables["speed"] = [row for size in sizes for row in speed(*size, repeats, options.device)]
     if options.only in (None, "memory"):
-        tables["mib"] = {"tokens": lengths} | memory(lengths, 64, options.device)
+        tables["mib"] = {"tokens": lengths} | memory(
+            lengths, 64, options.device, here=options.quick or options.device != "cpu"
+        )
     if options.out:
         write_json(options.out, tables)
 

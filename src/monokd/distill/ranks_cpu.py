@@ -20,7 +20,10 @@ SUMS = frozenset({"contract", "reassoc", "nsz"})
 
 @compiled(fastmath=SUMS)
 def moments(a: Rows, b: Rows, out: Doubles) -> None:
-    """Every row's means of a and b, and sums of squares and of products about them: B×6 (a, b, aa, ab, ba, bb)."""
+    """Every row's means of a and b, and sums of squares and of products about them: B×6 (a, b, aa, ab, ba, bb).
+
+    NaN where a value is not finite.
+    """
     count = a.shape[1]
     for i in range(a.shape[0]):
         x, y = a[i], b[i]
@@ -33,6 +36,9 @@ def moments(a: Rows, b: Rows, out: Doubles) -> None:
             sum_xx += dx * dx
             sum_yy += dy * dy
             sum_xy += dx * dy
+        if not np.isfinite(sum_xx + sum_yy):
+            out[i] = np.nan
+            continue
         out[i, 0], out[i, 1] = first_x + sum_x / count, first_y + sum_y / count
         out[i, 2] = sum_xx - sum_x * sum_x / count
         out[i, 3] = out[i, 4] = sum_xy - sum_x * sum_y / count

@@ -141,7 +141,7 @@ class _Correlation(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         """Nothing flows through the means: moved together, all elements leave a correlation as it is."""
         a, b = ctx.saved_tensors
-        push = (g.item() if by_loops(a) else g.double()) * ctx.count
+        push = (g.double() if isinstance(ctx.centre, Tensor) else g.item()) * ctx.count
         x, y = ctx.centre.T
         needs_a, needs_b, *_ = ctx.needs_input_grad
         g_a = _blend(a, b, -push * ctx.pulls[0], push * ctx.scale, x, y) if needs_a else None
@@ -158,8 +158,8 @@ def _total(replicas: Replicas, value: Moments) -> Moments:
 def _blend(a: Tensor, b: Tensor, of_a: Any, of_b: Any, x: Moments, y: Moments) -> Tensor:
     """of_a·(a − x) + of_b·(b − y), x and y a number a row."""
     shift = -(of_a * x + of_b * y)
-    if by_loops(a):
-        out = torch.empty_like(a, memory_format=torch.contiguous_format)
-        ranks_cpu.blend(a.contiguous().numpy(), b.contiguous().numpy(), of_a, of_b, shift, out.numpy())
-        return out
-    return torch.addcmul(shift[:, None].to(a.dtype), a, of_a.to(a.dtype)).addcmul_(b, of_b.to(a.dtype))
+    if isinstance(shift, Tensor):
+        return torch.addcmul(shift[:, None].to(a.dtype), a, of_a.to(a.dtype)).addcmul_(b, of_b.to(a.dtype))
+    out = torch.empty_like(a, memory_format=torch.contiguous_format)
+    ranks_cpu.blend(a.contiguous().numpy(), b.contiguous().numpy(), of_a, of_b, shift, out.numpy())
+    return out
