@@ -72,7 +72,8 @@ def one_sample(folder: KittiFolder, depth: Path, ids: list[str]) -> Table:
 
 def throughput(folder: KittiFolder, depth: Path, ids: list[str]) -> Table:
     frames = _frames(folder, depth, ids * (64 // len(ids) + 1), PUBLISHED, False)
-    table = Table("loader workers", "samples a second", title="batches of 8, 384×1280, from files")
+    table = Table("loader workers", "samples a second", "× without", title="batches of 8, 384×1280, from files")
+    alone = 0.0
     for workers in (0, 1, 2, 4):
         if workers > 1 and workers > len(os.sched_getaffinity(0)):
             continue
@@ -81,7 +82,9 @@ def throughput(folder: KittiFolder, depth: Path, ids: list[str]) -> Table:
             pass
         start = time.perf_counter()
         count = sum(len(batch.frames) for batch in loader.batches(1))
-        table.add_row(str(workers), f"{count / (time.perf_counter() - start):.0f}")
+        rate = count / (time.perf_counter() - start)
+        alone = alone or rate
+        table.add_row(str(workers), f"{rate:.0f}", f"{rate / alone:.2f}")
     return table
 
 

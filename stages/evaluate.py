@@ -4,15 +4,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from monokd.errors import run
+from monokd.errors import run, say
 from monokd.evaluation.bootstrap import compare, intervals
 from monokd.evaluation.command import warn
 from monokd.evaluation.distance import by_distance, write_distances
 from monokd.evaluation.evaluate import Evaluation, evaluate_folders
-from monokd.evaluation.output import Report, report_json, write_curves
-from monokd.files import write_json
+from monokd.evaluation.output import CURVE_COLUMNS, Report, csv_text, report_json, write_curves
+from monokd.files import write_json, write_text
 from monokd.kitti.frames import KittiFolder
-from monokd.kitti.splits import split_frames
+from monokd.kitti.splits import has_labels, split_frames
 from monokd.params import Params, load_params
 
 PREDICTIONS = Path("data/predictions")
@@ -22,6 +22,9 @@ SEED = 0  # of the resamples
 
 def main() -> None:
     name, params = sys.argv[1], load_params()
+    if not has_labels(params.active.data.val_split):
+        unscored(name, params)
+        return
     evaluation = scored(name, params)
     warn(evaluation, PREDICTIONS / name)
     report = report_json(with_error_bars(name, evaluation, params))
@@ -39,6 +42,17 @@ def main() -> None:
         seed=SEED,
     )
     write_distances(out / "distance.csv", bands)
+
+
+def unscored(name: str, params: Params) -> None:
+    """The outputs of the stage on frames without labels: how many they are, and no figure."""
+    split, out = params.active.data.val_split, Path("metrics") / name
+    say(f"evaluate: split {split} has no labels, nothing is scored; `monokd submit` makes the file for KITTI's server")
+    frames = len(split_frames(params.data_root, split))
+    write_json(out / "kitti.json", {"frames": frames, "rule": params.active.evaluate.rule, "labels": False})
+    write_json(out / "intervals.json", {})
+    write_text(out / "pr.csv", csv_text(CURVE_COLUMNS, []))
+    write_distances(out / "distance.csv", {})
 
 
 def labels(params: Params) -> Path:

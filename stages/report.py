@@ -2,16 +2,17 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monokd.errors import run
-from monokd.files import read_json, write_json
+from monokd.errors import run, say
+from monokd.files import read_json, write_json, write_text
 from monokd.kitti.frames import KittiFolder
-from monokd.kitti.splits import split_frames
+from monokd.kitti.splits import has_labels, split_frames
 from monokd.models.checkpoint import load_detector
 from monokd.params import Params, load_params
 from monokd.report.heat import heat_maps
@@ -27,6 +28,9 @@ NAMES = ("teacher", "baseline", "student")
 
 def main() -> None:
     params = load_params()
+    if not has_labels(params.active.data.val_split):
+        unscored(params)
+        return
     models = [result(name) for name in NAMES]
     write_json(METRICS / "summary.json", summary({model.name: model.metrics for model in models}))
     shutil.rmtree(METRICS / "report", ignore_errors=True)  # pictures of frames that another run chose
@@ -41,6 +45,17 @@ def main() -> None:
         previous=find_previous({name: METRICS / name / "kitti.json" for name in NAMES}, Path("params.yaml")),
         distilled=any(params.loss_weights.model_dump().values()),
     )
+
+
+def unscored(params: Params) -> None:
+    """The outputs of the stage on frames without labels; a table and pictures need them."""
+    split = params.active.data.val_split
+    text = f"Split {split} has no labels: nothing is scored. Result files are in data/predictions."
+    say(f"report: {text}")
+    write_json(METRICS / "summary.json", {})
+    write_text(METRICS / "report.html", f'<!doctype html><html lang="en"><meta charset="utf-8"><p>{escape(text)}</p>\n')
+    shutil.rmtree(METRICS / "report", ignore_errors=True)
+    (METRICS / "report").mkdir(parents=True)
 
 
 def result(name: str) -> ModelResult:

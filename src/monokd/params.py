@@ -108,6 +108,7 @@ class Training(_Section):
     crop: Share
     jitter: bool
     task_weights: bool
+    evaluate_every: Count = 0
 
 
 class Machine(_Section):

@@ -28,9 +28,9 @@ def set_params(workspace: Path, **values: Any) -> None:
     path.write_text(yaml.safe_dump(tree, sort_keys=False))
 
 
-def start(workspace: Path, stage: str) -> "subprocess.Popen[str]":
+def start(workspace: Path, stage: str, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "stages" / f"{stage}.py")],
+        [sys.executable, str(ROOT / "stages" / f"{stage}.py"), *arguments],
         cwd=workspace,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -39,8 +39,8 @@ def start(workspace: Path, stage: str) -> "subprocess.Popen[str]":
     )
 
 
-def run(workspace: Path, stage: str) -> str:
-    process = start(workspace, stage)
+def run(workspace: Path, stage: str, *arguments: str) -> str:
+    process = start(workspace, stage, *arguments)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     return errors

@@ -58,6 +58,11 @@ def split_half(name: str) -> str:
     return "testing" if name == "test" else "training"
 
 
+def has_labels(name: str) -> bool:
+    """Whether a split can be trained on and scored: KITTI keeps the labels of test to itself."""
+    return split_half(name) == "training"
+
+
 def split_frames(root: Path, name: str, *, present_only: bool = True) -> list[str]:
     """Ids of a split: ROOT/ImageSets/NAME.txt where it exists, else the official split.
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from monokd.errors import DataError
+from monokd.progress import worker_count
 from monokd.samples.batch import Batch, collate
 from monokd.samples.dataset import Frames, Sample
 
@@ -99,6 +101,7 @@ class EpochLoader:
             worker_init_fn=_one_thread,
             persistent_workers=workers > 0,
             pin_memory=pin_memory,
+            generator=torch.Generator(),  # else every epoch would draw from torch's global stream
         )
 
     def __len__(self) -> int:
@@ -142,7 +145,7 @@ def build_loader(
         seed: of the order.
         drop_last: leave out the last batch if it is not full; None means in training only (quirk Q6: the published
             validation drops it too).
-        workers: processes that make samples; the batches are the same bits for any number.
+        workers: processes that make samples, at most one a usable core; the batches are the same bits for any number.
         pin_memory: page-lock the batches for a GPU.
         rank: of this process.
         world_size: processes that share each batch.
@@ -160,7 +163,7 @@ def build_loader(
         rank=rank,
         world_size=world_size,
     )
-    return EpochLoader(frames, sampler, workers=workers, pin_memory=pin_memory)
+    return EpochLoader(frames, sampler, workers=min(workers, worker_count(0)), pin_memory=pin_memory)
 
 
 class _Guarded(Dataset["Sample | DataError"]):

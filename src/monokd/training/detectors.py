@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from monokd.errors import DataError
 from monokd.kitti.frames import KittiFolder
-from monokd.kitti.splits import split_frames
+from monokd.kitti.splits import has_labels, split_frames, split_half
 from monokd.losses.replicas import Replicas
 from monokd.losses.task_weights import TaskWeights
 from monokd.models.checkpoint import DetectorInfo, load_backbone, save_detector
@@ -25,6 +26,7 @@ from monokd.training.loop import fit
 from monokd.training.schedule import build_optimiser, learning_rate
 from monokd.training.state import checkpoint_folder, fingerprint
 from monokd.training.steps import DetectionStep, Sees, TrainingStep
+from monokd.training.validation import validation_losses
 from monokd.training.weights import TermWeights
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ def train_stage(
         step, kind=settings.optimiser, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
     )
     loader = _training_loader(params, settings, depth, fabric)
+    validation = _validation_loader(params, stage, settings, depth, fabric)
     key = fingerprint(settings=_identity(params, stage), files=(*_training_files(params, loader, depth), *starts))
     folder = checkpoint_folder(stage, key, writes=fabric.is_global_zero)
     fit(
@@ -103,22 +106,43 @@ def train_stage(
         checkpoint=folder / "state.pt",
         history=history,
         description=stage,
+        evaluate=None if validation is None else partial(validation_losses, step.alone(), validation, fabric),
+        evaluate_every=settings.evaluate_every,
     )
     return folder
 
 
 def _training_loader(params: Params, settings: Training, depth: Path, fabric: Fabric) -> EpochLoader:
-    profile = params.active
-    names, root = profile.data, params.data_root
+    return _loader(params, params.active.data.train_split, settings, depth, fabric, training=True)
+
+
+def _validation_loader(
+    params: Params, stage: str, settings: Training, depth: Path, fabric: Fabric
+) -> EpochLoader | None:
+    """The validation frames, where losses on them are wanted."""
+    if not settings.evaluate_every:
+        return None
+    split = params.active.data.val_split
+    if not has_labels(split):
+        reason = f"expected 0 where data.val_split is {split}, which has no labels, found {settings.evaluate_every}"
+        raise DataError(f"profiles.{params.profile}.{stage}.evaluate_every: {reason}", "params.yaml")
+    return _loader(params, split, settings, depth, fabric, training=False)
+
+
+def _loader(
+    params: Params, split: str, settings: Training, depth: Path, fabric: Fabric, *, training: bool
+) -> EpochLoader:
+    profile, root = params.active, params.data_root
+    data = profile.data
     frames = Frames(
-        KittiFolder(root),
-        split_frames(root, names.train_split),
+        KittiFolder(root, split_half(split)),
+        split_frames(root, split),
         depth_dir=depth,
         labels=True,
-        height_px=names.height_px,
-        width_px=names.width_px,
-        classes=names.classes,
-        augment=True,
+        height_px=data.height_px,
+        width_px=data.width_px,
+        classes=data.classes,
+        augment=training,
         seed=params.seed,
         flip=settings.flip,
         crop=settings.crop,
@@ -129,7 +153,7 @@ def _training_loader(params: Params, settings: Training, depth: Path, fabric: Fa
     return build_loader(
         frames,
         batch_size=settings.batch_size,
-        training=True,
+        training=training,
         seed=params.seed,
         workers=profile.machine.workers,
         pin_memory=fabric.device.type == "cuda",

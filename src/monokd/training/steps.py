@@ -58,6 +58,10 @@ class TrainingStep(nn.Module):
         """How many elements of each kind the terms of `batch` are means over, as `Replicas.ratio` names the kinds."""
         raise NotImplementedError
 
+    def alone(self) -> DetectionStep:
+        """The detection terms of the detector that trains, of this process alone."""
+        raise NotImplementedError
+
     def parts(self, batches: Sequence[Batch]) -> list[Batch]:
         """Batches whose gradients accumulate, each with its share in what they count together."""
         if len(batches) == 1:
@@ -91,3 +95,7 @@ class DetectionStep(TrainingStep):
     def counts(self, batch: Batch) -> dict[str, Tensor]:
         """Of the detection terms."""
         return detection_counts(targets_of(batch))
+
+    def alone(self) -> DetectionStep:
+        """The same terms without other processes."""
+        return DetectionStep(self.detector, sees=self.sees, nan_without_depth=False, replicas=Replicas())

@@ -20,7 +20,7 @@ from monokd.params import Params
 from monokd.samples.batch import Batch
 from monokd.training.detectors import DEPTH, detector_info, loss_replicas, train_stage
 from monokd.training.devices import start
-from monokd.training.steps import TrainingStep, detector_input, targets_of, trained_rois
+from monokd.training.steps import DetectionStep, TrainingStep, detector_input, targets_of, trained_rois
 
 
 class DistillationStep(TrainingStep):
@@ -85,6 +85,10 @@ class DistillationStep(TrainingStep):
         """Of the detection and the distillation terms."""
         targets = targets_of(batch)
         return detection_counts(targets) | self.distillation.counts(targets)
+
+    def alone(self) -> DetectionStep:
+        """The student's detection terms."""
+        return DetectionStep(self.student, sees="image", nan_without_depth=False, replicas=Replicas())
 
 
 def _frozen() -> AbstractContextManager[None]:
