@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
+from monokd.files import write_json
+from monokd.models.checkpoint import DetectorInfo, save_detector
+from monokd.models.detector import build_detector
+from monokd.training.history import write_history
+
+MODELS = ("teacher", "baseline", "student")
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 
@@ -38,6 +45,16 @@ class Ended:
         lines = [line for line in self.errors.splitlines() if not re.search(r" \d+/\d+ \d:\d\d:\d\d ", line)]
         assert len(lines) == 1, self.errors
         return lines[0]
+
+
+def write_models(folder: Path) -> None:
+    """Three untrained networks with their histories, and what else the report reads beside their predictions."""
+    torch.manual_seed(0)
+    for name in MODELS:
+        info = DetectorInfo(width=0.125, kind="depth" if name == "teacher" else "rgb", height_px=64, width_px=128)
+        save_detector(build_detector(0.125), folder / f"data/models/{name}.safetensors", info)
+        write_history(folder / f"metrics/{name}/history.csv", [{"epoch": 1.0, "total": 2.0}])
+    write_json(folder / "metrics/depth.json", {"frames": 10})
 
 
 @pytest.fixture

@@ -1,0 +1,143 @@
+"""Honest failure: nothing to score, nothing found, too much to hold; defined, null in JSON, a dash in tables."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from monokd.evaluation.bootstrap import compare, intervals
+from monokd.evaluation.evaluate import Evaluation, evaluate_folders
+from monokd.evaluation.output import Report, report_json
+from monokd.files import read_json
+from monokd.inference.predict import write_predictions
+from monokd.kitti.frames import KittiFolder
+from monokd.kitti.labels import read_labels, write_labels, write_results
+from monokd.kitti.objects import Objects, from_rows
+from monokd.report.tables import UNDEFINED, detail, headline
+from monokd.samples.affine import crop_affine
+from monokd.samples.targets import MAX_OBJECTS, frame_targets
+from tests.faults.conftest import MODELS, Ended, write_models
+from tests.report.fakes import camera, objects, scored
+
+Stage = Callable[..., Ended]
+NOTHING = from_rows((), np.zeros((0, 15)))
+CARS = objects([("Car", 0.0, 12.0, 0.1), ("Car", 3.0, 20.0, 0.2)])
+
+
+def figures(tree: Any) -> Iterator[Any]:
+    if isinstance(tree, dict):
+        for value in tree.values():
+            yield from figures(value)
+    else:
+        yield tree
+
+
+def scores(
+    folder: Path, truth: Objects, found: Objects, classes: tuple[str, ...] = ("Car", "Pedestrian")
+) -> Evaluation:
+    write_labels(folder / "labels/000000.txt", truth)
+    write_results(folder / "results/000000.txt", found)
+    return evaluate_folders(folder / "labels", folder / "results", classes=classes)
+
+
+def test_a_network_that_finds_nothing_has_no_figures_but_a_page_of_dashes(tmp_path: Path) -> None:
+    evaluation = scores(tmp_path, CARS, NOTHING)
+    content = report_json(Report(evaluation, resamples=5, intervals=intervals(evaluation, 5, 0)))
+    assert set(figures(content["strict"])) == set(figures(content["loose"])) == {None}
+    table = headline({"student": content})
+    assert {cell.text for cell in table.rows[0][1:]} == {UNDEFINED}
+    assert detail("student", content, "Car") is None
+    ranges, differences = compare(evaluation, scores(tmp_path / "other", CARS, scored(CARS, [0.9, 0.8])), 5, 0)
+    assert all(value is None for value in (*ranges.values(), *differences.values()))
+
+
+def test_a_class_without_objects_has_no_figures_where_nothing_is_found_and_zero_where_something_is(
+    tmp_path: Path,
+) -> None:
+    """As in the official kit: boxes without objects are all false, no boxes and no objects are no result."""
+    evaluation = scores(tmp_path, CARS, scored(CARS, [0.9, 0.8]))
+    car, person = (report_json(Report(evaluation))["strict"][name] for name in ("Car", "Pedestrian"))  # type: ignore[index]
+    assert set(figures(person)) == {None}
+    assert set(figures(car)) != {None}
+    false = scored(replace(CARS, names=("Car", "Pedestrian")), [0.9, 0.8])
+    invented = scores(tmp_path / "false", objects([("Car", 0.0, 12.0, 0.1)]), false)
+    shown = set(figures(report_json(Report(invented))["strict"]["Pedestrian"]))  # type: ignore[index]
+    assert shown <= {None, 0.0}
+    assert 0.0 in shown
+
+
+def test_an_empty_validation_set_stops_every_stage_that_needs_one(
+    workspace: Path, stage: Stage, tmp_path: Path
+) -> None:
+    root = tmp_path / "empty"
+    (root / "training").mkdir(parents=True)
+    for kind in ("image_2", "calib", "label_2", "velodyne"):
+        (root / "training" / kind).symlink_to((workspace / "data/demo").resolve() / "training" / kind)
+    (root / "ImageSets").mkdir()
+    (root / "ImageSets/val.txt").write_text("")
+    (workspace / "data/demo").unlink()
+    (workspace / "data/demo").symlink_to(root)
+    write_models(workspace)
+    (workspace / "data/predictions/student").mkdir(parents=True)
+    for arguments in (("predict", "student"), ("evaluate", "student")):
+        ended = stage(workspace, *arguments)
+        assert ended.code == 2
+        assert ended.line == "monokd: data/demo/ImageSets/val.txt: expected frame ids, found none"
+
+
+def test_an_empty_folder_or_list_is_no_evaluation(tmp_path: Path, command: Stage) -> None:
+    (tmp_path / "labels").mkdir()
+    assert command("evaluate", tmp_path / "labels", tmp_path / "labels").line.endswith(
+        "expected label files *.txt, found none"
+    )
+    (tmp_path / "labels/000000.txt").write_text("")
+    (tmp_path / "list.txt").write_text("\n")
+    ended = command("evaluate", tmp_path / "labels", tmp_path / "labels", "--split", tmp_path / "list.txt")
+    assert (ended.code, ended.line) == (2, f"monokd: {tmp_path}/list.txt: expected frame ids, found none")
+
+
+def test_the_report_of_networks_that_find_nothing_is_a_page(workspace: Path, stage: Stage) -> None:
+    """Through the stages: empty result files, figures of null, a page of dashes, no class with objects but cars."""
+    params = yaml.safe_load((workspace / "params.yaml").read_text())
+    params["profiles"]["demo"]["data"]["classes"] = ["Pedestrian", "Car", "Cyclist"]
+    params["profiles"]["demo"]["evaluate"]["bootstrap"] = 3
+    (workspace / "params.yaml").write_text(yaml.safe_dump(params))
+    frames = KittiFolder(workspace / "data/demo").frames()
+    write_models(workspace)
+    for name in MODELS:
+        found = iter([(frame, NOTHING) for frame in frames])
+        write_predictions(workspace / f"data/predictions/{name}", found, classes=("Car",), two_decimal_scores=False)
+    for name in MODELS:
+        ended = stage(workspace, "evaluate", name)
+        assert ended.code == 0, ended.errors
+        content = read_json(workspace / f"metrics/{name}/kitti.json")
+        assert set(figures(content["strict"])) == {None}
+    ended = stage(workspace, "report")
+    assert ended.code == 0, ended.errors
+    page = (workspace / "metrics/report.html").read_text()
+    assert UNDEFINED in page
+    assert not re.search(r"\bnan\b", page, flags=re.IGNORECASE)
+    assert set(figures(read_json(workspace / "metrics/summary.json"))) == {None}
+
+
+def test_200_objects_in_a_frame_fill_the_slots_and_evaluation_counts_all(tmp_path: Path) -> None:
+    """A training frame has 50 slots, one a line in the file's order: later lines are not learnt, as published."""
+    many = objects([("Car", -6.0 + 0.06 * i, 8.0 + 0.01 * i, 0.1) for i in range(200)])
+    write_labels(tmp_path / "many.txt", many)
+    read = read_labels(tmp_path / "many.txt")
+    assert len(read) == 200
+    affine = crop_affine((160.0, 48.0), (320.0, 96.0), width_px=320, height_px=96)
+    targets, first = (
+        frame_targets(labels, camera(), affine, None) for labels in (read, read.select(np.arange(200) < 50))
+    )
+    assert targets.object_count == first.object_count == MAX_OBJECTS
+    assert targets.mask_2d.any()
+    for name in ("heatmap", "mask_2d", "depth_m", "boxes_px"):
+        assert np.array_equal(getattr(targets, name), getattr(first, name)), name
+    evaluation = scores(tmp_path, many, scored(many, list(np.linspace(0.1, 0.9, 200))), ("Car",))
+    assert evaluation.cells["strict", "Car", "bbox", "hard"].objects > MAX_OBJECTS
+    assert (evaluation.ap(("strict", "Car", "bbox_R40", "hard")) or 0.0) > 50.0

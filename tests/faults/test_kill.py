@@ -1,0 +1,136 @@
+"""Stages killed at any moment: what has its final name is whole, and the next run ends with the same files.
+
+Training stages are killed in `tests/training/test_stages.py`.
+"""
+
+import os
+import random
+import runpy
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from monokd.errors import DataError
+from monokd.progress import map_frames
+from monokd.samples.dataset import Frames
+from monokd.samples.loader import build_loader
+from tests.faults.conftest import MODELS, ROOT, tree, write_models
+
+KILLS = 3
+
+
+def run_stage(folder: str, name: str, arguments: tuple[str, ...]) -> None:
+    """One stage, as the program would run, in a process that has the imports behind it."""
+    os.chdir(folder)
+    os.sched_getaffinity = lambda pid: {0}
+    torch.set_num_threads(1)
+    sys.argv = [f"{name}.py", *arguments]
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
+    runpy.run_path(str(ROOT / "stages" / f"{name}.py"), run_name="__main__")
+
+
+@pytest.fixture(scope="module")
+def ready() -> ForkServerContext:
+    """Makes processes from one that has imported everything."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["monokd.scenes.generate", "monokd.inference.predict", "monokd.report.page"])
+    return context
+
+
+@pytest.fixture(scope="module")
+def predicted(tiny_workspace: Path, tmp_path_factory: pytest.TempPathFactory, ready: ForkServerContext) -> Path:
+    """A workspace with three untrained networks, their predictions and figures: all that the report needs."""
+    folder = tmp_path_factory.mktemp("predicted")
+    (folder / "data").mkdir()
+    for name in ("demo", "depth"):
+        (folder / "data" / name).symlink_to(tiny_workspace / "data" / name)
+    params = yaml.safe_load((tiny_workspace / "params.yaml").read_text())
+    params["profiles"]["demo"]["scenes"] |= {"train_frames": 3, "val_frames": 1, "width_px": 416, "height_px": 128}
+    params["profiles"]["demo"]["evaluate"]["bootstrap"] = 5
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    write_models(folder)
+    for name in ("predict", "evaluate"):
+        for model in MODELS:
+            assert finished(ready, folder, name, (model,)) == 0
+    return folder
+
+
+def finished(context: ForkServerContext, folder: Path, name: str, arguments: tuple[str, ...]) -> int | None:
+    process = context.Process(target=run_stage, args=(str(folder), name, arguments))
+    process.start()
+    process.join(300)
+    return process.exitcode
+
+
+STAGES = {
+    "scenes": (("new-scenes",), ("new-scenes",)),
+    "depth": (("data/demo", "new-depth", "metrics/new-depth.json"), ("new-depth", "metrics/new-depth.json")),
+    "predict": (("student",), ("data/predictions/student",)),
+    "evaluate": (("student",), ("metrics/student/kitti", "metrics/student/intervals", "metrics/student/pr")),
+    "report": ((), ("metrics/report", "metrics/report.html", "metrics/summary.json")),
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_killed_at_any_moment_leaves_whole_files_and_ends_the_same(
+    name: str, predicted: Path, ready: ForkServerContext
+) -> None:
+    arguments, outputs = STAGES[name]
+
+    def made() -> dict[str, bytes]:
+        return {path: content for path, content in tree(predicted).items() if path.startswith(outputs)}
+
+    began = time.monotonic()
+    assert finished(ready, predicted, name, arguments) == 0
+    taken_s = time.monotonic() - began
+    whole = made()
+    assert whole
+    for _ in range(KILLS):
+        for path in whole:
+            (predicted / path).unlink()  # as DVC does before a run
+        process = ready.Process(target=run_stage, args=(str(predicted), name, arguments))
+        process.start()
+        time.sleep(taken_s * random.uniform(0.05, 0.95))
+        process.kill()
+        process.join()
+        named = {path: made()[path] for path in made() if not Path(path).name.startswith(".")}
+        assert named.items() <= whole.items()
+    assert finished(ready, predicted, name, arguments) == 0
+    assert made() == whole
+    assert not any(Path(path).name.startswith(".") for path in tree(predicted))
+
+
+def die(item: int) -> int:
+    if item == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def test_a_killed_worker_process_is_one_line() -> None:
+    with pytest.raises(DataError, match="count: a worker process was killed"):
+        map_frames(die, range(6), "count", workers=2)
+
+
+class Deadly(Frames):
+    """Frames whose reader is killed, as the system does when memory runs out."""
+
+    def __init__(self) -> None:
+        self.frames = ("a", "b")
+
+    def __getitem__(self, key: tuple[int, int]) -> Iterator[None]:  # type: ignore[override]
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+def test_a_killed_reader_of_frames_is_one_line() -> None:
+    loader = build_loader(Deadly(), batch_size=1, training=False, workers=1)
+    with pytest.raises(DataError, match="a worker process that reads frames was killed"):
+        next(loader.batches(0))

@@ -1,0 +1,222 @@
+"""No way in: no code in files, no network, no names that a page or a terminal obeys, no dependency that drifts."""
+
+import ast
+import json
+import pickle
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from rich.console import Console
+
+from monokd.errors import DataError, printable
+from monokd.kitti import parsing
+from monokd.models.checkpoint import read_torch_file
+from monokd.params import load_params
+from monokd.report.page import write_report
+from monokd.report.tables import headline, to_rich
+from monokd.training.state import load_state
+from tests.faults.conftest import ROOT, Ended
+from tests.report.fakes import write_frames, write_models
+
+SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "stages").glob("*.py")])
+ESCAPE = "\x1b]0;taken\x07\x1b[2J"
+
+
+def calls(path: Path) -> list[tuple[str, ast.Call]]:
+    """Every call of a file by its dotted name."""
+    found = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    return [(ast.unparse(node.func), node) for node in found]
+
+
+def test_nothing_reads_a_format_that_can_hold_code() -> None:
+    """torch.load only as a reader of plain tensors, numpy's and yaml's readers of objects not at all."""
+    for path in SOURCES:
+        for name, call in calls(path):
+            settings = {word.arg: ast.unparse(word.value) for word in call.keywords}
+            if name == "torch.load":
+                assert settings.get("weights_only") == "True", path
+            if name.endswith(("np.load", "numpy.load", "fromfile")):
+                assert settings.get("allow_pickle", "False") == "False", path
+            if name == "yaml.load":
+                assert f"class {settings['Loader']}(yaml.SafeLoader)" in path.read_text(), path
+            assert name not in ("eval", "exec", "compile", "__import__", "yaml.unsafe_load", "yaml.full_load"), path
+            assert not re.fullmatch(r"(pickle|dill|joblib|marshal|shelve|cloudpickle)\.\w*(load|open)\w*", name), path
+
+
+def test_nothing_but_torchs_own_processes_can_reach_a_network() -> None:
+    closed = {
+        "socket",
+        "ssl",
+        "http",
+        "urllib.request",
+        "ftplib",
+        "smtplib",
+        "requests",
+        "aiohttp",
+        "httpx",
+        "paramiko",
+    }
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                assert name not in closed, path
+                assert name.split(".")[0] not in closed, path
+
+
+NO_NETWORK = """
+import os, pkgutil, runpy, sys
+def refuse(event, details):
+    if event in ("socket.connect", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname"):
+        raise RuntimeError(f"{event} {details}")
+sys.addaudithook(refuse)
+os.sched_getaffinity = lambda pid: {0}
+import monokd
+for module in pkgutil.walk_packages(monokd.__path__, "monokd."):
+    __import__(module.name)
+for name, *arguments in (("depth", "data/demo", "out", "metrics/depth.json"), ("teacher",)):
+    sys.argv = [name, *arguments]
+    runpy.run_path(f"{STAGES}/{name}.py", run_name="__main__")
+"""
+
+
+def test_imports_and_stages_work_without_a_network(workspace: Path) -> None:
+    params = yaml.safe_load((workspace / "params.yaml").read_text())
+    params["profiles"]["demo"]["teacher"]["epochs"] = 1
+    (workspace / "params.yaml").write_text(yaml.safe_dump(params))
+    code = f"STAGES = {str(ROOT / 'stages')!r}\n{NO_NETWORK}"
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, cwd=workspace, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert (workspace / "data/models/teacher.safetensors").exists()
+
+
+class Bomb:
+    """What a pickle can do: run a command while it is read."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[[Path], object], tuple[Path]]:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_code_in_a_checkpoint_or_state_does_not_run(tmp_path: Path, plain: bool) -> None:
+    path, mark = tmp_path / "a.pt", tmp_path / "ran"
+    if plain:
+        path.write_bytes(pickle.dumps({"epoch": 1, "x": Bomb(mark)}))
+    else:
+        torch.save({"epoch": 1, "x": Bomb(mark)}, path)
+    with pytest.raises(DataError, match="refused: expected tensors only"):
+        read_torch_file(path)
+    assert load_state(path, tell=False) is None
+    assert not mark.exists()
+
+
+def test_code_in_params_does_not_run(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    (tmp_path / "params.yaml").write_text(f"profile: !!python/object/apply:os.mkdir ['{mark}']\n")
+    with pytest.raises(DataError):
+        load_params(tmp_path / "params.yaml")
+    assert not mark.exists()
+
+
+def test_compiled_code_is_cached_where_only_its_owner_writes() -> None:
+    """The cache of numba holds pickles: beside the source, or in the user's own cache folder."""
+    folder = Path(parsing.parse._cache.cache_path)  # type: ignore[attr-defined]
+    assert folder == Path(parsing.__file__).parent / "__pycache__" or Path.home() in folder.parents
+    assert not folder.stat().st_mode & stat.S_IWOTH
+
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+
+
+def test_names_from_files_are_text_on_the_page(tmp_path: Path) -> None:
+    frames, truths = write_frames(tmp_path / "frames", count=2)
+    models = write_models(tmp_path / "models", truths)
+    swap = {"Car": HOSTILE}
+    odd = [
+        replace(
+            m, name=HOSTILE if m.name == "student" else m.name, metrics=json.loads(json.dumps(m.metrics)), curves=None
+        )
+        for m in models
+    ]
+    for model in odd:
+        for strictness in ("strict", "loose"):
+            values = model.metrics[strictness]
+            for old, new in swap.items():
+                values[new] = values[old]
+    named = [replace(f, frame=f"{HOSTILE}{i}".replace("/", "-")) for i, f in enumerate(frames)]
+    settings = {"experiment": HOSTILE, HOSTILE: "value"}
+    write_report(tmp_path / "report.html", title=HOSTILE, models=odd, frames=named, settings=settings, class_name="Car")
+    page = (tmp_path / "report.html").read_text()
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+def test_a_terminal_obeys_no_name() -> None:
+    for text in (ESCAPE, "\r\x08over", "a\u202eb", "\udcff", "[red]", "\x9b2J", "line\nline"):
+        shown = printable(text)
+        assert shown.isprintable(), text
+        assert str(DataError(f"found {text}", f"{text}.txt")).isprintable()
+    assert printable("[red]ü 北 ✓") == "[red]ü 北 ✓"
+
+
+def test_tables_show_class_names_of_files_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = {"loose": {f"[red]{ESCAPE}": {"3d_R40": {"moderate": 1.0}}}}
+    output = StringIO()
+    Console(file=output, force_terminal=True, width=200).print(
+        to_rich(headline({f"[link=x]{ESCAPE}": metrics}, class_name=f"[red]{ESCAPE}"))
+    )
+    assert "[red]" in output.getvalue()
+    assert "[link=x]" in output.getvalue()
+    assert "\x1b]0;" not in output.getvalue()
+    assert "\x1b[2J" not in output.getvalue()
+
+
+def test_commands_show_names_without_their_escapes(tmp_path: Path, command: Callable[..., Ended]) -> None:
+    folder = tmp_path / f"labels{ESCAPE}"
+    folder.mkdir()
+    (folder / "000000.txt").write_text("")
+    (tmp_path / "empty").mkdir()
+    for arguments in (
+        ("evaluate", folder, folder / "absent"),
+        ("check", folder),
+        ("densify", folder, tmp_path / "out"),
+    ):
+        ended = command(*arguments)
+        assert ended.code
+        assert "\x1b" not in ended.errors
+    missing = command("evaluate", folder, tmp_path / "empty")
+    assert "\x1b" not in missing.errors
+
+
+PIN = re.compile(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.+!-]*")
+BUILDS = {"torchsort", "antlr4-python3-runtime"}  # no wheels: their own code runs at installation
+
+
+def test_every_dependency_is_pinned_exactly_and_once() -> None:
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    for line in lines:
+        assert PIN.fullmatch(line), line
+    names = [re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower() for line in lines]
+    assert len(set(names)) == len(names)
+    assert set(names) >= BUILDS
+    page = (ROOT / "docs/faults.md").read_text()
+    assert all(f"`{name}`" in page for name in BUILDS)
+    wanted = re.findall(
+        r'^    "([A-Za-z0-9_-]+)', (ROOT / "pyproject.toml").read_text().partition("[project.scripts]")[0], re.M
+    )
+    assert {re.sub(r"[-_.]+", "-", name).lower() for name in wanted} <= set(names)
