@@ -1,12 +1,202 @@
-"""The pages name what is there."""
+"""The pages name what is there, and every command on them runs in a test or says what it needs."""
 
 import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
+import pytest
+import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+from typer.testing import CliRunner
+
+from monokd.cli import app
 from monokd.params import QUIRK_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NEED = re.compile(r"\s#\s.*\b(needs |minutes\b|days\b|once$)")
+OWN_COMMAND = re.compile(r"`((?:monokd|dvc) [^`]*)`")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A command line of a ```sh block, without its comment."""
+
+    page: str
+    text: str
+    marked: bool
+
+    def __str__(self) -> str:
+        return f"{self.page}: {self.text}"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    found: list[str] = re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return found
+
+
+def command_lines() -> Iterator[Line]:
+    for page in PAGES:
+        for block in blocks(page, "sh"):
+            for line in block.replace("\\\n", " ").splitlines():
+                text = re.sub(r"\s+#\s.*", "", f" {line}").strip()
+                if text:
+                    yield Line(page.name, re.sub(r"\s+", " ", text), bool(NEED.search(f" {line}")))
+
+
+LINES = list(command_lines())
+TESTED_ELSEWHERE = "".join(path.read_text() for path in (ROOT / "tests/experiments").glob("test_*.py"))
+OWN_TEST = {"deploy.md": ROOT / "tests/inference/test_deploy_page.py"}
+RUN_HERE = [line for line in LINES if not (line.marked or line.text in TESTED_ELSEWHERE or line.page in OWN_TEST)]
+
+
+def commands() -> dict[str, TyperCommand]:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    return {name: command for name, command in group.commands.items() if isinstance(command, TyperCommand)}
+
+
+@pytest.fixture(scope="module")
+def desk(tiny_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone after `make repro`, with little in it: frames, depth, a network, results, metrics; KITTI is there too."""
+    from monokd.models.checkpoint import DetectorInfo, save_detector
+    from monokd.models.detector import build_detector
+
+    folder = tmp_path_factory.mktemp("desk")
+    (folder / "data").mkdir()
+    for name in ("demo", "depth"):
+        shutil.copytree(tiny_workspace / "data" / name, folder / "data" / name)
+    training = folder / "data/demo/training"
+    shutil.copytree(training, folder / "data/demo/testing")
+    shutil.rmtree(folder / "data/demo/testing/label_2")
+    (folder / "data/kitti").symlink_to(folder / "data/demo")
+    info = DetectorInfo(width=0.125, kind="rgb", height_px=64, width_px=128)
+    for name in ("student", "baseline"):
+        save_detector(build_detector(0.125), folder / f"data/models/{name}.safetensors", info)
+        results = folder / "data/predictions" / name
+        results.mkdir(parents=True)
+        for label in (training / "label_2").iterdir():
+            cars = [line for line in label.read_text().splitlines() if line.startswith("Car")]
+            (results / label.name).write_text("".join(f"{line} 0.9\n" for line in cars))
+    shutil.copytree(ROOT / "metrics", folder / "metrics")
+    return folder
+
+
+@pytest.mark.parametrize("line", RUN_HERE, ids=str)
+def test_a_command_without_a_mark_runs(line: Line, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unmarked commands that the tests of experiments do not run either."""
+    monkeypatch.chdir(desk)
+    words = shlex.split(line.text)
+    if words[0] == "monokd":
+        done = CliRunner().invoke(app, words[1:])
+        assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
+    else:
+        if words[0] == ".":
+            assert words[1:] == [".venv/bin/activate"]
+            return
+        assert words[0] == "python", f"{line}: say what it needs (# needs …), or test it in tests/experiments"
+        subprocess.run([sys.executable, *words[1:]], check=True, capture_output=True, timeout=100)
+
+
+def test_pages_with_a_test_of_their_own_have_it() -> None:
+    assert all(path.is_file() for path in OWN_TEST.values())
+
+
+def inline() -> list[Line]:
+    return [Line(page.name, text, marked=True) for page in PAGES for text in OWN_COMMAND.findall(page.read_text())]
+
+
+def test_every_command_of_monokd_and_dvc_is_one_that_they_understand() -> None:
+    """Marked ones and those within the text too: names, options and number of arguments."""
+    for line in [*LINES, *inline()]:
+        for part in re.split(r"&&|;|\bdo\b|\|\s", line.text.replace("\\|", "|")):
+            words = shlex.split(part.strip()) or [""]
+            if words[0] == "monokd":
+                understood_by_monokd(line, words[1:])
+            elif words[0] == "dvc" and "…" not in part and len(words) > 1:
+                understood_by_dvc(line, words[1:])
+
+
+def understood_by_monokd(line: Line, words: list[str]) -> None:
+    if not words or words[0] in ("…", "COMMAND"):
+        return
+    name, *rest = words
+    command = commands().get(name)
+    assert command is not None, f"{line}: there is no command {name}"
+    if rest:
+        try:
+            command.make_context(name, list(rest))
+        except typer.Exit:
+            pass  # --help
+        except Exception as error:
+            error.add_note(str(line))
+            raise
+
+
+def understood_by_dvc(line: Line, words: list[str]) -> None:
+    from dvc.cli.parser import get_main_parser
+    from dvc.exceptions import DvcException
+
+    if words == ["exp", "run"] or len(words) == 1:
+        return
+    errors = StringIO()
+    try:
+        with redirect_stderr(errors):
+            get_main_parser().parse_args(words)
+    except (SystemExit, DvcException) as error:
+        raise AssertionError(f"{line}: {errors.getvalue()}") from error
+
+
+def documented(name: str, command: TyperCommand) -> str:
+    """The section of docs/commands.md that lists what a command takes."""
+    rows = ["| | | |", "| --- | --- | --- |"]
+    for parameter in command.params:
+        if isinstance(parameter, TyperArgument):
+            several = "…" if parameter.nargs == -1 else ""
+            rows.append(f"| `{str(parameter.name).upper()}{several}` | {parameter.help} | |")
+        elif isinstance(parameter, TyperOption):
+            default = "" if parameter.default in (None, False) else f"default `{parameter.default}`"
+            rows.append(f"| `{parameter.opts[0]}` | {parameter.help} | {default} |")
+    text = re.sub(r"\s+", " ", str(command.help)).strip()
+    return "\n".join([f"## {name}", "", text, "", *rows])
+
+
+@pytest.mark.parametrize("name", commands())
+def test_the_page_of_commands_says_what_the_command_line_says(name: str) -> None:
+    page = (ROOT / "docs/commands.md").read_text()
+    assert documented(name, commands()[name]) in page
+
+
+def test_every_command_has_an_example() -> None:
+    sections = (ROOT / "docs/commands.md").read_text().split("\n## ")[1:]
+    for section in sections:
+        assert re.search(rf"^monokd {section.splitlines()[0]} ", section, flags=re.MULTILINE) or "summarize" in section
+
+
+def test_the_walk_through_of_a_new_loss_works(tmp_path: Path) -> None:
+    """Its very blocks: the file, the test, the edits."""
+    page = ROOT / "docs/add_a_loss.md"
+    source, test = blocks(page, "python")
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+    (tmp_path / "src/monokd/distill/cosine.py").write_text(source)
+    (tmp_path / "test_cosine.py").write_text(test)
+    (edits,) = blocks(page, "diff")
+    subprocess.run(["git", "apply", "-C1"], input=edits, text=True, cwd=tmp_path, check=True)
+    options = ["-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", "."]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "test_cosine.py"], cwd=tmp_path, check=False, text=True,
+        capture_output=True, timeout=300, env={"PYTHONPATH": "src", "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_register_names_every_quirk_once_and_tests_that_exist() -> None:
@@ -19,11 +209,11 @@ def test_the_register_names_every_quirk_once_and_tests_that_exist() -> None:
 
 def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_scripts_that_pages_name_exist() -> None:
     for page in PAGES:
         for path in re.findall(r"`((?:stages|benchmarks|tests|src)/[\w/.]+\.py)", page.read_text()):
-            assert (ROOT / path).is_file(), f"{page.name}: {path}"
+            assert (ROOT / path).is_file() or page.name == "add_a_loss.md", f"{page.name}: {path}"
