@@ -112,6 +112,19 @@ def test_given_regions_equal_found_ones(tiny: Detector) -> None:
         torch.testing.assert_close(getattr(found.roi, key), getattr(given_.roi, key))
 
 
+def test_without_a_heatmap_the_rest_is_the_same(tiny: Detector) -> None:
+    """Distillation reads no heatmap of the teacher."""
+    tiny.eval()
+    rois = some_rois(2, 3, 16 * 24)
+    whole = run(tiny, 64, 96, rois)
+    torch.manual_seed(1)
+    image = torch.randn(2, 3, 64, 96)
+    bare = tiny(image, P2.expand(2, 3, 4), RANGE_PX.expand(2, 2, 2), rois, heatmap=False)
+    assert bare.heatmap.shape == (2, 3, 0, 0)
+    assert torch.equal(bare.offset_2d, whole.offset_2d)
+    assert torch.equal(bare.roi.ins_depth_m, whole.roi.ins_depth_m)
+
+
 def test_peaks_are_local_maxima_of_all_classes_highest_first() -> None:
     heatmap = torch.full((1, 3, 6, 8), -9.0)
     heatmap[0, 1, 2, 3] = 2.0
