@@ -122,7 +122,7 @@ def prepare(ann: Desk) -> None:
     """A clone with small settings and a server for Git; not part of the story."""
     for command in (
         f"git clone --quiet {ROOT} .", "git init --quiet --bare ../server", "git remote set-url origin ../server",
-        "git branch --quiet --force main HEAD && git checkout --quiet main",
+        "git checkout --quiet -B main",
     ):  # fmt: skip
         ann.type(command)
     path = ann.folder / "params.yaml"
