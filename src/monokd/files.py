@@ -18,12 +18,17 @@ from monokd.reading import read_bytes
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path`, on any exception it is removed.
 
-    File and folder are flushed to the disk, so that after a power loss `path` is the old file or the new one. The
-    temporary name keeps the suffix, because image writers choose their format by it. What a killed writer left is
+    The temporary name keeps the suffix, because image writers choose their format by it. What a killed writer left is
     taken over by the next one of the same path. Two writers at once do not disturb each other; the later one wins.
+
+    Args:
+        path: the file.
+        durable: flush file and folder to the disk, so that after a power loss too `path` is the old file or the new
+            one. For what took long to make; a stage that a power loss stops makes its many small files anew, and
+            flushing each of them would take longer than making them.
 
     Raises:
         OSError: the file cannot be written; names `path`.
@@ -37,7 +42,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary, handle = _claim(path)
         try:
             yield temporary
-            _flush(temporary)
+            if durable:
+                _flush(temporary)
             temporary.chmod(0o644)
             temporary.replace(path)
         except BaseException:
@@ -45,7 +51,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
             raise
         finally:
             os.close(handle)
-        _flush(path.parent)
+        if durable:
+            _flush(path.parent)
     except OSError as error:
         if error.filename is not None and not Path(error.filename).name.startswith(f".{path.stem}."):
             raise
@@ -57,9 +64,9 @@ def write_text(path: str | Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write `content` to `path`, whole or not at all."""
-    with replacing(path) as temporary:
+def write_bytes(path: str | Path, content: bytes, *, durable: bool = False) -> None:
+    """Write `content` to `path`, whole or not at all; `durable` as in `replacing`."""
+    with replacing(path, durable=durable) as temporary:
         temporary.write_bytes(content)
 
 

@@ -71,8 +71,8 @@ def test_golden_outputs(mode: str, golden_dir: Path, golden_detector: Callable[[
     image = torch.from_numpy(np.kron(noise, np.ones((16, 16)))).float()[None]
     rois = None
     if mode == "train":
-        indices, mask_2d, class_ids = (torch.from_numpy(golden[f"train.{k}"]) for k in ("indices", "mask_2d", "cls_ids"))
-        rois = rois_from_targets(indices, mask_2d, class_ids)
+        indices, mask_2d, ids = (torch.from_numpy(golden[f"train.{k}"]) for k in ("indices", "mask_2d", "cls_ids"))
+        rois = rois_from_targets(indices, mask_2d, ids)
     with torch.inference_mode():
         output = golden_detector(seed)(
             image, torch.from_numpy(golden["P2"]), torch.from_numpy(golden["coord_range"]), rois

@@ -87,7 +87,7 @@ def export_command(model: Path, out: Path, *, behaviour: str) -> None:
     published = is_published(behaviour)
     detector, info = load_detector(model)
     network = RawDetections(detector, anisotropic_decode=published)
-    with replacing(out) as temporary:
+    with replacing(out, durable=True) as temporary:
         _trace(network, info, temporary)
         _describe(onnx, temporary, metadata(info, published=published))
         session = runtime.InferenceSession(str(temporary), providers=["CPUExecutionProvider"])

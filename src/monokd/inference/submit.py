@@ -69,7 +69,7 @@ def submit_command(
         fit = _fit(found, files, left_out)
         write_predictions(Path(folder), fit, classes=info.classes, two_decimal_scores=published, keep_others=True)
         count = check_results(Path(folder), names)
-        with replacing(out) as temporary:
+        with replacing(out, durable=True) as temporary:
             write_zip(temporary, Path(folder), names)
             check_zip(temporary, names)
     print(printable(f"{out}: {len(names)} frames, {count} objects"))

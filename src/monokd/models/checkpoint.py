@@ -57,7 +57,8 @@ def save_detector(detector: Detector, path: str | Path, info: DetectorInfo) -> N
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
     # One metadata key only: the format does not keep the order of several.
     metadata = {"monokd": json.dumps({"format": FORMAT, **asdict(info), "crc32": checksum(tensors, info)})}
-    write_bytes(path, save(tensors, metadata=metadata))  # safetensors' own writer hides why a disk refuses
+    # safetensors' own writer hides why a disk refuses
+    write_bytes(path, save(tensors, metadata=metadata), durable=True)
 
 
 def load_detector(path: str | Path, kind: str | None = None) -> tuple[Detector, DetectorInfo]:
@@ -176,7 +177,7 @@ def load_backbone(detector: Detector, path: str | Path, sha256: str | None) -> N
 
 def save_backbone(tensors: Mapping[str, Tensor], path: str | Path) -> None:
     """Write a backbone's tensors for `load_backbone`, whole or not at all."""
-    write_bytes(path, save(dict(tensors), metadata={"monokd": json.dumps({"format": BACKBONE_FORMAT})}))
+    write_bytes(path, save(dict(tensors), metadata={"monokd": json.dumps({"format": BACKBONE_FORMAT})}), durable=True)
 
 
 def check_fit(

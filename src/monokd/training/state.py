@@ -66,7 +66,7 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     """
     stream = io.BytesIO()
     torch.save(state, stream)  # torch's own writer hides why a disk refuses
-    with replacing(path) as temporary:
+    with replacing(path, durable=True) as temporary:
         temporary.write_bytes(stream.getbuffer())
         if path.exists():
             path.replace(previous(path))
