@@ -48,7 +48,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    tree = changed(yaml.safe_load((ROOT / "params.yaml").read_text()), args.changes)
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    # Error bars over frames would need the baseline's predictions beside each student; seeds give the spread here.
+    tree = changed(tree, [f"profiles.{tree['profile']}.evaluate.bootstrap=0", *args.changes])
     students = named_students(args.losses, args.variants)
     for seed in args.seeds:  # a wrong parameter stops here, not after the teachers
         keep_params(args.work / f"{seed}", tree | {"seed": seed})
