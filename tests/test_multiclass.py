@@ -1,0 +1,92 @@
+"""Three classes through targets, training, prediction, scores and tables."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from monokd.evaluation.evaluate import evaluate_folders
+from monokd.inference.predict import detect, write_predictions
+from monokd.kitti.frames import KittiFolder
+from monokd.kitti.labels import read_labels, read_results
+from monokd.models.checkpoint import load_detector
+from monokd.params import load_params
+from monokd.report.summary import summary
+from monokd.report.tables import headline, to_markdown
+from monokd.samples.dataset import Frames
+from monokd.samples.targets import CLASSES, MEAN_SIZES_M
+from monokd.training.detectors import train_detector
+
+NAMES = ("Car", "Pedestrian", "Cyclist")
+
+
+LABELS = """\
+Car 0.00 0 0.10 160.00 50.00 240.00 100.00 1.50 1.70 4.10 0.00 1.50 12.00 0.10
+Pedestrian 0.00 0 0.20 110.00 50.00 140.00 100.00 1.80 0.60 0.80 -3.00 1.50 10.00 0.20
+Cyclist 0.00 0 0.30 260.00 50.00 300.00 100.00 1.70 0.50 1.80 3.00 1.50 10.00 0.30
+"""
+
+
+@pytest.fixture
+def settings_restored() -> Iterator[None]:
+    """Training makes torch deterministic for the whole process."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+
+
+def frames(root: Path, *, labels: bool) -> Frames:
+    folder = KittiFolder(root)
+    names = folder.frames()
+    return Frames(folder, names, depth_dir=None, labels=labels, height_px=64, width_px=128, classes=NAMES)
+
+
+def test_targets_hold_each_class_with_its_own_mean_size(tiny_workspace: Path, tmp_path: Path) -> None:
+    """Size targets plus the class's mean are the label's sizes."""
+    source, folder = KittiFolder(tiny_workspace / "data/demo"), KittiFolder(tmp_path)
+    for path, other in (
+        (folder.image("0"), source.image("000000")),
+        (folder.calibration("0"), source.calibration("000000")),
+    ):
+        path.parent.mkdir(parents=True)
+        shutil.copy(other, path)
+    folder.label("0").parent.mkdir()
+    folder.label("0").write_text(LABELS)
+    targets, labels = frames(tmp_path, labels=True)[0, 0].targets, read_labels(folder.label("0"))
+    assert targets is not None
+    assert targets.mask_2d[:4].tolist() == [True, True, True, False]
+    assert [CLASSES[i] for i in targets.class_ids[:3]] == list(NAMES)
+    sizes_m = targets.size_3d[:3] + MEAN_SIZES_M[targets.class_ids[:3]]
+    np.testing.assert_allclose(sizes_m, labels.sizes_m, atol=1e-5)
+
+
+@pytest.mark.usefixtures("settings_restored")
+def test_three_classes_from_training_to_tables(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = yaml.safe_load((workspace / "params.yaml").read_text())
+    tree["profiles"]["demo"]["data"]["classes"] = list(NAMES)
+    tree["profiles"]["demo"]["baseline"]["epochs"] = 1
+    (workspace / "params.yaml").write_text(yaml.safe_dump(tree))
+    monkeypatch.chdir(workspace)
+    model, results = workspace / "model.safetensors", workspace / "results"
+    train_detector(load_params(), "baseline", out=model, history=workspace / "history.csv")
+
+    detector, info = load_detector(model)
+    assert info.classes == NAMES
+    found = detect(
+        detector, frames(workspace / "data/demo", labels=False), sees_depth=False, anisotropic_decode=False,
+        score_threshold=0.0, batch_size=5,
+    )  # fmt: skip
+    write_predictions(results, found, classes=info.classes, two_decimal_scores=False)
+    assert {name for path in results.iterdir() for name in read_results(path).names} <= set(NAMES)
+
+    evaluation = evaluate_folders(workspace / "data/demo/training/label_2", results, classes=NAMES)
+    metrics = evaluation.as_json()
+    assert list(summary({"student": metrics})["student"]) == list(NAMES)
+    for name, iou in zip(NAMES, (0.7, 0.5, 0.5), strict=True):
+        text = to_markdown(headline({"student": metrics}, class_name=name))
+        assert f"Strict, IoU {iou} 3D" in text
