@@ -110,7 +110,7 @@ def memory(lengths: Sequence[int], channels: int, device: str, *, here: bool) ->
     print(f"{'tokens':<12}{header}   MiB per thousand tokens   largest distance from the line")
     for name, mib in found.items():
         slope, start = np.polyfit(lengths, mib, 1)
-        off = max(abs(start + slope * length - m) / m for length, m in zip(lengths, mib, strict=True))
+        off = max(abs(start + slope * length - m) for length, m in zip(lengths, mib, strict=True)) / max(*mib, 1e-9)
         numbers = "".join(f"{m:>9.1f}" for m in mib)
         print(f"{name:<12}{numbers}{1e3 * slope:>26.2f}{100 * off:>31.1f} %", flush=True)
     return found

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata, spearmanr
 
-from monokd.distill.ranks import pooled, smooth_rank, soft_rank
-from monokd.distill.spearman import correlation, published_correlations, spearman_loss
+from monokd.distill import ranks, spearman
+from monokd.distill.ranks import binned_rank, pooled, smooth_rank, soft_rank, surely_pooled
+from monokd.distill.spearman import correlation, moments, published_correlations, spearman_loss
 from monokd.losses.replicas import Replicas
 from tests.losses.processes import together
 
@@ -163,6 +164,75 @@ def test_loss_and_gradient_match_torchsort(rank: str) -> None:
     if rank == "teacher":
         gradients = [torch.autograd.grad(loss, student)[0] for loss in (found, expected)]
         torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-8)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 60), st.integers(0, 1000), st.floats(0.1, 10))
+def test_sums_of_squares_never_promise_too_much(size: int, seed: int, strength: float) -> None:
+    g = torch.Generator().manual_seed(seed)
+    values = torch.randn(2, size, dtype=torch.float64, generator=g) * size * strength * torch.rand(1, generator=g)
+    squares = moments(values, values)[:, 5]
+    assert not bool(surely_pooled(squares, size, strength)) or bool(pooled(values, strength))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_compiled_ranks_are_those_of_torch(dtype: torch.dtype) -> None:
+    """Values and gradients, on normal values, ties, outliers beyond the last bin and a constant row."""
+    g = torch.Generator().manual_seed(1)
+    values = torch.randn(4, 700, generator=g).to(dtype)
+    values[1], values[2, 0], values[3] = torch.relu(values[1]), 1e3, 5.0
+    weight = torch.randn(4, 700, generator=g).to(dtype)
+    found = []
+    for rank in (smooth_rank, binned_rank):
+        leaf = values.clone().requires_grad_()
+        result = rank(leaf, 1 / 16)
+        found.append((result, *torch.autograd.grad((result * weight).sum(), leaf)))
+    tolerance = 2e-4 if dtype == torch.float32 else 1e-9
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=0, atol=tolerance)
+    torch.testing.assert_close(found[0][1][:3], found[1][1][:3], rtol=0, atol=tolerance * float(weight.abs().max()))
+
+
+@pytest.mark.parametrize("within_rows", [False, True])
+def test_correlation_gradients_by_gradcheck(within_rows: bool) -> None:
+    a, b = (maps(seed, 9).double() for seed in (20, 21))
+    a.requires_grad_()
+    b.requires_grad_(not within_rows)  # the teacher's side, where rows' means count as constants
+    assert torch.autograd.gradcheck(lambda a, b: correlation(a, b, Replicas(), within_rows=within_rows), (a, b))
+
+
+@pytest.mark.parametrize("within_rows", [False, True])
+def test_compiled_correlation_is_that_of_torch(monkeypatch: pytest.MonkeyPatch, within_rows: bool) -> None:
+    """As on a GPU, which takes the same path with tensors in place of arrays."""
+    found = []
+    for _ in range(2):
+        a, b = (maps(seed, 300).requires_grad_() for seed in (22, 23))
+        value = correlation(a, b, Replicas(), within_rows=within_rows)
+        found.append((value, *torch.autograd.grad(value, (a, b))))
+        monkeypatch.setattr(spearman, "by_loops", lambda values: False)
+    for own, other in zip(*found, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-7)
+
+
+def test_a_great_common_offset_costs_no_digits() -> None:
+    """Sums of squares about 0 would lose them all in single precision."""
+    a, b = maps(24, 5000), maps(25, 5000) + maps(24, 5000)
+    shifted = correlation(a + 1000, b - 3000, Replicas())
+    assert shifted.item() == pytest.approx(correlation(a.double(), b.double(), Replicas()).item(), abs=1e-4)
+
+
+@pytest.mark.parametrize("loops", [True, False])
+@pytest.mark.parametrize("rank", ["teacher", "both"])
+def test_a_value_that_is_not_finite_shows_in_the_loss(monkeypatch: pytest.MonkeyPatch, rank: str, loops: bool) -> None:
+    """Training then stops and names this term; bins must not be counted outside their table."""
+    if not loops:
+        monkeypatch.setattr(spearman, "by_loops", lambda values: False)
+        monkeypatch.setattr(ranks, "by_loops", lambda values: False)
+    for bad in (float("nan"), float("inf")):
+        student, teacher = maps(26, 50)[:, :, None, None], maps(27, 50)[:, :, None, None]
+        student[1, 7] = bad
+        for pair in ((student, teacher), (teacher, student)):
+            loss = spearman_loss([pair[0]], [pair[1]], rank=rank)  # type: ignore[arg-type]
+            assert torch.isnan(loss)
 
 
 @pytest.mark.parametrize("rank", ["teacher", "both"])

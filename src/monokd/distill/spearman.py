@@ -108,7 +108,8 @@ def correlation(
         a: B×N.
         b: B×N.
         replicas: processes that share the batch.
-        within_rows: whether every row of b counts less its own mean, instead of the whole block's.
+        within_rows: whether every row of b counts less its own mean, instead of the whole block's; these means count as
+            constants in the gradient of b.
         known: the blocks' `moments`, if they are at hand.
     """
     known = moments(a, b) if known is None else known
@@ -120,8 +121,9 @@ class _Correlation(torch.autograd.Function):
     """No pass over the memory forward, once the moments are known, and one backward; only the blocks are kept."""
 
     @staticmethod
+    @np.errstate(invalid="ignore", over="ignore")
     def forward(ctx: Any, a: Tensor, b: Tensor, known: Moments, replicas: Replicas, within_rows: bool) -> Tensor:
-        """See `correlation`; arrays and tensors take the same path."""
+        """See `correlation`; arrays and tensors take the same path. NaN where a value is not finite."""
         means = known[:, :2]
         apart = means - _total(replicas, means.sum(0)) / (len(a) * replicas.count)
         if within_rows:
