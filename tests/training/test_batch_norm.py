@@ -13,11 +13,12 @@ from tests.losses.processes import together
 
 
 def layer(seed: int) -> nn.BatchNorm2d:
-    torch.manual_seed(seed)
+    """Called by several threads at once: torch's own generator, which they share, would give each other numbers."""
+    generator = torch.Generator().manual_seed(seed)
     made = nn.BatchNorm2d(3).double()
     for tensor in (made.weight, made.bias, made.running_mean, made.running_var):
         assert tensor is not None
-        nn.init.uniform_(tensor, 0.5, 2.0)
+        nn.init.uniform_(tensor, 0.5, 2.0, generator=generator)
     return made
 
 
