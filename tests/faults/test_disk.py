@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from monokd.errors import DataError
 from monokd.files import write_bytes, write_text
@@ -67,11 +68,9 @@ def test_a_stage_on_a_full_disk_stops_in_one_line_and_goes_on_when_there_is_room
     name: str, workspace: Path, small_disk: Disk, stage: Stage
 ) -> None:
     disk = small_disk("60k")
-    (workspace / "params.yaml").write_text(
-        (workspace / "params.yaml").read_text().replace("train_frames: 320", "train_frames: 1")
-        .replace("val_frames: 200", "val_frames: 1").replace("width_px: 1242", "width_px: 416")
-        .replace("height_px: 375", "height_px: 128")
-    )  # fmt: skip
+    params = yaml.safe_load((workspace / "params.yaml").read_text())
+    params["profiles"]["demo"]["scenes"] |= {"train_frames": 1, "val_frames": 1, "width_px": 416, "height_px": 128}
+    (workspace / "params.yaml").write_text(yaml.safe_dump(params))
     out = str(disk.folder / "out")
     arguments = (out,) if name == "scenes" else ("data/demo", out, "metrics/depth.json")
     full = stage(workspace, name, *arguments)
