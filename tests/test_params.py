@@ -46,6 +46,7 @@ def test_the_committed_parameters_are_valid_in_every_profile() -> None:
         ({"loss": "monosk"}, "loss: expected one of none, monodistill, monoskd, monoasd, found 'monosk'"),
         ({"profile": "waymo"}, "profile: expected one of demo, kitti, found 'waymo'"),
         ({"quirks": {"typo": True}}, "quirks: expected one of"),
+        ({"loss": "a" * 9000}, f"monoasd, found '{'a' * 80}'"),
         ({"seed": -1}, "seed: "),
         ({"seed": None}, "seed: "),
     ],

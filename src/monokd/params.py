@@ -273,4 +273,4 @@ def _check_names(params: Params, path: str | Path) -> None:
 
 def _check_name(key: str, value: str, known: Collection[str], path: str | Path) -> None:
     if value not in known:
-        raise DataError(f"{key}: expected one of {', '.join(known)}, found {value!r}", path)
+        raise DataError(f"{key}: expected one of {', '.join(known)[:400]}, found {value[:80]!r}", path)
