@@ -88,7 +88,10 @@ def _read_table(path: Path) -> LabelTable:
 
 
 def _read_state(path: Path) -> dict[str, Any]:
-    state = load_state(path, tell=False)
+    try:
+        state = load_state(path, tell=False)
+    except OSError as error:  # a disk that fails: the line with which the stage ends, and no new start
+        raise DataError(f"{error.strerror}", path) from error
     if state is None:  # training starts anew
         raise DataError("damaged", path)
     return state
