@@ -239,10 +239,15 @@ def _optional_features() -> list[str]:
 
 
 def test_a_failure_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> tuple[bool, None]:
+    write = Path.write_bytes
+
+    def fail(path: Path, content: bytes) -> int:
+        if path.suffix != ".png":
+            return write(path, content)
+        write(path, content[: len(content) // 2])
         raise RuntimeError("disk is on fire")
 
-    monkeypatch.setattr(cv2, "imencode", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(RuntimeError, match="fire"):
         generate_scenes(tmp_path, train_frames=1, val_frames=1, width_px=310, height_px=94, seed=8, workers=1)
     assert list((tmp_path / "training" / "image_2").iterdir()) == []
