@@ -30,5 +30,8 @@ check: setup
 	@ruff format --check src stages tests benchmarks examples
 	@mypy
 
+# Minutes together. The others take an hour or a folder and say so: losses, overfit, fuzz, resume, week, gpu.
+BENCHMARKS := evaluation scenes depth samples rank_loss scan processes latency full_size
+
 bench: setup
-	@for script in benchmarks/*.py; do echo "== $$script"; python $$script || exit 1; done
+	@for name in $(BENCHMARKS); do echo "== $$name"; python benchmarks/$$name.py || exit 1; done

@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = os.environ.get("MONOKD_KITTI", ROOT.parent / "shared" / "kitti")
     parser.add_argument("root", nargs="?", type=Path, default=default)
-    parser.add_argument("--epochs", type=int, default=600)
+    parser.add_argument("--epochs", type=int, default=1200)
     parser.add_argument("--width", type=float, default=0.25)
     parser.add_argument("--height-px", type=int, default=128)
     parser.add_argument("--width-px", type=int, default=416)
