@@ -1,0 +1,209 @@
+"""Two processes against one at the same global batch: losses, gradients, and weights after a few steps.
+
+Starts two gloo processes on the CPU through torchrun, as `launch: torchrun --nproc-per-node=2` does, with synchronised
+batch normalisation; both sides train on the same frames from the same weights, by gradient descent (Adam turns the
+rounding of a gradient near 0 into a step of full length). In the first batch one process's share has no object.
+
+Shown is the largest difference over the steps: of a loss, relative to its value; of the gradient over all parameters,
+|Δ| / |gradient|; of weights and running statistics after the last step, |Δ| / |weights|. Several steps run in float64,
+every cast to float32 lifted: a first step of a fresh network amplifies the rounding of float32, in which sums over two
+halves differ from one sum, to per cents of the second step's gradient, which would hide a fault as large. One step runs
+in float32. More than 1e-5 in a loss or a float64 gradient, or 1e-3 in a float32 gradient, ends with exit status 1.
+
+Usage: python benchmarks/processes.py [--steps 5] [--methods teacher baseline monodistill monoskd monoasd] [--data ROOT]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from monokd.depth.folder import densify_folder
+from monokd.distill.methods import build_distillation
+from monokd.kitti.frames import KittiFolder
+from monokd.models.detector import build_detector, feature_channels
+from monokd.samples.dataset import Frame, Frames
+from monokd.samples.loader import build_loader, epoch_order
+from monokd.scenes.generate import generate_scenes
+from monokd.training.batch_norm import synchronise
+from monokd.training.devices import replicas_of, start
+from monokd.training.steps import DetectionStep, TrainingStep, targets_of
+from monokd.training.student import DistillationStep
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from monokd.samples.batch import Batch
+
+METHODS = ("teacher", "baseline", "monodistill", "monoskd", "monoasd")
+LOSS_LIMIT, GRADIENT_LIMITS = 1e-5, {"float64": 1e-5, "float32": 1e-3}
+WIDTH, BATCH, RATE = 0.125, 4, 1e-4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=5, help="in float64")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--data", type=Path, help="folder with demo/ and depth/; made here without")
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        results = trained(args.data, args.methods, args.steps)
+        if int(os.environ["RANK"]) == 0:
+            torch.save(results, args.worker)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = args.data or world(Path(name))
+        two = Path(name) / "two.pt"
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+        chosen = ["--steps", str(args.steps), "--data", str(folder), "--methods", *args.methods]
+        with subprocess.Popen(
+            [*torchrun, __file__, *chosen, "--worker", str(two)], env=os.environ | {"OMP_NUM_THREADS": "1"}
+        ) as process:
+            one = trained(folder, args.methods, args.steps)
+        if process.returncode:
+            sys.exit("processes: the two processes failed")
+        sys.exit(compare(one, torch.load(two)))
+
+
+def compare(one: dict[tuple[str, str], Any], two: dict[tuple[str, str], Any]) -> int:
+    """Print the table; 1 if anything differs too much."""
+    title = "two processes against one, relative differences"
+    table = Table("", "numbers", "steps", "losses", "gradient", "weights", title=title)
+    failed = 0
+    for (method, numbers), alone in one.items():
+        both = two[method, numbers]
+        steps = list(zip(alone["steps"], both["steps"], strict=True))
+        losses = max(
+            abs(b["losses"][name] - value) / max(abs(value), 1e-3)
+            for a, b in steps
+            for name, value in a["losses"].items()
+        )
+        gradient = max(relative(b["gradient"], a["gradient"]) for a, b in steps)
+        weights = relative(both["weights"], alone["weights"])
+        failed |= not (losses <= LOSS_LIMIT and gradient <= GRADIENT_LIMITS[numbers])
+        table.add_row(method, numbers, str(len(steps)), *(f"{value:.1e}" for value in (losses, gradient, weights)))
+    Console().print(table)
+    return failed
+
+
+def relative(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).norm() / expected.norm())
+
+
+def world(folder: Path) -> Path:
+    """A few small frames with depth."""
+    generate_scenes(
+        folder / "demo", train_frames=8, val_frames=1, seed=3, objects_per_frame=9.0, width_px=416, height_px=128
+    )
+    root = KittiFolder(folder / "demo")
+    densify_folder(root, folder / "depth", root.frames(), workers=1)
+    return folder
+
+
+def trained(folder: Path, methods: list[str], steps: int) -> dict[tuple[str, str], Any]:
+    """By method and precision, losses and gradients of every step and the last weights, on all processes together."""
+    torch.set_num_threads(1)
+    fabric = start(accelerator="cpu", precision="32", seed=0)
+    results = {}
+    for method in methods:
+        results[method, "float32"] = run(fabric, method, batches(folder, 1, fabric), torch.float32)
+        with patch.object(Tensor, "float", Tensor.double):
+            results[method, "float64"] = run(fabric, method, batches(folder, steps, fabric), torch.float64)
+    return results
+
+
+def run(fabric: Fabric, method: str, shown: Iterable[Batch], dtype: torch.dtype) -> dict[str, Any]:
+    """Train one method on the batches."""
+    replicas = replicas_of(fabric)
+    step = build(method, replicas).to(dtype)
+    if fabric.world_size > 1:
+        synchronise(step, replicas.total, cuda=False)
+    if isinstance(step, DistillationStep):
+        step.teacher.to(dtype)
+    optimiser = torch.optim.SGD([p for p in step.parameters() if p.requires_grad], lr=RATE)
+    wrapped, wrapped_optimiser = fabric.setup(step, optimiser)
+    wrapped.train()
+    steps = []
+    for batch in shown:
+        terms = wrapped(cast(batch, dtype))
+        fabric.backward(torch.stack(list(terms.values())).sum())
+        losses = {name: float(replicas.total(term.detach())) / fabric.world_size for name, term in terms.items()}
+        steps.append({"losses": losses, "gradient": gradient(step)})
+        wrapped_optimiser.step()
+        wrapped_optimiser.zero_grad()
+    weights = [value.flatten() for value in step.state_dict().values() if value.is_floating_point()]
+    return {"steps": steps, "weights": torch.cat(weights)}
+
+
+def cast(batch: Batch, dtype: torch.dtype) -> Batch:
+    def move(value: Tensor) -> Tensor:
+        return value.to(dtype) if value.is_floating_point() else value
+
+    depth = None if batch.depth is None else move(batch.depth)
+    targets, ranges = targets_of(batch).each(move), move(batch.coord_range_px)
+    return replace(
+        batch, image=move(batch.image), depth=depth, P2=move(batch.P2), coord_range_px=ranges, targets=targets
+    )
+
+
+def gradient(step: TrainingStep) -> Tensor:
+    return torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in step.parameters()])
+
+
+def build(method: str, replicas: Any) -> TrainingStep:
+    torch.manual_seed(0)
+    if method in ("teacher", "baseline"):
+        sees: Any = "depth" if method == "teacher" else "image"
+        return DetectionStep(build_detector(WIDTH), sees=sees, nan_without_depth=False, replicas=replicas)
+    channels = feature_channels(WIDTH)
+    return DistillationStep(
+        build_detector(WIDTH),
+        build_detector(WIDTH),
+        build_distillation(method, student_channels=channels, backbone_channels=channels, replicas=replicas),
+        teacher_train_mode=False,
+        nan_without_depth=False,
+        replicas=replicas,
+    )
+
+
+def batches(folder: Path, steps: int, fabric: Fabric) -> Iterator[Batch]:
+    """This process's part of the first steps; the first two frames of the first batch keep no object."""
+    root = KittiFolder(folder / "demo")
+    names = root.frames()
+    frames = SomeEmpty(root, names, depth_dir=folder / "depth", labels=True, height_px=64, width_px=128, augment=True)
+    frames.empty = frozenset(names[i] for i in epoch_order(0, 0, len(names))[: BATCH // 2])
+    rank, processes = fabric.global_rank, fabric.world_size
+    loader = build_loader(frames, batch_size=BATCH, training=True, rank=rank, world_size=processes)
+    endless = (batch for epoch in range(steps) for batch in loader.batches(epoch))
+    return (batch for _, batch in zip(range(steps), endless, strict=False))
+
+
+class SomeEmpty(Frames):
+    """Frames of which those named in `empty` have no object."""
+
+    empty: frozenset[str] = frozenset()
+
+    def _read(self, frame: str) -> Frame:
+        read = super()._read(frame)
+        if frame not in self.empty or read.objects is None:
+            return read
+        return replace(read, objects=read.objects.select(np.zeros(len(read.objects.names), bool)))
+
+
+if __name__ == "__main__":
+    main()
