@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from monokd.errors import DataError
 from monokd.inference import export
 from monokd.inference.command import predict_command
-from monokd.inference.export import INPUTS, OUTPUTS, RawDetections, export_command, greatest_deviation
+from monokd.inference.export import INPUTS, OUTPUTS, RawDetections, export_command, greatest_deviation, prominence
 from monokd.kitti.labels import read_results
 from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.detector import build_detector
+from monokd.models.outputs import Rois
 from tests.conftest import ROOT
 
 pytest.importorskip("onnx")
@@ -187,7 +188,32 @@ def test_deviations_by_hand() -> None:
 def test_regions_may_change_places_but_not_get_lost() -> None:
     swapped = {name: values[::-1] for name, values in outputs().items()}
     assert greatest_deviation(outputs(), swapped)[0] == 0.0
-    nearly = outputs(cells=np.array([4, 11]), peaks=np.array([0.9, 0.30001]))
+    nearly = outputs(cells=np.array([4, 11]), peaks=np.array([0.9, 0.29999]))
     assert greatest_deviation(outputs(), nearly)[0] == pytest.approx(1e-5)
     lost = outputs(cells=np.array([5, 9]))
     assert greatest_deviation(outputs(), lost)[0] == pytest.approx(0.6)
+
+
+def test_what_is_no_peak_or_hardly_one_may_get_lost() -> None:
+    """Fewer peaks than regions: the rest is any cells; of two neighbours of equal height, either is the peak."""
+    lost = outputs(cells=np.array([5, 9]))
+    assert greatest_deviation(outputs(), lost, np.array([0.0, 0.2]))[0] == 0.0
+    assert greatest_deviation(outputs(), lost, np.array([0.02, 0.0]))[0] == pytest.approx(0.02)
+
+
+def test_prominence_by_hand() -> None:
+    score = torch.full((1, 3, 4, 5), 0.1)
+    score[0, 1, 0, 0], score[0, 1, 1, 1], score[0, 1, 3, 4], score[0, 2, 0, 0] = 0.9, 0.6, 0.3, 0.7
+    cells, class_ids = torch.tensor([0, 6, 19, 0, 12]), torch.tensor([1, 1, 1, 2, 0])
+    rois = Rois(torch.zeros(5, dtype=torch.int64), cells, class_ids)
+    torch.testing.assert_close(prominence(score.logit(), rois), torch.tensor([0.3, 0.0, 0.2, 0.6, 0.0]))
+
+
+@pytest.mark.parametrize("seed", [115, 120])
+def test_a_map_with_fewer_peaks_than_regions_is_exported(seed: int, tmp_path: Path) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        info = DetectorInfo(width=0.125, kind="rgb", height_px=64, width_px=128)
+        save_detector(build_detector(0.125), tmp_path / "model.safetensors", info)
+    export_command(tmp_path / "model.safetensors", tmp_path / "model.onnx", behaviour="published")
+    assert (tmp_path / "model.onnx").is_file()
