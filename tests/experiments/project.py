@@ -87,11 +87,6 @@ class Project:
         assert bool(done.returncode) == fails, f"{command} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
 
-    def clone(self, folder: Path) -> "Project":
-        """A clone by Git alone, without the artefacts."""
-        self.run(f"git clone --quiet . {folder}")
-        return Project(folder, self.home)
-
     def copy(self, folder: Path) -> "Project":
         """The folder with everything in it."""
         shutil.copytree(self.folder, folder, symlinks=True)

@@ -27,27 +27,22 @@ def remote(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     )
 
 
-def test_what_one_pushes_another_pulls_and_repro_has_nothing_to_do(
-    project: Project, remote: str, tmp_path: Path
+def test_what_one_pushes_another_pulls_and_nothing_is_computed_again(
+    with_experiment: Project, remote: str, tmp_path: Path
 ) -> None:
-    project.run(remote)
-    project.run("git commit --quiet -am 'Where artefacts lie'")
-    project.run("dvc push --run-cache")
-    theirs = project.clone(tmp_path / "theirs")
+    """The results of a commit, and an experiment that no commit holds."""
+    with_experiment.run(f"git init --quiet --bare ../server && git remote add origin ../server && {remote}")
+    with_experiment.run("git commit --quiet -am 'Where artefacts lie' && git push --quiet origin main")
+    with_experiment.run("dvc push")
+    with_experiment.run("dvc exp push origin stronger")
+    Project(tmp_path, with_experiment.home).run("git clone --quiet --branch main server theirs")
+    theirs = Project(tmp_path / "theirs", with_experiment.home)
     assert not (theirs.folder / "data/models").exists()
-    theirs.run("dvc pull --run-cache")
-    assert UP_TO_DATE in theirs.run("dvc repro")
+    theirs.run("dvc pull")
     for name in ("data/models/student.safetensors", "data/predictions/student/000000.txt"):
-        assert (theirs.folder / name).read_bytes() == (project.folder / name).read_bytes()
-
-
-def test_the_run_cache_restores_experiments_that_no_commit_holds(project: Project, remote: str, tmp_path: Path) -> None:
-    project.run(remote)
-    project.run("git commit --quiet -am 'Where artefacts lie'")
-    project.run("dvc exp run -S loss=none")
-    project.run("dvc push --run-cache")
-    theirs = project.clone(tmp_path / "theirs")
-    theirs.run("dvc pull --run-cache")
-    output = theirs.run("dvc exp run -S loss=none")
-    assert "Stage 'distill' is cached" in output
-    assert "Running stage 'distill'" not in output
+        assert (theirs.folder / name).read_bytes() == (with_experiment.folder / name).read_bytes()
+    assert UP_TO_DATE in theirs.run("dvc repro")
+    theirs.run("dvc exp pull origin stronger")
+    theirs.run("dvc exp apply stronger")
+    assert "head: 3" in theirs.run("cat params.yaml")
+    assert UP_TO_DATE in theirs.run("dvc repro")
