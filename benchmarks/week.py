@@ -144,7 +144,7 @@ def monday(ann: Desk) -> None:
     ann.type("dvc remote add --default lab s3://lab/monokd")
     ann.type("dvc remote modify lab endpointurl $S3")
     ann.type("git add . && git commit --quiet -m 'First results' && git push --quiet origin main")
-    ann.type("dvc push --run-cache")
+    ann.type("dvc push")
 
 
 def tuesday(ann: Desk) -> None:
@@ -187,14 +187,13 @@ def thursday(ann: Desk) -> None:
 
 def friday(ann: Desk, ben: Desk) -> None:
     ann.say("## Friday: share")
-    ann.type("git push --quiet origin main && dvc push --run-cache")
+    ann.type("git push --quiet origin main && dvc push")
     ann.type("dvc exp push origin more-affinity")
     ben.say("Ben, elsewhere. Nothing is trained:")
     ben.type("git clone --quiet --branch main ../server .")
-    ben.type("dvc pull --run-cache")
+    ben.type("dvc pull")
     ben.type("dvc repro", lines=16)
-    ben.say("One of Ann's experiments that no commit holds comes out of the run cache:")
-    ben.type("dvc exp run -S loss=none", lines=20)
+    ben.say("And Ann's experiment:")
     ben.type("dvc exp pull origin more-affinity")
     ben.type("dvc exp list --all-commits")
 
