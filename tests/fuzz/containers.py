@@ -120,7 +120,7 @@ def change_safetensors(stream: random.Random, content: bytes) -> bytes:
     length = int.from_bytes(content[:8], "little")
     header, rest = content[8 : 8 + length], content[8 + length :]
     if stream.random() < 0.2:
-        return stream.choice((*HUGE, len(content), len(content) - 8)).to_bytes(8, "little") + content[8:]
+        return stream.choice((*HUGE, len(content), max(len(content) - 8, 0))).to_bytes(8, "little") + content[8:]
     if stream.random() < 0.3:
         old = stream.choice(tuple(HEADER_WORDS))
         new = stream.choice(HEADER_WORDS[old])

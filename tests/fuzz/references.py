@@ -78,7 +78,8 @@ def png_pixels(content: bytes) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
     if (bits, colour) not in ((8, 2), (16, 0)) or interlaced:
         return None
     pixel = 3 if colour == 2 else 2
-    rows = _unfiltered(zlib.decompressobj().decompress(data), width * pixel, height, pixel)
+    raw = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[2:])  # libpng, too, goes on after a wrong Adler-32
+    rows = _unfiltered(raw, width * pixel, height, pixel)
     return rows.reshape(height, width, 3) if colour == 2 else rows.view(">u2").astype(np.uint16)
 
 
