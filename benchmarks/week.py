@@ -59,8 +59,7 @@ class Desk:
         shown = [line.rstrip() for line in self.readable(done.stdout) if not NOISE.match(line)]
         if len(shown) > lines:
             shown = [*shown[: lines // 2], f"… {len(shown) - lines} lines …", *shown[-(lines - lines // 2) :]]
-        took = f"   # {seconds:.0f} s" if seconds >= 10 else ""
-        self.page += ["```text", f"{self.who}$ {command}{took}", *shown, "```", ""]
+        self.page += ["```text", f"{self.who}$ {command}", *shown, "```", ""]
         return done.stdout
 
     def environment(self) -> dict[str, str]:
@@ -114,7 +113,7 @@ def week(work: Path, seeds: list[int]) -> str:
         wednesday(ann, seeds)
         thursday(ann)
         friday(ann, ben)
-    page.append("Made with `benchmarks/week.py`; addresses, paths and progress bars are left out.")
+    page.append("Made with `benchmarks/week.py`; addresses, paths, times and progress bars are left out.")
     return "\n".join(page) + "\n"
 
 

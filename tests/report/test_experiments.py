@@ -156,7 +156,7 @@ def write_repository(folder: Path) -> None:
     (folder / "stage.py").write_text(STAGE)
     (folder / "params.yaml").write_text(
         "profile: demo\nloss: none\nseed: 0\nlosses: {none: {affinity: 0.0}, monoskd: {affinity: 1.0}}\n"
-        "profiles: {demo: {epochs: 2}}\n"
+        "profiles: {demo: {epochs: 2, weight_decay: 1.0e-5}}\n"  # DVC writes 1e-05, text to YAML 1.1
     )
     (folder / "dvc.yaml").write_text(
         f"stages:\n  report:\n    cmd: {sys.executable} stage.py\n    deps: [stage.py]\n"

@@ -150,6 +150,16 @@ def _content(files: Mapping[str, Any] | None, path: str) -> Mapping[str, Any]:
     return content if isinstance(content, Mapping) else {}
 
 
+def _same(value: object, locked: object) -> bool:
+    """Whether a parameter has its locked value; DVC writes 1e-05, which YAML 1.1 reads as text."""
+    if isinstance(locked, str) and isinstance(value, float):
+        try:
+            return float(locked) == value
+        except ValueError:
+            return False
+    return value == locked
+
+
 def _checked_workspace(workspace: Experiment, root: Path) -> Experiment:
     """The workspace, unless its parameters have changed since its results were made."""
     try:
@@ -157,7 +167,7 @@ def _checked_workspace(workspace: Experiment, root: Path) -> Experiment:
         locked = dict(flatten(lock["stages"][REPORT_STAGE]["params"][PARAMS]))
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         locked = {}
-    changed = [name for name, value in locked.items() if workspace.params.get(name, ABSENT) != value]
+    changed = [name for name, value in locked.items() if not _same(workspace.params.get(name, ABSENT), value)]
     if not changed or workspace.problem:
         return workspace
     problem = f"{changed[0]} has changed since the last dvc repro"
