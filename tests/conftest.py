@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,6 +36,15 @@ def kitti_dir() -> Path:
 def kitti_eval_dir() -> Path:
     """All KITTI labels, a published result set and the official tool's output for it."""
     return _folder("MONOKD_KITTI_EVAL", "kitti_eval")
+
+
+@pytest.fixture
+def settings_restored() -> Iterator[None]:
+    """Training makes torch deterministic for the whole process."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
 
 
 @pytest.fixture(scope="session")

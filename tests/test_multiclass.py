@@ -1,12 +1,10 @@
 """Three classes through targets, training, prediction, scores and tables."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
 from monokd.evaluation.evaluate import evaluate_folders
@@ -29,15 +27,6 @@ Car 0.00 0 0.10 160.00 50.00 240.00 100.00 1.50 1.70 4.10 0.00 1.50 12.00 0.10
 Pedestrian 0.00 0 0.20 110.00 50.00 140.00 100.00 1.80 0.60 0.80 -3.00 1.50 10.00 0.20
 Cyclist 0.00 0 0.30 260.00 50.00 300.00 100.00 1.70 0.50 1.80 3.00 1.50 10.00 0.30
 """
-
-
-@pytest.fixture
-def settings_restored() -> Iterator[None]:
-    """Training makes torch deterministic for the whole process."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic)
 
 
 def frames(root: Path, *, labels: bool) -> Frames:

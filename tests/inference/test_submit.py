@@ -81,7 +81,7 @@ def test_objects_that_the_benchmark_does_not_take_are_left_out_and_named(
     def found(*args: object, **settings: object) -> Iterator[tuple[str, Objects]]:
         return iter([("000000", objects), ("000001", cars()), ("000002", cars())])
 
-    monkeypatch.setattr(submit, "detect", found)
+    monkeypatch.setattr(submit, "detect_images", found)
     submit_command(model, root, tmp_path / "a.zip", **SETTINGS)
     output = capsys.readouterr()
     assert "3 frames, 2 objects" in output.out

@@ -10,12 +10,11 @@ import cv2
 
 from monokd.errors import DataError, printable
 from monokd.files import write_bytes
-from monokd.inference.predict import detect, is_published, pick_device, write_predictions
+from monokd.inference.predict import detect_images, is_published, write_predictions
 from monokd.kitti.calibration import read_calibration
 from monokd.kitti.frames import read_image
 from monokd.kitti.objects import Objects
 from monokd.models.checkpoint import load_detector
-from monokd.samples.dataset import Frames
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -76,18 +75,10 @@ def predict_command(
     published = is_published(behaviour)
     detector, info = load_detector(model, "rgb")
     files = find_files(images, calib)
-    frames = Frames(
-        files, list(files.images), depth_dir=None, labels=False, height_px=info.height_px, width_px=info.width_px
-    )
-    found = detect(
-        detector,
-        frames,
-        sees_depth=False,
-        anisotropic_decode=published,
-        score_threshold=score_threshold,
-        batch_size=batch_size,
-        device=pick_device("auto"),
-    )
+    found = detect_images(
+        detector, info, files, list(files.images),
+        published=published, score_threshold=score_threshold, batch_size=batch_size,
+    )  # fmt: skip
     drawn = _drawing(found, files, out / "pictures") if draw else found
     count = write_predictions(out, drawn, classes=info.classes, two_decimal_scores=published, keep_others=True)
     print(printable(f"{count} images: {out}"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +12,11 @@ import torch
 from monokd.errors import DataError
 from monokd.kitti.labels import write_results
 from monokd.kitti.objects import Objects
+from monokd.models.checkpoint import DetectorInfo
 from monokd.models.decode import decode
 from monokd.models.detector import Detector
 from monokd.progress import track
-from monokd.samples.dataset import Frames
+from monokd.samples.dataset import FrameFiles, Frames
 from monokd.samples.loader import build_loader
 
 PUBLISHED_DECIMALS, DECIMALS = 2, 6
@@ -67,6 +68,39 @@ def detect(
                 score_threshold=score_threshold,
             )
             yield from zip(batch.frames, found, strict=True)
+
+
+def detect_images(
+    detector: Detector,
+    info: DetectorInfo,
+    files: FrameFiles,
+    names: Sequence[str],
+    *,
+    published: bool,
+    score_threshold: float,
+    batch_size: int,
+) -> Iterator[tuple[str, Objects]]:
+    """What a saved detector of images finds, on the best device at hand; see `detect`.
+
+    Args:
+        detector: as `load_detector` gives it.
+        info: what its file says.
+        files: where the frames' files lie.
+        names: of the frames.
+        published: decode as published (quirk Q7).
+        score_threshold: lowest peak.
+        batch_size: frames at a time.
+    """
+    frames = Frames(files, names, depth_dir=None, labels=False, height_px=info.height_px, width_px=info.width_px)
+    return detect(
+        detector,
+        frames,
+        sees_depth=False,
+        anisotropic_decode=published,
+        score_threshold=score_threshold,
+        batch_size=batch_size,
+        device=pick_device("auto"),
+    )
 
 
 def write_predictions(

@@ -13,13 +13,12 @@ import numpy as np
 
 from monokd.errors import DataError, printable, say
 from monokd.files import replacing
-from monokd.inference.predict import detect, is_published, pick_device, write_predictions
+from monokd.inference.predict import detect_images, is_published, write_predictions
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.images import read_png_header
 from monokd.kitti.labels import read_results
 from monokd.kitti.objects import Objects
 from monokd.models.checkpoint import load_detector
-from monokd.samples.dataset import Frames
 
 TEST_FRAMES = 7518
 NAMES = ("Car", "Pedestrian", "Cyclist")
@@ -54,15 +53,8 @@ def submit_command(
     detector, info = load_detector(model, "rgb")
     files = KittiFolder(root, "testing")
     names = numbered_frames(files)
-    frames = Frames(files, names, depth_dir=None, labels=False, height_px=info.height_px, width_px=info.width_px)
-    found = detect(
-        detector,
-        frames,
-        sees_depth=False,
-        anisotropic_decode=published,
-        score_threshold=score_threshold,
-        batch_size=batch_size,
-        device=pick_device("auto"),
+    found = detect_images(
+        detector, info, files, names, published=published, score_threshold=score_threshold, batch_size=batch_size
     )
     left_out: list[str] = []
     with tempfile.TemporaryDirectory() as folder:

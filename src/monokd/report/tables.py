@@ -117,9 +117,7 @@ def interval_of(
     metrics: Metrics, threshold_set: str, class_name: str, metric: str, level: str = "moderate"
 ) -> tuple[float, float] | None:
     """Ends of the interval under `metrics["bootstrap"]`, laid out like the metrics; None if absent."""
-    entry = metrics.get("bootstrap") or {}
-    for key in (threshold_set, class_name, metric, level):
-        entry = entry.get(key) if isinstance(entry, Mapping) else None
+    entry = _within(metrics.get("bootstrap"), threshold_set, class_name, metric, level)
     if not isinstance(entry, Sequence) or len(entry) != 2 or None in entry:
         return None
     return float(entry[0]), float(entry[1])
@@ -135,10 +133,15 @@ def difference_of(
     metrics: Metrics, threshold_set: str, class_name: str, metric: str, level: str = "moderate"
 ) -> Mapping[str, float] | None:
     """`value`, `low` and `high` of the paired difference under `metrics["difference"]`; None if absent."""
-    entry = metrics.get("difference") or {}
-    for key in (threshold_set, class_name, metric, level):
-        entry = entry.get(key) if isinstance(entry, Mapping) else None
+    entry = _within(metrics.get("difference"), threshold_set, class_name, metric, level)
     return entry if isinstance(entry, Mapping) else None
+
+
+def _within(tree: Any, *keys: str) -> Any:
+    """What lies under nested keys, None where one is missing."""
+    for key in keys:
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
 
 
 def headline(models: Mapping[str, Metrics], *, class_name: str = "Car", level: str = "moderate") -> Table:
