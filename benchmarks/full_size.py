@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from monokd.depth.folder import densify_folder
 from monokd.distill import methods
-from monokd.distill.methods import METHODS, DistillationLoss, build_distillation
+from monokd.distill.methods import METHODS, DistillationLoss
 from monokd.files import write_json
 from monokd.kitti.frames import KittiFolder
 from monokd.models.detector import build_detector, feature_channels
@@ -163,17 +163,16 @@ def build_step(options: argparse.Namespace, fabric: Any) -> DistillationStep:
     return step
 
 
-def distillation(method: str, quirks: Quirks, width: float, **weights: float) -> DistillationLoss:
+def distillation(method: str, quirks: Quirks, width: float) -> DistillationLoss:
     channels = feature_channels(width)
-    return build_distillation(
-        method,
+    return DistillationLoss(
+        METHODS[method],
         student_channels=channels,
         backbone_channels=channels,
         rank="teacher" if quirks.rank_teacher_only else "both",
         unclipped_masks=quirks.unclipped_masks,
         running_level_sums=quirks.running_level_sums,
         trainable_teacher_side=quirks.trainable_teacher_side,
-        **weights,  # type: ignore[arg-type]
     )
 
 

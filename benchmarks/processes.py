@@ -33,7 +33,7 @@ from rich.table import Table
 from torch import Tensor
 
 from monokd.depth.folder import densify_folder
-from monokd.distill.methods import build_distillation
+from monokd.distill.methods import METHODS, DistillationLoss
 from monokd.kitti.frames import KittiFolder
 from monokd.models.detector import build_detector, feature_channels
 from monokd.samples.dataset import Frame, Frames
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from monokd.samples.batch import Batch
 
-METHODS = ("teacher", "baseline", "monodistill", "monoskd", "monoasd")
+STEPS = ("teacher", "baseline", *(method for method in METHODS if method != "none"))
 LOSS_LIMIT, GRADIENT_LIMITS = 1e-5, {"float64": 1e-5, "float32": 1e-3}
 WIDTH, BATCH, RATE = 0.125, 4, 1e-4
 
@@ -57,7 +57,7 @@ WIDTH, BATCH, RATE = 0.125, 4, 1e-4
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=5, help="in float64")
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--methods", nargs="+", default=list(STEPS), choices=STEPS)
     parser.add_argument("--data", type=Path, help="folder with demo/ and depth/; made here without")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -174,7 +174,7 @@ def build(method: str, replicas: Any) -> TrainingStep:
     return DistillationStep(
         build_detector(WIDTH),
         build_detector(WIDTH),
-        build_distillation(method, student_channels=channels, backbone_channels=channels, replicas=replicas),
+        DistillationLoss(METHODS[method], student_channels=channels, backbone_channels=channels),
         teacher_train_mode=False,
         nan_without_depth=False,
         replicas=replicas,

@@ -142,12 +142,12 @@ class Evaluate(_Section):
     bootstrap: Count
 
 
-class LossWeights(_Section):
-    """Weights of the distillation terms; 0 leaves a term out."""
+class Weights(_Section):
+    """Weights of the distillation terms, in the order in which these enter the loss history (quirk Q1); 0: left out."""
 
-    spearman: Weight = 0.0
     affinity: Weight = 0.0
     head: Weight = 0.0
+    spearman: Weight = 0.0
     foreground: Weight = 0.0
     align_select: Weight = 0.0
 
@@ -163,7 +163,7 @@ class Profile(_Section):
     teacher: Training
     baseline: Training
     student: Training
-    distillation: LossWeights
+    distillation: Weights
     machine: Machine
     predict: Predict
     evaluate: Evaluate
@@ -178,7 +178,7 @@ class Params(_Section):
     behaviour: Literal["profile", "published", "corrected"]
     quirks: dict[str, bool]
     launch: str = "python"
-    losses: dict[str, LossWeights]
+    losses: dict[str, Weights]
     profiles: dict[str, Profile]
 
     @property
@@ -187,11 +187,11 @@ class Params(_Section):
         return self.profiles[self.profile]
 
     @property
-    def loss_weights(self) -> LossWeights:
+    def loss_weights(self) -> Weights:
         """The weights of the loss in use, times the profile's factors."""
         factors = self.active.distillation.model_dump()
         weights = self.losses[self.loss].model_dump()
-        return LossWeights(**{name: weight * factors[name] for name, weight in weights.items()})
+        return Weights(**{name: weight * factors[name] for name, weight in weights.items()})
 
     @property
     def data_root(self) -> Path:

@@ -6,37 +6,47 @@ import pytest
 import torch
 
 from monokd.distill import methods
-from monokd.distill.methods import METHODS, DistillationLoss, build_distillation
+from monokd.distill.methods import METHODS, DistillationLoss, method_weights
 from monokd.errors import DataError
 from monokd.losses.replicas import Replicas
 from tests.losses import fakes
 from tests.losses.processes import together
 
+PUBLISHED = {
+    "none": {},
+    "monodistill": {"affinity": 1.0, "head": 1.0, "foreground": 10.0},
+    "monoskd": {"affinity": 1.0, "head": 1.0, "spearman": 1.0},
+    "monoasd": {"affinity": 1.0, "head": 1.0, "align_select": 10.0},
+}
 
-def build(method: str, **options: object) -> DistillationLoss:
+
+def build(method: str, *, fused_flags_ignored: bool = False, **replaced: float) -> DistillationLoss:
     torch.manual_seed(0)
-    return build_distillation(
-        method,
+    return DistillationLoss(
+        method_weights(method, fused_flags_ignored=fused_flags_ignored, **replaced),
         student_channels=fakes.FUSED,
         backbone_channels=fakes.BACKBONE,
         fusion_channels=8,
-        **options,  # type: ignore[arg-type]
     )
 
 
-@pytest.mark.parametrize("method", METHODS)
+def test_the_methods() -> None:
+    assert list(METHODS) == list(PUBLISHED)
+
+
+@pytest.mark.parametrize("method", PUBLISHED)
 def test_terms_and_published_weights(method: str) -> None:
     """Terms come unweighted, by name; their weighted sum teaches student and adapters, never the teacher."""
     t = fakes.targets(2)
     student, teacher = fakes.output(t, 1, leaves=True), fakes.output(t, 2, leaves=True)
     module = build(method)
     terms = module(student, teacher, t)
-    assert list(terms) == list(module.weights) == list(METHODS[method])
-    assert module.weights == METHODS[method]
+    assert list(terms) == list(module.weights) == list(PUBLISHED[method])
+    assert module.weights == PUBLISHED[method]
     if not terms:
         return
     loss = module.weighted_sum(terms)
-    expected = sum(METHODS[method][name] * float(term.detach()) for name, term in terms.items())
+    expected = sum(PUBLISHED[method][name] * float(term.detach()) for name, term in terms.items())
     assert loss.item() == pytest.approx(expected)
     torch.autograd.backward(loss)
     assert student.fused[0].grad is not None
@@ -46,7 +56,7 @@ def test_terms_and_published_weights(method: str) -> None:
     assert all(name.startswith("rgb_fs.3") for name in frozen)  # stride 4 is fused but not compared
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", PUBLISHED)
 def test_parameters_have_published_names(method: str) -> None:
     found = {name.split(".")[0] for name in build(method).state_dict()}
     adapters = {f"adapt_layer{stride}" for stride in (4, 8, 16, 32)}
@@ -118,10 +128,9 @@ def test_two_processes_give_the_terms_and_gradients_of_one(method: str) -> None:
 
     def work(process: int, replicas: Replicas) -> dict[str, torch.Tensor]:
         own = modules[process]
-        own.replicas = replicas
         first, last = 2 * process, 2 * process + 2
         own_targets, student = fakes.part(t, shared, first, last)
-        terms: dict[str, torch.Tensor] = own(student, fakes.part(t, teacher, first, last)[1], own_targets)
+        terms: dict[str, torch.Tensor] = own(student, fakes.part(t, teacher, first, last)[1], own_targets, replicas)
         return terms
 
     found = [dict(terms) for terms in together(2, work)]

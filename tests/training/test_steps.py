@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from monokd.distill.methods import build_distillation
+from monokd.distill.methods import METHODS, DistillationLoss
 from monokd.kitti.frames import KittiFolder
 from monokd.losses.replicas import Replicas
 from monokd.models.detector import build_detector, feature_channels, rois_from_targets
@@ -40,7 +40,7 @@ def build(method: str) -> TrainingStep:
         step = DistillationStep(
             build_detector(WIDTH),
             build_detector(WIDTH),
-            build_distillation(method, student_channels=channels, backbone_channels=channels),
+            DistillationLoss(METHODS[method], student_channels=channels, backbone_channels=channels),
             teacher_train_mode=False,
             nan_without_depth=False,
             replicas=Replicas(),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from monokd.distill.methods import build_distillation
+from monokd.distill.methods import METHODS, DistillationLoss
 from monokd.kitti.frames import KittiFolder
 from monokd.losses.replicas import Replicas
 from monokd.models.detector import build_detector, feature_channels
@@ -34,7 +34,7 @@ def step_of() -> Callable[..., DistillationStep]:
         return DistillationStep(
             build_detector(WIDTH),
             build_detector(WIDTH),
-            build_distillation(method, student_channels=channels, backbone_channels=channels),
+            DistillationLoss(METHODS[method], student_channels=channels, backbone_channels=channels),
             teacher_train_mode=teacher_train_mode,
             nan_without_depth=False,
             replicas=Replicas(),

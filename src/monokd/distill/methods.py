@@ -20,17 +20,36 @@ from monokd.distill.spearman import spearman_loss
 from monokd.errors import DataError
 from monokd.losses.replicas import Replicas
 from monokd.models.outputs import DetectorOutput
+from monokd.params import Weights
 from monokd.samples.batch import Targets
 
 STRIDES = (4, 8, 16, 32)
 
-METHODS: dict[str, dict[str, float]] = {
-    "none": {},
-    "monodistill": {"affinity": 1.0, "head": 1.0, "foreground": 10.0},
-    "monoskd": {"affinity": 1.0, "head": 1.0, "spearman": 1.0},
-    "monoasd": {"affinity": 1.0, "head": 1.0, "align_select": 10.0},
+METHODS = {
+    "none": Weights(),
+    "monodistill": Weights(affinity=1.0, head=1.0, foreground=10.0),
+    "monoskd": Weights(affinity=1.0, head=1.0, spearman=1.0),
+    "monoasd": Weights(affinity=1.0, head=1.0, align_select=10.0),
 }
-"""Published weights, in the order in which the terms enter the loss history (quirk Q1)."""
+"""The published weights."""
+
+
+def method_weights(method: str, *, fused_flags_ignored: bool = False, **replaced: float) -> Weights:
+    """The published weights of a method, some of them replaced.
+
+    Args:
+        method: `none`, `monodistill`, `monoskd` or `monoasd`.
+        fused_flags_ignored: quirk Q12: a method computes all its published terms; a weight of 0 does not switch one
+            off, the published weight stands instead.
+        replaced: weights in place of the method's, by term.
+
+    Raises:
+        DataError: an unknown method.
+    """
+    if method not in METHODS:
+        raise DataError(f"loss: expected one of {', '.join(METHODS)}, found {method}")
+    kept = {name: weight for name, weight in replaced.items() if weight != 0.0 or not fused_flags_ignored}
+    return Weights(**(METHODS[method].model_dump() | kept))
 
 
 class DistillationLoss(nn.Module):
@@ -40,51 +59,33 @@ class DistillationLoss(nn.Module):
     `compute_align_select_loss`. Its parameters train with the student.
 
     Args:
+        weights: of the terms.
         student_channels: of the fused maps, strides 4, 8, 16, 32; the teacher has the same.
         backbone_channels: of the backbone maps, strides 4, 8, 16, 32.
-        affinity: weight.
-        head: weight.
-        spearman: weight.
-        foreground: weight.
-        align_select: weight.
         fusion_channels: residual channels of the review fusion, which only `foreground` uses.
         rank: quirk Q2, see `spearman_loss`.
         strength: see `spearman_loss`.
         unclipped_masks: quirk Q9, see `box_mask` and `centre_mask`.
         running_level_sums: quirk Q14, see `AlignSelect`.
         trainable_teacher_side: quirk Q15, see `AlignSelect`.
-        replicas: processes that share the batch; by default this one alone (quirk Q5).
     """
 
     def __init__(
         self,
+        weights: Weights,
         *,
         student_channels: Sequence[int],
         backbone_channels: Sequence[int],
-        affinity: float = 0.0,
-        head: float = 0.0,
-        spearman: float = 0.0,
-        foreground: float = 0.0,
-        align_select: float = 0.0,
         fusion_channels: int = 64,
         rank: Literal["teacher", "both"] = "both",
         strength: float | None = None,
         unclipped_masks: bool = False,
         running_level_sums: bool = False,
         trainable_teacher_side: bool = False,
-        replicas: Replicas | None = None,
     ) -> None:
         super().__init__()
-        given = {
-            "affinity": affinity,
-            "head": head,
-            "spearman": spearman,
-            "foreground": foreground,
-            "align_select": align_select,
-        }
-        self.weights = {name: weight for name, weight in given.items() if weight != 0.0}
+        self.weights: dict[str, float] = {name: weight for name, weight in weights if weight != 0.0}
         self.rank, self.strength, self.unclipped_masks = rank, strength, unclipped_masks
-        self.replicas = replicas or Replicas()
         if self._uses_fused:
             for stride, channels in zip(STRIDES, student_channels, strict=True):
                 self.add_module(f"adapt_layer{stride}", adapter(channels))
@@ -99,7 +100,7 @@ class DistillationLoss(nn.Module):
 
     @property
     def _uses_fused(self) -> bool:
-        return bool({"affinity", "spearman", "align_select"} & self.weights.keys())
+        return bool(self.weights.keys() - {"head", "foreground"})
 
     def forward(
         self, student: DetectorOutput, teacher: DetectorOutput, targets: Targets, replicas: Replicas | None = None
@@ -110,9 +111,9 @@ class DistillationLoss(nn.Module):
             student: output at the targets' peaks.
             teacher: output at the same peaks; no gradient flows into it.
             targets: B frames.
-            replicas: parts that make up the batch; by default those given at construction.
+            replicas: parts that make up the batch; by default this process alone.
         """
-        replicas = replicas or self.replicas
+        replicas = replicas or Replicas()
         terms: dict[str, Tensor] = {}
         if "head" in self.weights:
             parts = head_terms(student, _frozen(teacher), targets, replicas, unclipped_masks=self.unclipped_masks)
@@ -168,73 +169,6 @@ class DistillationLoss(nn.Module):
             replicas,
             unclipped_masks=self.unclipped_masks,
         )
-
-
-def build_distillation(
-    method: str,
-    *,
-    student_channels: Sequence[int],
-    backbone_channels: Sequence[int],
-    affinity: float | None = None,
-    head: float | None = None,
-    spearman: float | None = None,
-    foreground: float | None = None,
-    align_select: float | None = None,
-    fused_flags_ignored: bool = False,
-    fusion_channels: int = 64,
-    rank: Literal["teacher", "both"] = "both",
-    strength: float | None = None,
-    unclipped_masks: bool = False,
-    running_level_sums: bool = False,
-    trainable_teacher_side: bool = False,
-    replicas: Replicas | None = None,
-) -> DistillationLoss:
-    """The loss of a method, with any weight replaced.
-
-    Args:
-        method: `none`, `monodistill`, `monoskd` or `monoasd`.
-        student_channels: see `DistillationLoss`, as all that follow but `fused_flags_ignored`.
-        backbone_channels: of the backbone maps.
-        affinity: weight in place of the method's.
-        head: weight in place of the method's.
-        spearman: weight in place of the method's.
-        foreground: weight in place of the method's.
-        align_select: weight in place of the method's.
-        fused_flags_ignored: quirk Q12: a method computes all its published terms; a weight of 0 does not switch one
-            off, the published weight stands instead.
-        fusion_channels: residual channels of the review fusion.
-        rank: quirk Q2.
-        strength: of the ranks.
-        unclipped_masks: quirk Q9.
-        running_level_sums: quirk Q14.
-        trainable_teacher_side: quirk Q15.
-        replicas: processes that share the batch.
-
-    Raises:
-        DataError: an unknown method.
-    """
-    if method not in METHODS:
-        raise DataError(f"loss: expected one of {', '.join(METHODS)}, found {method}")
-    given = {
-        "affinity": affinity,
-        "head": head,
-        "spearman": spearman,
-        "foreground": foreground,
-        "align_select": align_select,
-    }
-    replaced = {n: w for n, w in given.items() if w is not None and (w != 0.0 or not fused_flags_ignored)}
-    return DistillationLoss(
-        student_channels=student_channels,
-        backbone_channels=backbone_channels,
-        fusion_channels=fusion_channels,
-        rank=rank,
-        strength=strength,
-        unclipped_masks=unclipped_masks,
-        running_level_sums=running_level_sums,
-        trainable_teacher_side=trainable_teacher_side,
-        replicas=replicas,
-        **(METHODS[method] | replaced),
-    )
 
 
 def _plain(value: Tensor) -> Tensor:

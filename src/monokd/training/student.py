@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from monokd.distill.methods import METHODS, DistillationLoss, build_distillation
+from monokd.distill.methods import METHODS, DistillationLoss, method_weights
 from monokd.losses.detection import detection_counts, detection_terms
 from monokd.losses.replicas import Replicas
 from monokd.models.checkpoint import load_detector, save_detector
@@ -116,19 +116,19 @@ def train_student(
     fabric = start(accelerator=profile.machine.accelerator, precision=profile.machine.precision, seed=params.seed)
     student, info = load_detector(baseline, "rgb")
     taught_by, _ = load_detector(teacher, "depth")
-    weights = params.loss_weights.model_dump()
-    published = params.loss in METHODS
-    distillation = build_distillation(
-        params.loss if published else "none",
+    weights = method_weights(
+        params.loss if params.loss in METHODS else "none",
+        fused_flags_ignored=quirks.fused_flags_ignored,
+        **params.loss_weights.model_dump(),
+    )
+    distillation = DistillationLoss(
+        weights,
         student_channels=feature_channels(info.width),
         backbone_channels=feature_channels(info.width),
-        **weights,
         rank="teacher" if quirks.rank_teacher_only else "both",
         unclipped_masks=quirks.unclipped_masks,
-        fused_flags_ignored=quirks.fused_flags_ignored and published,
         running_level_sums=quirks.running_level_sums,
         trainable_teacher_side=quirks.trainable_teacher_side,
-        replicas=loss_replicas(fabric, quirks),
     )
     step = DistillationStep(
         student,
