@@ -13,8 +13,10 @@ F = TypeVar("F", bound=Callable[..., object])
 @overload
 def compiled(function: F) -> F: ...
 @overload
-def compiled(*, fastmath: Set[str]) -> Callable[[F], F]: ...
-def compiled(function: F | None = None, *, fastmath: Set[str] = frozenset()) -> F | Callable[[F], F]:
+def compiled(*, fastmath: Set[str] = frozenset(), inline: bool = False) -> Callable[[F], F]: ...
+def compiled(
+    function: F | None = None, *, fastmath: Set[str] = frozenset(), inline: bool = False
+) -> F | Callable[[F], F]:
     """Compile `function` with numba on its first call; it releases the GIL and is cached on disk.
 
     Division by zero gives infinity or NaN, as in C. numba's cache watches the function's own file only, so a
@@ -22,11 +24,18 @@ def compiled(function: F | None = None, *, fastmath: Set[str] = frozenset()) -> 
 
     Args:
         function: what to compile; without, a decorator.
-        fastmath: LLVM's names of the rules of arithmetic that may be broken, such as `reassoc`.
+        fastmath: LLVM's names of the rules of arithmetic that may be broken, such as `reassoc`; without,
+            operations are neither reordered nor fused.
+        inline: copied into its callers, for small functions of inner loops: this spares reference counts.
     """
 
     def compile_it(function: F) -> F:
-        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath) or False}
+        options: dict[str, Any] = {
+            "nogil": True,
+            "error_model": "numpy",
+            "fastmath": set(fastmath) or False,
+            "inline": "always" if inline else "never",
+        }
         try:
             return cast(F, numba.njit(cache=True, **options)(function))
         except RuntimeError:  # neither the folder of the source nor the user's own may be written

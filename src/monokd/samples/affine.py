@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from monokd.compiled import compiled
+
 Array = NDArray[np.float64]
+Pixels = NDArray[np.integer]
+Columns = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +111,7 @@ def _three_points(centre_px: tuple[float, float], width_px: float) -> NDArray[np
     return points
 
 
-def _reduced(image: NDArray[np.uint8] | NDArray[np.uint16], affine: Affine) -> tuple[NDArray[np.integer], int]:
+def _reduced(image: NDArray[np.uint8] | NDArray[np.uint16], affine: Affine) -> tuple[Pixels, int]:
     """The image averaged over whole blocks of `factor` pixels, `factor` being the whole part of the step."""
     factor = max(1, min(int(affine.inverse[0, 0] + 1e-6), *image.shape[:2]))
     if factor == 1:
@@ -120,7 +123,7 @@ def _reduced(image: NDArray[np.uint8] | NDArray[np.uint16], affine: Affine) -> t
 
 def _axis(
     step: float, origin: float, size: int, count: int, factor: int, flip: bool
-) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, int, int]:
+) -> tuple[Columns, Columns, Array, int, int]:
     """Left and right source columns and the weight of the right one for each input column, and the columns inside."""
     at = step * (np.arange(count) + 0.5) + origin
     inside = np.flatnonzero((at >= 0) & (at < size))
@@ -134,14 +137,17 @@ def _axis(
     return left, right, at - low, first, last
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def _row(matrix, x, y):  # type: ignore[no-untyped-def]  # pragma: no cover
+@compiled(inline=True)
+def _row(matrix: Array, x: int, y: int) -> float:
     """Image row at the centre of input pixel (x, y); the order of the sums is Pillow's."""
-    return matrix[0] * (x + 0.5) + matrix[1] * (y + 0.5) + matrix[2]
+    row: float = matrix[0] * (x + 0.5) + matrix[1] * (y + 0.5) + matrix[2]
+    return row
 
 
-@numba.njit(cache=True, nogil=True)
-def _blend_columns(image, source, left, right, weight, first, last, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+@compiled
+def _blend_columns(
+    image: Pixels, source: int, left: Columns, right: Columns, weight: Array, first: int, last: int, out: Array
+) -> None:
     """One source row at every input column, by channel."""
     for x in range(first, last):
         a, b, w = left[x], right[x], weight[x]
@@ -150,8 +156,19 @@ def _blend_columns(image, source, left, right, weight, first, last, out):  # typ
             out[c, x] = p + (np.float64(image[source, b, c]) - p) * w
 
 
-@numba.njit(cache=True, nogil=True)
-def _warp_rgb(image, left, right, weight, first, last, matrix, size, factor, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+@compiled
+def _warp_rgb(
+    image: Pixels,
+    left: Columns,
+    right: Columns,
+    weight: Array,
+    first: int,
+    last: int,
+    matrix: Array,
+    size: float,
+    factor: int,
+    out: NDArray[np.uint8],
+) -> None:
     rows = image.shape[0]
     kept = np.empty((2, 3, out.shape[2]))
     kept_row = np.full(2, -1)
@@ -178,8 +195,19 @@ def _warp_rgb(image, left, right, weight, first, last, matrix, size, factor, out
             begin = stop
 
 
-@numba.njit(cache=True, nogil=True)
-def _warp_depth(image, left, right, weight, first, last, matrix, size, factor, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+@compiled
+def _warp_depth(
+    image: Pixels,
+    left: Columns,
+    right: Columns,
+    weight: Array,
+    first: int,
+    last: int,
+    matrix: Array,
+    size: float,
+    factor: int,
+    out: NDArray[np.float32],
+) -> None:
     rows = image.shape[0]
     for y in range(out.shape[0]):
         out[y] = 0

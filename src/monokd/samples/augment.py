@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from monokd.compiled import compiled
 from monokd.kitti.objects import Objects
 
 Array = NDArray[np.float64]
@@ -159,16 +159,18 @@ def _triple(values: list[float]) -> tuple[float, float, float]:
     return values[0], values[1], values[2]
 
 
-@numba.njit(cache=True, nogil=True)
-def _mix(image, matrix, offset, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+@compiled
+def _mix(
+    image: NDArray[np.uint8], matrix: NDArray[np.float32], offset: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
     for c in range(3):
         r, g, b, t = matrix[c, 0], matrix[c, 1], matrix[c, 2], offset[c]
         for i in range(image.shape[1]):
             out[c, i] = r * np.float32(image[0, i]) + g * np.float32(image[1, i]) + b * np.float32(image[2, i]) + t
 
 
-@numba.njit(cache=True, nogil=True)
-def _look_up(image, values, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+@compiled
+def _look_up(image: NDArray[np.uint8], values: NDArray[np.float32], out: NDArray[np.float32]) -> None:
     for c in range(3):
         for i in range(image.shape[1]):
             out[c, i] = values[c, image[c, i]]

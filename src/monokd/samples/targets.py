@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from monokd.compiled import compiled
 from monokd.kitti.calibration import Calibration
 from monokd.kitti.objects import Objects
 from monokd.samples.affine import Affine, transform_points
@@ -162,8 +162,8 @@ def draw_gaussian(heatmap: NDArray[np.float32], peak: NDArray[np.int64], radius:
     np.maximum(window, bump.astype(np.float32), out=window)
 
 
-@numba.njit(cache=True, nogil=True)
-def area_average(depth_m):  # type: ignore[no-untyped-def]  # pragma: no cover
+@compiled
+def area_average(depth_m: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean of every block of 4×4 cells: H×W float32 to H/4×W/4."""
     rows, columns = depth_m.shape[0] // STRIDE, depth_m.shape[1] // STRIDE
     out = np.empty((rows, columns), dtype=np.float32)
@@ -177,8 +177,8 @@ def area_average(depth_m):  # type: ignore[no-untyped-def]  # pragma: no cover
     return out
 
 
-@numba.njit(cache=True, nogil=True)
-def roi_align_map(values, box, cells):  # type: ignore[no-untyped-def]  # pragma: no cover
+@compiled
+def roi_align_map(values: NDArray[np.floating], box: Array, cells: int) -> NDArray[np.float32]:
     """RoIAlign (He et al. 2017) of one h×w map: aligned=False, adaptive sampling.
 
     Args:

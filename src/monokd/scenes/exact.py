@@ -2,39 +2,17 @@
 
 Only + − × ÷ and the square root are rounded exactly by IEEE 754. The sine of a C library, numpy's vectorised functions
 and BLAS differ in the last bit between processors, and one bit is enough to move a pixel. So this package computes its
-few angles here, and its compiled code uses the exact operations only (numba without `fastmath` neither reorders nor
-fuses them).
+few angles here, and its compiled code uses the exact operations only (`monokd.compiled` without `fastmath`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def compiled(function: F) -> F:
-    """Compile with numba, cached on disk.
-
-    numba's cache looks at the function's own file only, so compiled functions must not call those of other files.
-    """
-    decorate: Any = numba.njit(cache=True, error_model="numpy", fastmath=False)
-    compiled_function: F = decorate(function)
-    return compiled_function
-
-
-def inlined(function: F) -> F:
-    """As `compiled`, for small functions of inner loops: copied into their callers, which spares reference counts."""
-    decorate: Any = numba.njit(cache=True, error_model="numpy", fastmath=False, inline="always")
-    inlined_function: F = decorate(function)
-    return inlined_function
 
 
 def sin_cos(angle_rad: float) -> tuple[float, float]:

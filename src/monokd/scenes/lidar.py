@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from monokd.scenes.exact import compiled, sin_cos
+from monokd.compiled import compiled
+from monokd.scenes.exact import sin_cos
 from monokd.scenes.palette import LOST_RETURNS
 
 Array = NDArray[np.float64]

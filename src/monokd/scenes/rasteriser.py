@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monokd.scenes.exact import compiled
+from monokd.compiled import compiled
 
 Array = NDArray[np.float64]
 GROUND, SKY = -1, -2

@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from monokd.scenes.exact import compiled, inlined, sin_cos
+from monokd.compiled import compiled
+from monokd.scenes.exact import sin_cos
 from monokd.scenes.geometry import Triangles
 from monokd.scenes.layout import Placed, Road
 from monokd.scenes.light import Light
@@ -135,12 +136,12 @@ def _darken(
                 contact[v, u] = min(contact[v, u], np.float32(1.0 - dark))
 
 
-@inlined
+@compiled(inline=True)
 def _sample(noise: NDArray[np.float32], x: float, y: float) -> float:
     return float(noise[math.floor(y) & 255, math.floor(x) & 255])
 
 
-@inlined
+@compiled(inline=True)
 def _smooth(noise: NDArray[np.float32], x: float, y: float) -> float:
     """As `_sample`, bilinear between the table's knots."""
     floor_x, floor_y = math.floor(x), math.floor(y)
@@ -151,19 +152,19 @@ def _smooth(noise: NDArray[np.float32], x: float, y: float) -> float:
     return low * (1.0 - q) + high * q
 
 
-@inlined
+@compiled(inline=True)
 def _fade(distance_px: float) -> float:
     """Strength of a texture whose grain is `distance_px` pixels wide: none below half a pixel, all above two."""
     return min(1.0, max(0.0, (distance_px - 0.5) * 0.6666666666666666))
 
 
-@inlined
+@compiled(inline=True)
 def _band(value: float, half: float, sharpness: float) -> float:
     """1 within `half` of zero, falling to 0 around it with the slope `sharpness`."""
     return min(1.0, max(0.0, 0.5 + (half - abs(value)) * sharpness))
 
 
-@inlined
+@compiled(inline=True)
 def _ground_colour(
     s: float, d: float, grain: float, street: Array, noise: NDArray[np.float32], texture: float
 ) -> tuple[float, float, float]:
@@ -198,7 +199,7 @@ def _ground_colour(
     return 92.0 + blade, 112.0 + 1.1 * blade, 58.0 + 0.7 * blade
 
 
-@inlined
+@compiled(inline=True)
 def _sky_colour(
     a: float, b: float, sky: Array, noise: NDArray[np.float32], texture: float, shift: float
 ) -> tuple[float, float, float]:
@@ -217,7 +218,7 @@ def _sky_colour(
     return red + (240.0 - red) * cloud, green + (241.0 - green) * cloud, blue + (243.0 - blue) * cloud
 
 
-@inlined
+@compiled(inline=True)
 def _facade(across: float, up: float, upright: bool, grain: float, noise: NDArray[np.float32]) -> float:
     """Rows of windows in rough plaster."""
     column, storey = math.floor(across / 2.6), math.floor(up / 2.9)
@@ -228,7 +229,7 @@ def _facade(across: float, up: float, upright: bool, grain: float, noise: NDArra
     return rough + 0.10 * _smooth(noise, across * 1.1, up * 1.1 + 60.0)
 
 
-@inlined
+@compiled(inline=True)
 def _brick(across: float, up: float, grain: float, noise: NDArray[np.float32]) -> float:
     row = up / 0.16
     course = math.floor(row)
@@ -237,7 +238,7 @@ def _brick(across: float, up: float, grain: float, noise: NDArray[np.float32]) -
     return (0.14 * _sample(noise, math.floor(x) * 7.0, course * 13.0) + 0.2 * joint) * _fade(0.1 * grain)
 
 
-@inlined
+@compiled(inline=True)
 def _surface_gain(
     material: int,
     across: float,
@@ -265,7 +266,7 @@ def _surface_gain(
     return 1.0
 
 
-@inlined
+@compiled(inline=True)
 def _solid_colour(
     t: int,
     a: float,
@@ -299,7 +300,7 @@ def _solid_colour(
     return red * gain, green * gain, blue * gain
 
 
-@inlined
+@compiled(inline=True)
 def _level(value: float) -> np.uint8:
     return np.uint8(min(255.0, max(0.0, value + 0.5)))
 
