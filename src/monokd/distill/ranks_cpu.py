@@ -69,6 +69,30 @@ def spreads(rows: Rows, means: Doubles, deviations: Doubles) -> None:
         deviations[i] = np.sqrt(max(squares - total * total / count, 0.0) / (count - 1))
 
 
+@compiled(inline=True)
+def _place(x: float, mean: float, scale: float, middle: float) -> float:
+    """Where a value lies among the bins, in bins."""
+    return (x - mean) * scale + middle
+
+
+@compiled(inline=True)
+def _bin(place: float, last: float) -> tuple[int, float]:
+    """The bin below a place and how far beyond it the place is; outside, those of the nearest place inside."""
+    kept = min(max(place, 0.0), last)
+    left = int(kept)
+    return left, kept - left
+
+
+@compiled(inline=True)
+def _shares_before(counts: Doubles, length: int) -> None:
+    """In place of each bin's count, the share of `length` that lies before the bin's middle."""
+    before = 0.0
+    for k in range(counts.shape[0]):
+        here = counts[k]
+        counts[k] = (before + 0.5 * here) / length
+        before += here
+
+
 @compiled
 def rank_rows(rows: Rows, means: Doubles, widths: Doubles, middle: float, below: Doubles, out: Rows) -> None:
     """Ranks of every row, and the B×bins table `below` of the share of values below each bin.
@@ -83,19 +107,13 @@ def rank_rows(rows: Rows, means: Doubles, widths: Doubles, middle: float, below:
         x, ranks, table, mean, scale = rows[i], out[i], below[i], means[i], 1.0 / widths[i]
         table[:] = 0.0
         for j in range(length):
-            place = min(max((x[j] - mean) * scale + middle, 0.0), last)
-            left = int(place)
-            table[left] += 1.0 - (place - left)
-            table[left + 1] += place - left
-        before = 0.0
-        for k in range(table.shape[0]):
-            here = table[k]
-            table[k] = (before + 0.5 * here) / length
-            before += here
+            left, beyond = _bin(_place(x[j], mean, scale, middle), last)
+            table[left] += 1.0 - beyond
+            table[left + 1] += beyond
+        _shares_before(table, length)
         for j in range(length):
-            place = min(max((x[j] - mean) * scale + middle, 0.0), last)
-            left = int(place)
-            ranks[j] = table[left] + (place - left) * (table[left + 1] - table[left])
+            left, beyond = _bin(_place(x[j], mean, scale, middle), last)
+            ranks[j] = table[left] + beyond * (table[left + 1] - table[left])
 
 
 @compiled
@@ -113,17 +131,12 @@ def rank_gradients(
         x, g_rank, table, mean, scale = rows[i], g[i], below[i], means[i], 1.0 / widths[i]
         counts[:] = 0.0
         for j in range(length):
-            place = min(max((x[j] - mean) * scale + middle, 0.0), last)
-            left = int(place)
-            counts[left] += g_rank[j] * (1.0 - (place - left))
-            counts[left + 1] += g_rank[j] * (place - left)
-        after = 0.0
-        for k in range(bins - 1, -1, -1):
-            here = counts[k]
-            counts[k] = (after + 0.5 * here) / length
-            after += here
+            left, beyond = _bin(_place(x[j], mean, scale, middle), last)
+            counts[left] += g_rank[j] * (1.0 - beyond)
+            counts[left + 1] += g_rank[j] * beyond
+        _shares_before(counts[::-1], length)
         for j in range(length):
-            place = (x[j] - mean) * scale + middle
+            place = _place(x[j], mean, scale, middle)
             if place < 0.0 or place > last:
                 out[i, j] = 0.0
                 continue
