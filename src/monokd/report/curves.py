@@ -96,8 +96,7 @@ def precision_recall_charts(
             if points is not None and len(points):
                 # Precision 0 stands for recalls that the network never reaches: the line ends there.
                 precision = np.where(points[:, 1] > 0, points[:, 1], np.nan)
-                css = css_name(name, position)
-                series.append(Series(style_of(name, position), points[:, 0], precision, css=css))
+                series.append(_series(name, position, points[:, 0], precision))
         if series:
             charts.append(_precision_recall_chart(threshold_set, kind, class_name, level, tuple(series)))
     return charts
@@ -109,7 +108,7 @@ def headline_charts(models: Mapping[str, Metrics], class_name: str, *, level: st
     highest = [number for key in keys for number in (value_of(*key), *(interval_of(*key) or ())) if number is not None]
     if not highest:
         return []
-    limit = min(100.0, 10 * math.ceil((max(highest) * 1.04 + 0.5) / 10))
+    limit = _axis_end(max(highest))
     return [_headline_chart(models, s, class_name, level, limit) for s in ("loose", "strict")]
 
 
@@ -125,7 +124,7 @@ def distance_charts(
             for kind in kinds
         }
         highest = max((np.nan_to_num(rows[:, 3:]).max() for by in mine.values() for rows in by.values()), default=0)
-        limit = min(100.0, 10 * math.ceil((highest * 1.04 + 0.5) / 10))
+        limit = _axis_end(highest)
         known = [(kind, by) for kind, by in mine.items() if by and highest]
         charts += [_distance_chart(threshold_set, kind, class_name, by, limit) for kind, by in known]
     return charts
@@ -136,6 +135,22 @@ def css_name(name: str, position: int) -> str:
     return name if name in ("teacher", "baseline", "student") else f"spare{position % 2}"
 
 
+def _series(
+    name: str, position: int, x: Array, y: Array, low: Array | None = None, high: Array | None = None
+) -> Series:
+    """A network's line."""
+    return Series(style_of(name, position), x, y, low, high, css_name(name, position))
+
+
+def _axis_end(highest: float) -> float:
+    """The next whole ten of percent, with room for a marker."""
+    return min(100.0, 10 * math.ceil((highest * 1.04 + 0.5) / 10))
+
+
+def _title(threshold_set: str, kind: str, class_name: str) -> str:
+    return f"{METRIC_NAMES.get(kind, kind)}, {threshold_set}, IoU {iou_of(threshold_set, class_name)}"
+
+
 def _term_chart(term: str, histories: Mapping[str, Columns], weights: bool) -> Chart | None:
     series, lowest, highest = [], math.inf, -math.inf
     for position, (name, columns) in enumerate(histories.items()):
@@ -143,7 +158,7 @@ def _term_chart(term: str, histories: Mapping[str, Columns], weights: bool) -> C
             continue
         y = columns[term]
         lowest, highest = min(lowest, np.nanmin(y)), max(highest, np.nanmax(y))
-        series.append(Series(style_of(name, position), columns["epoch"], y, css=css_name(name, position)))
+        series.append(_series(name, position, columns["epoch"], y))
     if not series:
         return None
     title = term.removeprefix(WEIGHT)
@@ -175,7 +190,7 @@ def _ends(series: list[Series]) -> str:
 def _precision_recall_chart(
     threshold_set: str, kind: str, class_name: str, level: str, series: tuple[Series, ...]
 ) -> Chart:
-    title = f"{METRIC_NAMES.get(kind, kind)}, {threshold_set}, IoU {iou_of(threshold_set, class_name)}"
+    title = _title(threshold_set, kind, class_name)
     reach = "; ".join(f"{s.style.label} reaches recall {_reach(s):.2f}" for s in series)
     return Chart(
         key=f"pr-{_slug(class_name)}-{threshold_set}-{kind}",
@@ -192,18 +207,17 @@ def _precision_recall_chart(
 def _distance_chart(
     threshold_set: str, kind: str, class_name: str, by_name: Mapping[str, Array], limit: float
 ) -> Chart:
-    title = f"{METRIC_NAMES.get(kind, kind)}, {threshold_set}, IoU {iou_of(threshold_set, class_name)}"
+    title = _title(threshold_set, kind, class_name)
     bands = [f"{low:.0f}–{high:.0f}" for low, high in next(iter(by_name.values()))[:, :2]]
     objects = np.max([np.nan_to_num(rows[:, 2]) for rows in by_name.values()], axis=0)
     series, words = [], []
     for position, (name, mine) in enumerate(by_name.items()):
-        style = style_of(name, position)
         beside = 0.09 * (position - (len(by_name) - 1) / 2)  # error bars stand side by side
         at = np.arange(len(mine), dtype=np.float64) + beside
         ap, low, high = mine[:, 3:].T
-        series.append(Series(style, at, ap, low, high, css_name(name, position)))
+        series.append(_series(name, position, at, ap, low, high))
         known = [f"{band} m {y:.1f}" for band, y in zip(bands, ap, strict=True) if np.isfinite(y)]
-        words.append(f"{style.label}: {', '.join(known)}")
+        words.append(f"{series[-1].style.label}: {', '.join(known)}")
     return Chart(
         key=f"distance-{_slug(class_name)}-{threshold_set}-{kind}",
         title=title,
@@ -234,9 +248,9 @@ def _headline_chart(
         low = np.array([math.nan if pair is None else pair[0] for pair in intervals])
         high = np.array([math.nan if pair is None else pair[1] for pair in intervals])
         x = np.array([math.nan if value is None else value for value in values])
-        style = style_of(name, position)
-        series.append(Series(style, x, np.arange(len(rows), dtype=float), low, high, css_name(name, position)))
-        words += [f"{style.label} {row} {v:.1f}" for row, v in zip(rows, values, strict=True) if v is not None]
+        series.append(_series(name, position, x, np.arange(len(rows), dtype=float), low, high))
+        label = series[-1].style.label
+        words += [f"{label} {row} {v:.1f}" for row, v in zip(rows, values, strict=True) if v is not None]
     title = f"{threshold_set.capitalize()}, IoU {iou_of(threshold_set, class_name)}"
     return Chart(
         key=f"headline-{_slug(class_name)}-{threshold_set}",

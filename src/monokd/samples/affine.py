@@ -12,7 +12,8 @@ from monokd.compiled import compiled
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.integer]
-Columns = NDArray[np.intp]
+Sources = NDArray[np.intp]
+Columns = tuple[Sources, Sources, Array, int, int]  # see `_axis`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +84,7 @@ def warp_image(image: NDArray[np.uint8], affine: Affine, *, flip: bool) -> NDArr
     reduced, factor = _reduced(image, affine)
     out = np.empty((3, affine.height_px, affine.width_px), dtype=np.uint8)
     columns = _axis(affine.inverse[0, 0], affine.inverse[0, 2], image.shape[1], affine.width_px, factor, flip)
-    _warp_rgb(reduced, *columns, affine.inverse[1], float(image.shape[0]), factor, out)
+    _warp_rgb(reduced, columns, affine.inverse[1], float(image.shape[0]), factor, out)
     return out
 
 
@@ -98,7 +99,7 @@ def warp_depth(stored: NDArray[np.uint16], affine: Affine, *, flip: bool) -> NDA
     reduced, factor = _reduced(stored, affine)
     out = np.empty((affine.height_px, affine.width_px), dtype=np.float32)
     columns = _axis(affine.inverse[0, 0], affine.inverse[0, 2], stored.shape[1], affine.width_px, factor, flip)
-    _warp_depth(reduced, *columns, affine.inverse[1], float(stored.shape[0]), factor, out)
+    _warp_depth(reduced, columns, affine.inverse[1], float(stored.shape[0]), factor, out)
     return out
 
 
@@ -121,9 +122,7 @@ def _reduced(image: NDArray[np.uint8] | NDArray[np.uint16], affine: Affine) -> t
     return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)), factor
 
 
-def _axis(
-    step: float, origin: float, size: int, count: int, factor: int, flip: bool
-) -> tuple[Columns, Columns, Array, int, int]:
+def _axis(step: float, origin: float, size: int, count: int, factor: int, flip: bool) -> Columns:
     """Left and right source columns and the weight of the right one for each input column, and the columns inside."""
     at = step * (np.arange(count) + 0.5) + origin
     inside = np.flatnonzero((at >= 0) & (at < size))
@@ -145,10 +144,9 @@ def _row(matrix: Array, x: int, y: int) -> float:
 
 
 @compiled
-def _blend_columns(
-    image: Pixels, source: int, left: Columns, right: Columns, weight: Array, first: int, last: int, out: Array
-) -> None:
+def _blend_columns(image: Pixels, source: int, columns: Columns, out: Array) -> None:
     """One source row at every input column, by channel."""
+    left, right, weight, first, last = columns
     for x in range(first, last):
         a, b, w = left[x], right[x], weight[x]
         for c in range(3):
@@ -157,19 +155,9 @@ def _blend_columns(
 
 
 @compiled
-def _warp_rgb(
-    image: Pixels,
-    left: Columns,
-    right: Columns,
-    weight: Array,
-    first: int,
-    last: int,
-    matrix: Array,
-    size: float,
-    factor: int,
-    out: NDArray[np.uint8],
-) -> None:
+def _warp_rgb(image: Pixels, columns: Columns, matrix: Array, size: float, factor: int, out: NDArray[np.uint8]) -> None:
     rows = image.shape[0]
+    _, _, _, first, last = columns
     kept = np.empty((2, 3, out.shape[2]))
     kept_row = np.full(2, -1)
     for y in range(out.shape[1]):
@@ -186,7 +174,7 @@ def _warp_rgb(
             for source in (above, below):
                 if kept_row[source % 2] != source:
                     kept_row[source % 2] = source
-                    _blend_columns(image, source, left, right, weight, first, last, kept[source % 2])
+                    _blend_columns(image, source, columns, kept[source % 2])
             for c in range(3):
                 top, bottom = kept[above % 2, c], kept[below % 2, c]
                 for x in range(begin, stop):
@@ -197,18 +185,10 @@ def _warp_rgb(
 
 @compiled
 def _warp_depth(
-    image: Pixels,
-    left: Columns,
-    right: Columns,
-    weight: Array,
-    first: int,
-    last: int,
-    matrix: Array,
-    size: float,
-    factor: int,
-    out: NDArray[np.float32],
+    image: Pixels, columns: Columns, matrix: Array, size: float, factor: int, out: NDArray[np.float32]
 ) -> None:
     rows = image.shape[0]
+    left, right, weight, first, last = columns
     for y in range(out.shape[0]):
         out[y] = 0
         at = _row(matrix, 0, y)
