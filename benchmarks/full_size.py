@@ -158,8 +158,7 @@ def build_step(options: argparse.Namespace, fabric: Any) -> DistillationStep:
     ).train()
     fits = options.device == "cuda" or options.precision == "bf16"
     if options.channels_last == "yes" or (options.channels_last == "auto" and fits):
-        for module in (step, step.teacher):
-            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        step.arrange(torch.channels_last)
     return step
 
 

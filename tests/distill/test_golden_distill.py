@@ -18,8 +18,8 @@ from monokd.distill.foreground import foreground_loss
 from monokd.distill.fusion import ReviewFusion
 from monokd.distill.head import head_terms
 from monokd.distill.maps import to_coarsest
-from monokd.distill.masks import box_mask, centre_mask
 from monokd.distill.spearman import spearman_loss
+from monokd.samples.masks import box_mask, centre_mask
 from tests.losses import golden
 
 TOLERANCE = 1e-5

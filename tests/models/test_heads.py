@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from monokd.models.heads import cell_head, map_head, pooled_head
+from monokd.models.heads import cell_head, map_head, maps_at, pooled_head
 
 
 def test_heatmap_starts_at_its_prior() -> None:
@@ -49,3 +49,31 @@ def test_outputs_are_single_precision_under_autocast(make: type) -> None:
         result = head(torch.randn(2, 8, 7, 7))
     assert result.dtype == torch.float32
     torch.testing.assert_close(result, torch.full_like(result, 14.001))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_some_cells_are_those_of_the_whole_map(layout: torch.memory_format) -> None:
+    """Corners, borders and the middle, values and gradients; the other cells are 0."""
+    torch.manual_seed(0)
+    heads = [map_head(8, 16, 2), map_head(8, 16, 3, bias=1.0)]
+    features = torch.randn(2, 8, 5, 7).to(memory_format=layout)
+    cells = torch.tensor([0, 6, 9, 34, 35, 52, 69])
+    asked = torch.zeros(70, dtype=torch.bool).index_fill(0, cells, value=True).view(2, 1, 5, 7)
+    results = []
+    for maps_of in (lambda x: [head(x) for head in heads], lambda x: maps_at(heads, x, cells)):
+        given = features.clone().requires_grad_()
+        maps = [map_ * asked for map_ in maps_of(given)]
+        wanted = [given, *(p for head in heads for p in head.parameters())]
+        results.append([*maps, *torch.autograd.grad(torch.cat(maps, 1).square().sum(), wanted)])
+    for here, there in zip(*results, strict=True):
+        torch.testing.assert_close(here, there)
+    assert not any(map_[(~asked).expand_as(map_)].any() for map_ in maps_at(heads, features, cells))
+
+
+def test_no_cells_at_all_train() -> None:
+    """A batch without objects: maps of zeros and gradients of zeros, as data-parallel training needs them."""
+    head = map_head(8, 16, 2)
+    (empty,) = maps_at([head], torch.randn(1, 8, 4, 4), torch.zeros(0, dtype=torch.int64))
+    torch.autograd.backward(empty.sum())
+    assert not empty.any()
+    assert all(p.grad is not None and not p.grad.any() for p in head.parameters())

@@ -11,9 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monokd.distill.head import head_cells
 from monokd.errors import DataError
 from monokd.kitti.frames import KittiFolder
-from monokd.samples.batch import Batch, collate
+from monokd.samples.batch import Batch, box_cells, collate
 from monokd.samples.dataset import Frames
 from monokd.samples.loader import EpochBatches, build_loader, epoch_order
 from tests.samples.conftest import FRAMES
@@ -117,6 +118,22 @@ def test_impossible_batches_are_refused() -> None:
         EpochBatches(12, 16, seed=0, shuffle=True, drop_last=True)
 
 
+def test_box_cells_hold_every_peak_and_every_compared_cell(frames: Frames) -> None:
+    """Both readings of quirk Q9, in ascending order, none twice."""
+    targets = collate([frames[0, index] for index in range(4)]).targets
+    assert targets is not None
+    cells = box_cells(targets)
+    assert (cells.diff() > 0).all()
+    height, width = targets.heatmap.shape[-2:]
+    read = torch.zeros(4 * height * width).index_fill(0, cells, 1.0).view(4, height, width)
+    for unclipped in (False, True):
+        compared = head_cells(targets, unclipped_masks=unclipped)
+        assert ((compared > 0) <= (read > 0)).all()
+    frame, slot = targets.mask_2d.nonzero(as_tuple=True)
+    assert len(slot) > 0
+    assert read.flatten(1)[frame, targets.indices[frame, slot]].all()
+
+
 def test_collate(frames: Frames) -> None:
     """Samples stack in order; depth has three equal channels; what one sample lacks the batch lacks."""
     samples = [frames[0, 2], frames[0, 0]]
@@ -129,6 +146,8 @@ def test_collate(frames: Frames) -> None:
     assert batch.targets is not None
     assert batch.targets.heatmap.shape == (2, 3, 8, 24)
     assert batch.targets.object_count.tolist() == [2, 2]
+    assert batch.box_cells is not None
+    assert torch.equal(batch.box_cells, box_cells(batch.targets))
     moved = batch.to(torch.device("cpu"))
     assert moved.targets is not None
     assert torch.equal(moved.targets.indices, batch.targets.indices)

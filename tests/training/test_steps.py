@@ -14,7 +14,7 @@ from monokd.distill.methods import METHODS, DistillationLoss
 from monokd.kitti.frames import KittiFolder
 from monokd.losses.replicas import Replicas
 from monokd.models.detector import build_detector, feature_channels, rois_from_targets
-from monokd.samples.batch import Batch, Targets, collate
+from monokd.samples.batch import Batch, Targets, box_cells, collate
 from monokd.samples.dataset import Frames
 from monokd.training.steps import DetectionStep, TrainingStep, targets_of, trained_rois
 from monokd.training.student import DistillationStep
@@ -28,7 +28,7 @@ def frames(tiny_workspace: Path) -> Frames:
     return Frames(root, root.frames(), depth_dir=depth, labels=True, height_px=64, width_px=128)
 
 
-def build(method: str) -> TrainingStep:
+def build(method: str, *, unclipped_masks: bool = False) -> TrainingStep:
     """A step whose batch normalisation does not look at the batch."""
     torch.manual_seed(0)
     if method == "detection":
@@ -40,7 +40,12 @@ def build(method: str) -> TrainingStep:
         step = DistillationStep(
             build_detector(WIDTH),
             build_detector(WIDTH),
-            DistillationLoss(METHODS[method], student_channels=channels, backbone_channels=channels),
+            DistillationLoss(
+                METHODS[method],
+                student_channels=channels,
+                backbone_channels=channels,
+                unclipped_masks=unclipped_masks,
+            ),
             teacher_train_mode=False,
             nan_without_depth=False,
             replicas=Replicas(),
@@ -61,7 +66,8 @@ def without_objects(batch: Batch) -> Batch:
     """A batch in which nothing trains, as the loader would make it."""
     targets = targets_of(batch)
     emptied = Targets(*(torch.zeros_like(getattr(targets, name)) for name in Targets.__dataclass_fields__))
-    return replace(batch, targets=emptied, slots=torch.zeros(0, dtype=torch.int64), most_slots=0)
+    cells = box_cells(emptied)
+    return replace(batch, targets=emptied, slots=torch.zeros(0, dtype=torch.int64), most_slots=0, box_cells=cells)
 
 
 def joined(first: Batch, second: Batch) -> Batch:
@@ -70,8 +76,15 @@ def joined(first: Batch, second: Batch) -> Batch:
     names = ("image", "depth", "P2", "coord_range_px", "image_size_px")
     tensors: dict[str, Any] = {name: torch.cat([getattr(first, name), getattr(second, name)]) for name in names}
     slots = both.mask_2d.flatten().nonzero()[:, 0]
-    most = max(first.most_slots, second.most_slots)
-    return replace(first, frames=first.frames + second.frames, targets=both, slots=slots, most_slots=most, **tensors)
+    return replace(
+        first,
+        frames=first.frames + second.frames,
+        targets=both,
+        slots=slots,
+        most_slots=max(first.most_slots, second.most_slots),
+        box_cells=box_cells(both),
+        **tensors,
+    )
 
 
 @pytest.mark.parametrize("method", ["detection", "monodistill", "monoskd", "monoasd"])
@@ -95,6 +108,22 @@ def test_a_batch_knows_where_its_regions_are(frames: Frames) -> None:
     assert torch.equal(found.frame_index, plain.frame_index)
     assert torch.equal(found.cell, plain.cell)
     assert found.most == int(targets.mask_2d.sum(1).max()) > 0
+
+
+@pytest.mark.parametrize("unclipped_masks", [False, True])
+@pytest.mark.parametrize("method", ["detection", "monodistill"])
+def test_boxes_are_predicted_where_a_loss_reads_them(frames: Frames, method: str, unclipped_masks: bool) -> None:
+    """The cells that `collate` names give the losses and gradients of whole maps, with quirk Q9 and without."""
+    batch = collate([frames[0, i] for i in range(3)])
+    assert batch.box_cells is not None
+    assert 0 < len(batch.box_cells) < targets_of(batch).heatmap[:, 0].numel() / 2
+    found = [
+        losses_and_gradient(build(method, unclipped_masks=unclipped_masks), [given])
+        for given in (batch, replace(batch, box_cells=None))
+    ]
+    for name, value in found[1][0].items():
+        torch.testing.assert_close(found[0][0][name], value, rtol=1e-5, atol=1e-7, msg=name)
+    assert (found[0][1] - found[1][1]).norm() <= 1e-5 * found[1][1].norm()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -82,3 +82,17 @@ def test_the_teacher_is_no_part_of_what_trains_or_is_saved(
     assert all(parameter.grad is None for parameter in step.teacher.parameters())
     assert any(parameter.grad is not None for parameter in step.distillation.parameters())
     assert any(parameter.grad is not None for parameter in step.student.parameters())
+
+
+@pytest.mark.parametrize("teacher_train_mode", [False, True])
+def test_the_teacher_s_memory_layout_follows(
+    step_of: Callable[..., DistillationStep], batch: Batch, teacher_train_mode: bool
+) -> None:
+    """It is no part of the module, so that nothing saves or trains it; its maps must be laid out like the student's."""
+    step = step_of("monoskd", teacher_train_mode=teacher_train_mode)
+    plain = step(batch)
+    step.arrange(torch.channels_last)
+    weight = step.teacher.get_submodule("backbone.level2.tree1.conv1").get_parameter("weight")
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    for name, term in step(batch).items():
+        torch.testing.assert_close(term, plain[name], rtol=1e-3, atol=1e-5)

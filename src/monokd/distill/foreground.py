@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from monokd.distill.masks import box_mask
 from monokd.losses.replicas import Replicas
+from monokd.samples.masks import box_mask
 
 
 def foreground_loss(

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from monokd.distill.masks import centre_mask
 from monokd.losses.detection import HEADING_BINS, bin_residual, mean_l1, rows, trained_slots
 from monokd.losses.replicas import Replicas
 from monokd.models.outputs import DetectorOutput, RoiOutput
 from monokd.samples.batch import Targets
+from monokd.samples.masks import centre_mask
 
 STRIDE = 4
 

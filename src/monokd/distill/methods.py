@@ -15,13 +15,13 @@ from monokd.distill.align_select import AlignSelect
 from monokd.distill.foreground import foreground_loss
 from monokd.distill.fusion import ReviewFusion
 from monokd.distill.head import head_cells, head_terms
-from monokd.distill.masks import box_mask
 from monokd.distill.spearman import spearman_loss
 from monokd.errors import DataError
 from monokd.losses.replicas import Replicas
 from monokd.models.outputs import DetectorOutput
 from monokd.params import Weights
 from monokd.samples.batch import Targets
+from monokd.samples.masks import box_mask
 
 STRIDES = (4, 8, 16, 32)
 

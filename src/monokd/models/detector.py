@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monokd.models.dla import DLA34, DLA34_CHANNELS, scaled_channels
-from monokd.models.heads import cell_head, map_head, pooled_head
+from monokd.models.heads import cell_head, map_head, maps_at, pooled_head
 from monokd.models.neck import DLAUp
 from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
 from monokd.models.rebuilt import rebuilding
@@ -72,6 +72,7 @@ class Detector(nn.Module):
         coord_range_px: Tensor,
         rois: Rois | None = None,
         *,
+        box_cells: Tensor | None = None,
         heatmap: bool = True,
     ) -> DetectorOutput:
         """Detect.
@@ -81,6 +82,8 @@ class Detector(nn.Module):
             P2: B×3×4 projection.
             coord_range_px: B×2×2, corners of the crop in image pixels that the input shows.
             rois: regions to look at, ascending in `frame_index`; None looks at the `top_k` peaks of every frame.
+            box_cells: N int64, positions in the flattened B×h×w where 2D boxes are wanted, those of `rois` among them;
+                everywhere without.
             heatmap: False leaves the heatmap out (it has no cells then), where `rois` are given and no loss reads it.
         """
         with rebuilding():
@@ -89,7 +92,10 @@ class Detector(nn.Module):
         finest = fused[0]
         wanted = heatmap or rois is None
         peaks = self.heatmap(finest) if wanted else finest.new_empty(len(finest), self.classes, 0, 0)
-        offset_2d, size_2d = self.offset_2d(finest), self.size_2d(finest)
+        if box_cells is None:
+            offset_2d, size_2d = self.offset_2d(finest), self.size_2d(finest)
+        else:
+            offset_2d, size_2d = maps_at((self.offset_2d, self.size_2d), finest, box_cells)
         chosen = peak_rois(peaks, self.top_k) if rois is None else rois
         boxes = feature_boxes(offset_2d, size_2d, chosen)
         seen = roi_align(

@@ -5,6 +5,8 @@ Attribute positions inside each head spell the published checkpoints' keys.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,6 +34,10 @@ class Head(nn.Sequential):
         *hidden, last = self
         for layer in hidden:
             x = layer(x)
+        return self._exact(last, x)
+
+    @staticmethod
+    def _exact(last: nn.Module, x: Tensor) -> Tensor:
         if not torch.is_autocast_enabled(x.device.type):
             result: Tensor = last(x)
             return result
@@ -40,7 +46,50 @@ class Head(nn.Sequential):
         return result
 
 
-def map_head(in_channels: int, hidden: int, outputs: int, bias: float | None = None) -> Head:
+class MapHead(Head):
+    """3×3 convolution, ReLU, 1×1 convolution, on a whole map or at some of its cells."""
+
+    def at(self, windows: Tensor) -> Tensor:
+        """N×C×3×3 neighbourhoods of cells → N×outputs."""
+        weight, bias = self.get_parameter("0.weight"), self.get_parameter("0.bias")
+        hidden = F.relu(F.linear(windows.flatten(1), weight.flatten(1), bias))
+        return self._exact(self[2], hidden[:, :, None, None]).flatten(1)
+
+
+def maps_at(heads: Sequence[MapHead], features: Tensor, cells: Tensor) -> list[Tensor]:
+    """What heads give for some cells, 0 in all others; it costs as little as the cells are few.
+
+    Args:
+        heads: on the same features.
+        features: B×C×h×w.
+        cells: N int64, different positions in the flattened B×h×w.
+
+    Returns:
+        A B×outputs×h×w map for each head.
+    """
+    frames, _, height, width = features.shape
+    windows = _windows(features, cells)
+    maps = []
+    for head in heads:
+        values = head.at(windows)
+        flat = values.new_zeros(frames * height * width, values.shape[1]).index_copy(0, cells, values)
+        maps.append(flat.view(frames, height, width, -1).permute(0, 3, 1, 2))
+    return maps
+
+
+def _windows(features: Tensor, cells: Tensor) -> Tensor:
+    """N×C×3×3 neighbourhoods of cells of B×C×h×w features, 0 beyond the border."""
+    height, width = features.shape[-2:]
+    step = torch.arange(-1, 2, device=cells.device)
+    frame, y, x = cells // (height * width), cells // width % height, cells % width
+    rows, columns = y[:, None, None] + step[:, None], x[:, None, None] + step
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    found = features[frame[:, None, None], :, rows, columns] * inside[..., None]
+    return found.permute(0, 3, 1, 2)
+
+
+def map_head(in_channels: int, hidden: int, outputs: int, bias: float | None = None) -> MapHead:
     """3×3 convolution, ReLU, 1×1 convolution on a feature map.
 
     Args:
@@ -53,7 +102,7 @@ def map_head(in_channels: int, hidden: int, outputs: int, bias: float | None = N
     if bias is None:
         nn.init.normal_(last.weight, 0.0, 0.001)
     _fill_bias(last, 0.0 if bias is None else bias)
-    return Head(nn.Conv2d(in_channels, hidden, 3, 1, 1), nn.ReLU(inplace=True), last)
+    return MapHead(nn.Conv2d(in_channels, hidden, 3, 1, 1), nn.ReLU(inplace=True), last)
 
 
 def pooled_head(in_channels: int, hidden: int, outputs: int) -> Head:

@@ -57,8 +57,8 @@ class DetectorOutput:
 
     Attributes:
         heatmap: B×3×h×w logits.
-        offset_2d: B×2×h×w, feature pixels.
-        size_2d: B×2×h×w width, height, feature pixels.
+        offset_2d: B×2×h×w, feature pixels; 0 in cells that were not asked for.
+        size_2d: B×2×h×w width, height, feature pixels; likewise.
         rois: the regions that the region heads saw, in order of (frame, slot).
         roi: their outputs.
         backbone: backbone maps of strides 1, 2, 4, 8, 16, 32, finest first.

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from monokd.samples.dataset import Sample
-from monokd.samples.targets import FrameTargets
+from monokd.samples.masks import centre_mask
+from monokd.samples.targets import STRIDE, FrameTargets
 
 
 @dataclass(slots=True)
@@ -82,6 +83,7 @@ class Batch:
         slots: M int64, where `mask_2d` of the targets holds, as positions in the flattened B×K. Counted here, because
             a GPU would have to be waited for.
         most_slots: the greatest number of them in one frame.
+        box_cells: N int64, see `box_cells`; found here for the same reason.
         shares: where batches accumulate, see `monokd.losses.replicas.Replicas`.
         accumulated: how many do.
     """
@@ -95,6 +97,7 @@ class Batch:
     targets: Targets | None
     slots: Tensor | None = None
     most_slots: int = 0
+    box_cells: Tensor | None = None
     shares: dict[str, Tensor] | None = None
     accumulated: int = 1
 
@@ -117,6 +120,7 @@ class Batch:
             image_size_px=move(self.image_size_px),
             targets=None if self.targets is None else self.targets.each(move),
             slots=None if self.slots is None else move(self.slots),
+            box_cells=None if self.box_cells is None else move(self.box_cells),
             shares=None if self.shares is None else {kind: move(share) for kind, share in self.shares.items()},
         )
 
@@ -142,7 +146,24 @@ def collate(samples: Sequence[Sample]) -> Batch:
         stacked,
         None if stacked is None else stacked.mask_2d.flatten().nonzero()[:, 0],
         0 if stacked is None else int(stacked.mask_2d.sum(1).max()),
+        None if stacked is None else box_cells(stacked),
     )
+
+
+def box_cells(targets: Targets) -> Tensor:
+    """Cells whose predicted 2D boxes a loss reads, as ascending positions in the flattened B×h×w.
+
+    These are the peaks that train, and what head distillation compares, with quirk Q9 or without; about 1 % of a map.
+    """
+    height, width = targets.heatmap.shape[-2:]
+    read = torch.zeros(targets.mask_2d.shape[0], height * width, dtype=torch.bool)
+    for unclipped in (True, False):
+        read |= centre_mask(
+            targets.head_boxes_px, STRIDE, height, width, targets.object_count, unclipped_masks=unclipped
+        ).flatten(1).bool()  # fmt: skip
+    frame, slot = targets.mask_2d.nonzero(as_tuple=True)
+    read[frame, targets.indices[frame, slot]] = True
+    return read.flatten().nonzero()[:, 0]
 
 
 def _stack(arrays: Sequence[np.ndarray]) -> Tensor:

@@ -84,7 +84,7 @@ def train_stage(
     if machine.sync_batch_norm and fabric.world_size > 1:
         synchronise(step, replicas_of(fabric).total, cuda=fabric.device.type == "cuda")
     if machine.channels_last:
-        step = step.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        step.arrange(torch.channels_last)
     optimiser = build_optimiser(
         step, kind=settings.optimiser, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
     )

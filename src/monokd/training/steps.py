@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from monokd.losses.detection import detection_counts, detection_terms
@@ -54,6 +55,10 @@ class TrainingStep(nn.Module):
         super().__init__()
         self.replicas = replicas
 
+    def arrange(self, layout: torch.memory_format) -> None:
+        """Lay weights and maps out in memory as `layout` says."""
+        self.to(memory_format=layout)  # type: ignore[call-overload]
+
     def counts(self, batch: Batch) -> dict[str, Tensor]:
         """How many elements of each kind the terms of `batch` are means over, as `Replicas.ratio` names the kinds."""
         raise NotImplementedError
@@ -89,7 +94,10 @@ class DetectionStep(TrainingStep):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Named terms, scalars."""
         targets, replicas = targets_of(batch), self.replicas.sharing(batch.shares, batch.accumulated)
-        output = self.detector(detector_input(batch, self.sees), batch.P2, batch.coord_range_px, trained_rois(batch))
+        output = self.detector(
+            detector_input(batch, self.sees), batch.P2, batch.coord_range_px, trained_rois(batch),
+            box_cells=batch.box_cells,
+        )  # fmt: skip
         return detection_terms(output, targets, nan_without_depth=self.nan_without_depth, replicas=replicas)
 
     def counts(self, batch: Batch) -> dict[str, Tensor]:

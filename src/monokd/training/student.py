@@ -15,6 +15,7 @@ from monokd.losses.detection import detection_counts, detection_terms
 from monokd.losses.replicas import Replicas
 from monokd.models.checkpoint import load_detector, save_detector
 from monokd.models.detector import Detector, feature_channels
+from monokd.models.folded import folded
 from monokd.models.outputs import DetectorOutput, Rois
 from monokd.params import Params
 from monokd.samples.batch import Batch
@@ -48,8 +49,7 @@ class DistillationStep(TrainingStep):
         super().__init__(replicas)
         self.student = student
         self.distillation = distillation
-        teacher.requires_grad_(False)
-        self._unregistered = (teacher,)
+        self._unregistered = ((teacher if teacher_train_mode else folded(teacher)).requires_grad_(False),)
         self.teacher_train_mode = teacher_train_mode
         self.nan_without_depth = nan_without_depth
 
@@ -63,7 +63,9 @@ class DistillationStep(TrainingStep):
         targets, replicas = targets_of(batch), self.replicas.sharing(batch.shares, batch.accumulated)
         rois = trained_rois(batch)
         taught = self._taught(batch, rois) if self.distillation.weights else None
-        output: DetectorOutput = self.student(batch.image, batch.P2, batch.coord_range_px, rois)
+        output: DetectorOutput = self.student(
+            batch.image, batch.P2, batch.coord_range_px, rois, box_cells=batch.box_cells
+        )
         terms = detection_terms(output, targets, nan_without_depth=self.nan_without_depth, replicas=replicas)
         if taught is None:
             return terms
@@ -77,9 +79,15 @@ class DistillationStep(TrainingStep):
         self.teacher.train(self.teacher_train_mode)
         with _frozen():
             output: DetectorOutput = self.teacher(
-                detector_input(batch, "depth"), batch.P2, batch.coord_range_px, rois, heatmap=False
-            )
+                detector_input(batch, "depth"), batch.P2, batch.coord_range_px, rois, box_cells=batch.box_cells,
+                heatmap=False,
+            )  # fmt: skip
         return replace(output, backbone=output.backbone[-3:])
+
+    def arrange(self, layout: torch.memory_format) -> None:
+        """The teacher's too."""
+        super().arrange(layout)
+        self.teacher.to(memory_format=layout)  # type: ignore[call-overload]
 
     def counts(self, batch: Batch) -> dict[str, Tensor]:
         """Of the detection and the distillation terms."""

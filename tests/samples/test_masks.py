@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from monokd.distill.masks import box_mask, centre_mask, gaussian_radius
+from monokd.samples.masks import box_mask, centre_mask, gaussian_radius
 
 
 def boxes(*rows: tuple[float, float, float, float], slots: int = 4) -> torch.Tensor:
