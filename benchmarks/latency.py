@@ -29,6 +29,7 @@ from monokd.kitti.frames import KittiFolder
 from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.decode import decode
 from monokd.models.detector import Detector, build_detector
+from monokd.models.folded import folded
 from monokd.models.outputs import DetectorOutput
 from monokd.samples.batch import collate
 from monokd.samples.dataset import Frames, Sample
@@ -75,7 +76,8 @@ def one_image(folder: Path, height: int, width: int, factor: float) -> dict[str,
     info = DetectorInfo(width=factor, anisotropic_decode=False, height_px=height, width_px=width)
     save_detector(build_detector(factor, anisotropic_decode=False), model, info)
     export_command(model, exported, behaviour="corrected")
-    detector, files = load_detector(model)[0].eval(), KittiFolder(folder)
+    detector, files = folded(load_detector(model)[0]), KittiFolder(folder)
+    detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     frames = Frames(files, ["000000"], depth_dir=None, labels=False, height_px=height, width_px=width)
     sample, example = frames[0, 0], load_example()
     inputs = dict(zip(INPUTS, (sample.image[None], sample.P2[None], sample.coord_range_px[None]), strict=True))

@@ -15,6 +15,7 @@ from monokd.kitti.objects import Objects
 from monokd.models.checkpoint import DetectorInfo
 from monokd.models.decode import decode
 from monokd.models.detector import Detector
+from monokd.models.folded import folded
 from monokd.progress import track
 from monokd.samples.dataset import FrameFiles, Frames
 from monokd.samples.loader import build_loader
@@ -37,7 +38,7 @@ def detect(
     """The objects of every frame, in order.
 
     Args:
-        detector: moved to `device` and set to evaluation mode.
+        detector: a copy of it runs, laid out for speed.
         frames: without augmentation.
         sees_depth: the input is the frames' depth, not their image.
         anisotropic_decode: quirk Q7.
@@ -51,7 +52,7 @@ def detect(
         DataError: a frame's file is missing or broken.
     """
     device = device or torch.device("cpu")
-    detector.to(device).eval()
+    fast = folded(detector).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loader = build_loader(frames, batch_size=batch_size, training=False, drop_last=drop_last, workers=workers)
     with torch.inference_mode():
         for batch in track(loader.batches(0), "predict", len(loader)):
@@ -59,7 +60,7 @@ def detect(
             image = moved.depth if sees_depth else moved.image
             if image is None:
                 raise ValueError("this detector sees depth, but the frames carry none")
-            output = detector(image, moved.P2, moved.coord_range_px)
+            output = fast(image, moved.P2, moved.coord_range_px)
             found = decode(
                 output,
                 moved.P2,
