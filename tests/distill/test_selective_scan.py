@@ -15,7 +15,8 @@ from torch import Tensor
 
 from monokd.distill import scan_chunked, selective_scan
 from monokd.distill.scan_chunked import ChunkedScan, linear_scan
-from monokd.distill.scan_cpu import CHUNK, WIDTH, CpuScan
+from monokd.distill.scan_cpu import WIDTH, CpuScan
+from monokd.distill.scan_loops import CHUNK
 from monokd.distill.selective_scan import reference_scan
 
 TOLERANCE = 1e-4
