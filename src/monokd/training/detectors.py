@@ -90,7 +90,10 @@ def train_stage(
     )
     loader = _training_loader(params, settings, depth, fabric)
     validation = _validation_loader(params, stage, settings, depth, fabric)
-    key = fingerprint(settings=_identity(params, stage), files=(*_training_files(params, loader, depth), *starts))
+    key = ""
+    if fabric.is_global_zero:  # it reads all the data
+        key = fingerprint(settings=_identity(params, stage), files=(*_training_files(params, loader, depth), *starts))
+    key = fabric.broadcast(key)
     folder = checkpoint_folder(stage, key, writes=fabric.is_global_zero)
     fit(
         step,
