@@ -87,9 +87,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--behaviour", choices=("published", "corrected"), default="published")
     parser.add_argument("--precision", choices=("32", "tf32", "bf16"), default="32")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument(
-        "--channels-last", choices=("auto", "yes", "no"), default="auto", help="auto: not in 32 on a CPU"
-    )
+    parser.add_argument("--channels-last", choices=("yes", "no"), default="yes")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--height", type=int, default=384)
@@ -133,7 +131,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         totals, seconds = train(step, wrapped, wrapped_optimiser, batch, fabric, options.steps)
     row: dict[str, Any] = {
         "method": options.method, "behaviour": options.behaviour, "precision": options.precision,
-        "compile": options.compile, "batch": options.batch, "totals": totals, "step_s": seconds,
+        "compile": options.compile, "channels_last": options.channels_last, "batch": options.batch, "totals": totals, "step_s": seconds,
         "images_per_s": options.batch / seconds, "peak_mib": peak[0],
     }  # fmt: skip
     if options.phases and not options.compile:
@@ -156,8 +154,7 @@ def build_step(options: argparse.Namespace, fabric: Any) -> DistillationStep:
         nan_without_depth=quirks.nan_without_depth,
         replicas=replicas_of(fabric),
     ).train()
-    fits = options.device == "cuda" or options.precision == "bf16"
-    if options.channels_last == "yes" or (options.channels_last == "auto" and fits):
+    if options.channels_last == "yes":
         step.arrange(torch.channels_last)
     return step
 
