@@ -131,7 +131,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         totals, seconds = train(step, wrapped, wrapped_optimiser, batch, fabric, options.steps)
     row: dict[str, Any] = {
         "method": options.method, "behaviour": options.behaviour, "precision": options.precision,
-        "compile": options.compile, "channels_last": options.channels_last, "batch": options.batch, "totals": totals, "step_s": seconds,
+        "compile": options.compile, "channels_last": options.channels_last, "batch": options.batch,
+        "totals": totals, "step_s": seconds,
         "images_per_s": options.batch / seconds, "peak_mib": peak[0],
     }  # fmt: skip
     if options.phases and not options.compile:
