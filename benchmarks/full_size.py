@@ -146,7 +146,8 @@ def build_step(options: argparse.Namespace, fabric: Any) -> DistillationStep:
     """The student's step of the training stage, with fresh weights."""
     tree = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"behaviour": options.behaviour}
     quirks = Params.model_validate(tree).resolved_quirks()
-    both = [build_detector(options.channels, anisotropic_decode=quirks.anisotropic_decode) for _ in range(2)]
+    geometry = {"anisotropic_decode": quirks.anisotropic_decode, "clamped_heights": quirks.clamped_heights}
+    both = [build_detector(options.channels, **geometry) for _ in range(2)]
     step = DistillationStep(
         both[0],
         both[1].to(fabric.device),

@@ -44,6 +44,7 @@ class Quirks:
     running_level_sums: bool = True
     trainable_teacher_side: bool = True
     unbounded_trends: bool = True
+    clamped_heights: bool = True
 
 
 QUIRK_NAMES = tuple(field.name for field in fields(Quirks))

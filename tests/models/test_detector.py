@@ -216,6 +216,43 @@ def test_corrected_geometry_reaches_the_depth() -> None:
     torch.testing.assert_close(ratio, torch.full_like(ratio, scale_y / scale_x), rtol=1e-4, atol=0)
 
 
+@pytest.mark.parametrize(("height_px", "same"), [(9.0, True), (0.01, False)])
+def test_q17_scales_of_the_visual_depth(height_px: float, same: bool) -> None:
+    """The ratio of heights is the crop's scale, but for boxes lower than a pixel, where published it is 1."""
+    depths = []
+    for clamped in (True, False):
+        torch.manual_seed(0)
+        detector = build_detector(0.125, clamped_heights=clamped).eval()
+        with torch.no_grad():
+            detector.get_submodule("size_2d.2").get_parameter("bias").fill_(height_px)
+            detector.get_submodule("vis_depth.2").get_parameter("weight").zero_()
+        depths.append(run(detector, 64, 96, some_rois(2, 2, 384)).roi.vis_depth_m)
+    torch.testing.assert_close(depths[1], torch.full_like(depths[1], 64 / 375))
+    assert torch.allclose(depths[0], depths[1]) == same
+
+
+@pytest.mark.parametrize("clamped", [True, False])
+def test_q17_whether_depth_pushes_the_height_of_a_flat_box(clamped: bool) -> None:
+    """A box 1.2 px high on the input and 0.9 in the image: published, its depth rises with its height, metre for metre.
+
+    So do all young networks' boxes pass that zone, and some stay in it.
+    """
+    torch.manual_seed(0)
+    detector = build_detector(0.125, clamped_heights=clamped).eval()
+    for name in ("offset_3d", "vis_depth", "att_depth"):  # what the rays say to them counts for nothing here
+        with torch.no_grad():
+            detector.get_submodule(f"{name}.0").get_parameter("weight").zero_()
+    height = detector.get_submodule("size_2d.2").get_parameter("bias")
+    with torch.no_grad():
+        height.fill_(0.3)
+    range_px = torch.tensor([[[0.0, 0.0], [96 * 0.75, 64 * 0.75]]])
+    output = detector(torch.randn(1, 3, 64, 96), P2, range_px, some_rois(1, 2, 384))
+    torch.autograd.backward(output.roi.vis_depth_m.mean())
+    assert height.grad is not None
+    assert (float(height.grad[1]) > 1.0) == clamped
+    assert clamped or not height.grad.any()
+
+
 def test_boxes_pass_gradients_to_the_2d_heads(tiny: Detector) -> None:
     """Predicted boxes are not detached: depth trains size_2d through the boxes' heights, as published."""
     detector = tiny.train()

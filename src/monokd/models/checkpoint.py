@@ -40,6 +40,7 @@ class DetectorInfo:
         kind: `rgb` for a colour detector, `depth` for a teacher.
         classes: names of class ids.
         anisotropic_decode: whether it maps feature boxes as published (quirk Q7).
+        clamped_heights: whether it scales the visual depth as published (quirk Q17).
         height_px: of the input that it was trained on.
         width_px: of the input that it was trained on.
     """
@@ -48,6 +49,7 @@ class DetectorInfo:
     kind: str = "rgb"
     classes: tuple[str, ...] = CLASSES
     anisotropic_decode: bool = True
+    clamped_heights: bool = True
     height_px: int = 384
     width_px: int = 1280
 
@@ -89,7 +91,9 @@ def load_detector(path: str | Path, kind: str | None = None) -> tuple[Detector, 
 def empty_detector(info: DetectorInfo) -> Detector:
     """A detector without memory for its tensors (on the meta device), for their names and shapes."""
     with torch.device("meta"):
-        return build_detector(info.width, anisotropic_decode=info.anisotropic_decode)
+        return build_detector(
+            info.width, anisotropic_decode=info.anisotropic_decode, clamped_heights=info.clamped_heights
+        )
 
 
 def detector_of(tensors: Mapping[str, Tensor], info: DetectorInfo) -> Detector:
@@ -256,8 +260,9 @@ def _check_info(info: DetectorInfo, path: str | Path) -> None:
         raise DataError(f"kind: expected {' or '.join(KINDS)}, found {info.kind!r}", path)
     if any(type(size) is not int or not 32 <= size <= MAX_SIDE_PX or size % 32 for size in sizes):
         raise DataError(f"height_px, width_px: expected multiples of 32, found {sizes}", path)
-    if not isinstance(info.anisotropic_decode, bool):
-        raise DataError(f"anisotropic_decode: expected true or false, found {info.anisotropic_decode!r}", path)
+    for name in ("anisotropic_decode", "clamped_heights"):
+        if not isinstance(getattr(info, name), bool):
+            raise DataError(f"{name}: expected true or false, found {getattr(info, name)!r}", path)
     known = all(name in CLASSES for name in info.classes)
     if not info.classes or not known or len(set(info.classes)) < len(info.classes):
         raise DataError(f"classes: expected some of {', '.join(CLASSES)}, found {info.classes}", path)

@@ -34,6 +34,9 @@ class Detector(nn.Module):
         top_k: regions per frame where none are given.
         anisotropic_decode: True maps feature boxes to the image by separate scales of x and y, as published; False by
             the one scale that the input was resized with (quirk Q7).
+        clamped_heights: True scales the visual depth by the ratio of the predicted box's heights on the input and in
+            the image, each at least 1 px, as published; False by the scale of input to image, which that ratio is for
+            larger boxes (quirk Q17).
     """
 
     def __init__(
@@ -46,10 +49,12 @@ class Detector(nn.Module):
         mean_sizes_m: NDArray[np.float64] = MEAN_SIZES_M,
         top_k: int = 50,
         anisotropic_decode: bool = True,
+        clamped_heights: bool = True,
     ) -> None:
         super().__init__()
         classes = len(mean_sizes_m)
-        self.classes, self.top_k, self.anisotropic_decode = classes, top_k, anisotropic_decode
+        self.classes, self.top_k = classes, top_k
+        self.anisotropic_decode, self.clamped_heights = anisotropic_decode, clamped_heights
         self.mean_size: Tensor
         self.register_buffer("mean_size", torch.tensor(mean_sizes_m, dtype=torch.float32))
         self.backbone, self.feat_up = backbone, neck
@@ -114,14 +119,18 @@ class Detector(nn.Module):
     ) -> RoiOutput:
         """M×C×7×7 features in feature boxes → head outputs.
 
-        The visual depth is that of an image as large as the input; the boxes' heights scale it to the image's size.
+        The visual depth is that of an image as large as the input, and is scaled to the image's size.
         """
         frame = rois.frame_index
-        boxes_px = boxes_to_image(boxes, coord_range_px[frame], map_size, self.anisotropic_decode)
+        ranges = coord_range_px[frame]
+        boxes_px = boxes_to_image(boxes, ranges, map_size, self.anisotropic_decode)
         rays = ray_cells(boxes_px, P2[frame]).to(seen.dtype)
         one_hot = F.one_hot(rois.class_ids, self.classes).to(seen.dtype)[:, :, None, None]
         x = torch.cat((seen, rays, one_hot.expand(-1, -1, CELLS, CELLS)), 1)
-        scale = (STRIDE * _height(boxes)).clamp(min=1.0) / _height(boxes_px).clamp(min=1.0)
+        if self.clamped_heights:
+            scale = (STRIDE * _height(boxes)).clamp(min=1.0) / _height(boxes_px).clamp(min=1.0)
+        else:
+            scale = STRIDE / image_scale(ranges.to(boxes.dtype), map_size, self.anisotropic_decode)[:, 1]
         vis, att = (-self.vis_depth(x).squeeze(1)).exp() * scale[:, None, None], self.att_depth(x).squeeze(1)
         vis_u, att_u = self.vis_depth_uncer(x).squeeze(1), self.att_depth_uncer(x).squeeze(1)
         return RoiOutput(
@@ -142,7 +151,7 @@ def feature_channels(width: float = 1.0) -> tuple[int, ...]:
     return tuple(scaled_channels(channels, width) for channels in DLA34_CHANNELS[2:])
 
 
-def build_detector(width: float = 1.0, *, anisotropic_decode: bool = True) -> Detector:
+def build_detector(width: float = 1.0, *, anisotropic_decode: bool = True, clamped_heights: bool = True) -> Detector:
     """A detector whose channels are the published ones × `width` (multiples of 8, at least 8), freshly initialised."""
     channels = [scaled_channels(c, width) for c in DLA34_CHANNELS]
     return Detector(
@@ -151,6 +160,7 @@ def build_detector(width: float = 1.0, *, anisotropic_decode: bool = True) -> De
         features=channels[2],
         hidden=scaled_channels(256, width),
         anisotropic_decode=anisotropic_decode,
+        clamped_heights=clamped_heights,
     )
 
 
@@ -216,15 +226,19 @@ def boxes_to_image(boxes: Tensor, coord_range_px: Tensor, map_size: Sequence[int
             whose one scale is the width's (quirk Q7).
     """
     corner, opposite = coord_range_px.to(boxes.dtype).unbind(1)
-    extent = opposite - corner
-    horizontal, vertical = extent[:, :1] / map_size[1], extent[:, 1:] / map_size[0]
+    scale = image_scale(coord_range_px.to(boxes.dtype), map_size, anisotropic_decode)
     if not anisotropic_decode:
-        vertical = horizontal
-        top = (corner[:, 1:] + opposite[:, 1:] - vertical * map_size[0]) / 2
+        top = (corner[:, 1:] + opposite[:, 1:] - scale[:, 1:] * map_size[0]) / 2
         corner = torch.cat((corner[:, :1], top), 1)
-    scale = torch.cat((horizontal, vertical), 1)
     pairs = boxes.shape[1] // 2
     return boxes * scale.repeat(1, pairs) + corner.repeat(1, pairs)
+
+
+def image_scale(coord_range_px: Tensor, map_size: Sequence[int], anisotropic_decode: bool) -> Tensor:
+    """Image pixels a feature pixel in x and y, M×2; arguments as those of `boxes_to_image`."""
+    extent = coord_range_px[:, 1] - coord_range_px[:, 0]
+    horizontal, vertical = extent[:, :1] / map_size[1], extent[:, 1:] / map_size[0]
+    return torch.cat((horizontal, vertical if anisotropic_decode else horizontal), 1)
 
 
 def ray_cells(boxes_px: Tensor, P2: Tensor) -> Tensor:

@@ -175,7 +175,9 @@ def _training_files(params: Params, loader: EpochLoader, depth: Path) -> list[Pa
 
 def _new_detector(params: Params, quirks: Quirks) -> Detector:
     model = params.active.model
-    detector = build_detector(model.width, anisotropic_decode=quirks.anisotropic_decode)
+    detector = build_detector(
+        model.width, anisotropic_decode=quirks.anisotropic_decode, clamped_heights=quirks.clamped_heights
+    )
     if model.backbone_file:
         load_backbone(detector, model.backbone_file, model.backbone_sha256 or None)
     return detector
@@ -188,6 +190,7 @@ def detector_info(params: Params, quirks: Quirks, kind: str) -> DetectorInfo:
         kind=kind,
         classes=params.active.data.classes,
         anisotropic_decode=quirks.anisotropic_decode,
+        clamped_heights=quirks.clamped_heights,
         height_px=params.active.data.height_px,
         width_px=params.active.data.width_px,
     )
