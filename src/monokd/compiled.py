@@ -1,4 +1,7 @@
-"""Compilation of inner loops, with types kept."""
+"""Compilation of inner loops, with types kept.
+
+Neither DVC's stages nor numba's cache look at this file: after an edit remove `__pycache__` and force the pipeline.
+"""
 
 from __future__ import annotations
 

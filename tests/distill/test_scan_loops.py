@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from numba.core.errors import TypingError
 from numpy.typing import NDArray
 
 from monokd.compiled import compiled
@@ -32,6 +34,21 @@ def test_powers_of_two() -> None:
     powers(x, found)
     np.testing.assert_allclose(found, np.exp2(np.maximum(x.astype(np.float64), -126)), rtol=2.5e-7)
     np.testing.assert_array_equal(found[-48:-16], np.exp2(-np.arange(32)))
+
+
+def test_nan_stays() -> None:
+    """A loss that is no number has to be seen at the step that made it."""
+    x = np.where(np.arange(LANES) == 3, np.nan, -1.0).astype(np.float32)
+    found = np.empty_like(x)
+    powers(x, found)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(x))
+
+
+@pytest.mark.parametrize("array", [np.zeros(64), np.zeros(64, np.float32)[::2], np.zeros((4, 16), np.float32)])
+def test_other_arrays_do_not_compile(array: Floats) -> None:
+    """Their memory would be read as what it is not."""
+    with pytest.raises(TypingError):
+        powers(array, np.zeros(64, np.float32))
 
 
 def test_sums_products_and_places() -> None:

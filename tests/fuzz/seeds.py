@@ -115,7 +115,7 @@ def tensors() -> dict[str, Tensor]:
 
 def detector() -> bytes:
     """A model file."""
-    words = {"format": FORMAT, **asdict(INFO), "crc32": checksum(tensors(), INFO)}
+    words = {"format": FORMAT, **asdict(INFO), "crc32": checksum(tensors(), asdict(INFO))}
     return bytes(save(tensors(), metadata={"monokd": json.dumps(words)}))
 
 

@@ -38,7 +38,7 @@ class CpuScan(torch.autograd.Function):
 
         _in_parallel(job, _blocks(batch, channels))
         ctx.save_for_backward(u, delta, A, B, C, D, kept)
-        return y[..., : ctx.channels]
+        return y if channels == ctx.channels else y[..., : ctx.channels].contiguous()
 
     @staticmethod
     @once_differentiable

@@ -67,13 +67,20 @@ def _call(builder: Any, name: str, result: Any, *values: Any, fastmath: Sequence
     return builder.call(function, values, fastmath=fastmath)
 
 
+def _fits(array: Any) -> bool:
+    """Whether numbers of the vectors' type lie next to each other; else numba refuses to compile."""
+    return bool(array.dtype == types.float32 and array.layout == "C" and array.ndim == 1)
+
+
 def _address(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
     first = context.make_array(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(first, [index]), _FLOATS.as_pointer())
 
 
-def _load(_context: Any, array: Any, _index: Any) -> tuple[Any, Callable[..., Any]]:
-    """The vector of a flat array's numbers from `index` on."""
+def _load(_context: Any, array: Any, _index: Any) -> tuple[Any, Callable[..., Any]] | None:
+    """The vector of a flat array's numbers from `index` on; nothing checks the borders."""
+    if not _fits(array):
+        return None
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         loaded = builder.load(_address(context, builder, signature.args[0], *values))
@@ -83,8 +90,10 @@ def _load(_context: Any, array: Any, _index: Any) -> tuple[Any, Callable[..., An
     return _VECTOR(array, types.intp), emit
 
 
-def _store(_context: Any, array: Any, _index: Any, _numbers: Any) -> tuple[Any, Callable[..., Any]]:
-    """Write a vector to a flat array from `index` on."""
+def _store(_context: Any, array: Any, _index: Any, _numbers: Any) -> tuple[Any, Callable[..., Any]] | None:
+    """Write a vector to a flat array from `index` on; nothing checks the borders."""
+    if not _fits(array):
+        return None
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         builder.store(values[2], _address(context, builder, signature.args[0], *values[:2])).align = 4
@@ -122,7 +131,8 @@ def _exp2(_context: Any, _numbers: Any) -> tuple[Any, Callable[..., Any]]:
     series = [math.log(2) ** i / math.factorial(i) for i in range(7)]
 
     def emit(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        x = _call(builder, "maxnum", _FLOATS, values[0], _floats(-126.0))
+        lowest = _floats(-126.0)
+        x = builder.select(builder.fcmp_ordered(">", lowest, values[0]), lowest, values[0])  # NaN stays
         rounded = builder.fadd(x, _floats(1.5 * 2**23))
         rest = builder.fsub(x, builder.fsub(rounded, _floats(1.5 * 2**23)))
         power = _floats(series[-1])

@@ -42,7 +42,8 @@ def selective_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D:
     """
     if u.is_cuda and (fused := _mamba_scan()) is not None:
         return turned(fused, u, delta, A, B, C, D)
-    if u.device.type == "cpu" and u.dtype == torch.float32:
+    single = all(x.dtype == torch.float32 for x in (u, delta, A, B, C, D))
+    if u.device.type == "cpu" and single:
         from monokd.distill.scan_cpu import CpuScan  # noqa: PLC0415  (numba loads slowly; few runs need it)
 
         out: Tensor = CpuScan.apply(u, delta, A, B, C, D)  # type: ignore[no-untyped-call]

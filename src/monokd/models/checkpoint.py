@@ -58,7 +58,8 @@ def save_detector(detector: Detector, path: str | Path, info: DetectorInfo) -> N
     """Write a safetensors file with a checksum, whole or not at all; equal weights give equal bytes."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
     # One metadata key only: the format does not keep the order of several.
-    metadata = {"monokd": json.dumps({"format": FORMAT, **asdict(info), "crc32": checksum(tensors, info)})}
+    words = asdict(info)
+    metadata = {"monokd": json.dumps({"format": FORMAT, **words, "crc32": checksum(tensors, words)})}
     # safetensors' own writer hides why a disk refuses
     write_bytes(path, save(tensors, metadata=metadata), durable=True)
 
@@ -74,11 +75,11 @@ def load_detector(path: str | Path, kind: str | None = None) -> tuple[Detector, 
         DataError: unreadable, no detector of ours, of another kind, not as it was written (older files have no
             checksum), or tensors that do not fit.
     """
-    info, crc32 = _read_words(path)
+    info, words, crc32 = _read_words(path)
     if kind is not None and info.kind != kind:
         raise DataError(f"expected a detector of kind {kind}, found {info.kind}", path)
     tensors = read_torch_file(path).tensors
-    if crc32 is not None and crc32 != checksum(tensors, info):
+    if crc32 is not None and crc32 != checksum(tensors, words):
         raise DataError("expected a detector as it was written, found one whose checksum differs", path)
     expected = empty_detector(info).state_dict()
     odd = sorted(expected.keys() ^ tensors.keys())
@@ -112,9 +113,9 @@ def read_info(path: str | Path) -> DetectorInfo:
     return _read_words(path)[0]
 
 
-def checksum(tensors: Mapping[str, Tensor], info: DetectorInfo) -> int:
-    """CRC-32 over everything in a detector file: words, names, types, shapes, numbers."""
-    value = zlib.crc32(json.dumps(asdict(info)).encode())
+def checksum(tensors: Mapping[str, Tensor], words: Mapping[str, object]) -> int:
+    """CRC-32 over everything in a detector file: words as they stand there, names, types, shapes, numbers."""
+    value = zlib.crc32(json.dumps(words).encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         value = zlib.crc32(f"{name} {tensor.dtype} {_shape(tensor)}".encode(), value)
@@ -232,8 +233,11 @@ def check_sha256(path: str | Path, expected: str) -> None:
         raise DataError(f"expected SHA-256 {expected.lower()}, found {digest}", path)
 
 
-def _read_words(path: str | Path) -> tuple[DetectorInfo, int | None]:
-    """What a detector file says about itself, and its checksum where it has one."""
+def _read_words(path: str | Path) -> tuple[DetectorInfo, dict[str, object], int | None]:
+    """What a detector file says about itself, the same as it stands there, and its checksum where it has one.
+
+    An older file lacks the newest words; their defaults are what held when it was written.
+    """
     try:
         check_file(path, "detector")
         with safetensors.safe_open(path, framework="pt") as stream:
@@ -248,7 +252,7 @@ def _read_words(path: str | Path) -> tuple[DetectorInfo, int | None]:
     except (safetensors.SafetensorError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(f"expected a detector in safetensors: {_first_line(error)}", path) from error
     _check_info(info, path)
-    return info, crc32
+    return info, fields, crc32
 
 
 def _check_info(info: DetectorInfo, path: str | Path) -> None:

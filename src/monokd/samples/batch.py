@@ -153,7 +153,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
 def box_cells(targets: Targets) -> Tensor:
     """Cells whose predicted 2D boxes a loss reads, as ascending positions in the flattened B×h×w.
 
-    These are the peaks that train, and what head distillation compares, with quirk Q9 or without; about 1 % of a map.
+    These are the peaks that train, and what head distillation compares, with quirk Q9 or without: a few per cent of it.
     """
     height, width = targets.heatmap.shape[-2:]
     read = torch.zeros(targets.mask_2d.shape[0], height * width, dtype=torch.bool)

@@ -123,7 +123,6 @@ def train_student(
     profile, quirks = params.active, params.resolved_quirks()
     fabric = start(accelerator=profile.machine.accelerator, precision=profile.machine.precision, seed=params.seed)
     student, info = load_detector(baseline, "rgb")
-    taught_by, _ = load_detector(teacher, "depth")
     weights = method_weights(
         params.loss if params.loss in METHODS else "none",
         fused_flags_ignored=quirks.fused_flags_ignored,
@@ -140,7 +139,7 @@ def train_student(
     )
     step = DistillationStep(
         student,
-        taught_by.to(fabric.device),
+        load_detector(teacher, "depth")[0].to(fabric.device),
         distillation,
         teacher_train_mode=quirks.teacher_train_mode,
         nan_without_depth=quirks.nan_without_depth,
@@ -151,5 +150,6 @@ def train_student(
         depth=depth, starts=(teacher, baseline),
     )  # fmt: skip
     if fabric.is_global_zero:
-        save_detector(student, out, detector_info(params, quirks, "rgb"))
+        own = {"anisotropic_decode": info.anisotropic_decode, "clamped_heights": info.clamped_heights}
+        save_detector(student, out, replace(detector_info(params, quirks, "rgb"), **own))  # as the baseline computes
         shutil.rmtree(state)
