@@ -19,7 +19,7 @@ from monokd.models.folded import folded
 from monokd.models.outputs import DetectorOutput, Rois
 from monokd.params import Params
 from monokd.samples.batch import Batch
-from monokd.training.detectors import DEPTH, detector_info, loss_replicas, train_stage
+from monokd.training.detectors import DEPTH, loss_replicas, train_stage
 from monokd.training.devices import start
 from monokd.training.steps import DetectionStep, TrainingStep, detector_input, targets_of, trained_rois
 
@@ -150,6 +150,7 @@ def train_student(
         depth=depth, starts=(teacher, baseline),
     )  # fmt: skip
     if fabric.is_global_zero:
-        own = {"anisotropic_decode": info.anisotropic_decode, "clamped_heights": info.clamped_heights}
-        save_detector(student, out, replace(detector_info(params, quirks, "rgb"), **own))  # as the baseline computes
+        data = params.active.data  # what it computes stays as the baseline's file says
+        info = replace(info, classes=data.classes, height_px=data.height_px, width_px=data.width_px)
+        save_detector(student, out, info)
         shutil.rmtree(state)
