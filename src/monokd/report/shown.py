@@ -66,7 +66,7 @@ def show_frames(
     results = {model.name: _read_folder(model, list(truths)) for model in drawn}
     matches = {n: {f: match(truths[f], r, class_name) for f, r in mine.items()} for n, mine in results.items()}
     thresholds = {name: best_threshold(list(mine.values())) for name, mine in matches.items()}
-    predicted = {name for mine in results.values() for objects in mine.values() for name in objects.names}
+    predicted = {class_name}.union(*(objects.names for mine in results.values() for objects in mine.values()))
     files = {item.frame: item for item in frames}
     shown, others, chosen = [], False, _chosen(matches, thresholds)
     heat = heat_maps([item.frame for item in chosen]) if heat_maps and chosen else {}
