@@ -24,6 +24,7 @@ from monokd.evaluation.output import Report, report_json, write_curves
 from monokd.report.inputs import FramePicture, ModelResult
 from monokd.report.page import finding, write_report
 from monokd.report.previous import Previous
+from monokd.report.styles import OTHER
 from monokd.report.summarize import Run, summarize, to_table
 from tests.report.fakes import heat_maps, write_frames, write_models
 
@@ -280,6 +281,7 @@ def test_no_detections_at_all_still_make_a_page(tmp_path: Path) -> None:
     write_report(tmp_path / "r.html", title="t", models=models, frames=frames)
     page = Page((tmp_path / "r.html").read_text())
     assert "No result: no network detects a Car." in "".join(page.text)
+    assert OTHER.label not in "".join(page.text)  # all labels are cars, which is what the page is about
     assert page.all("img")
     assert not [a for a in page.all("svg") if a.get("role") == "img"]
 
