@@ -33,20 +33,20 @@ import yaml
 from torch import Tensor, nn
 
 from monokd.depth.folder import densify_folder
-from monokd.distill import methods
+from monokd.distill import methods, student
 from monokd.distill.methods import METHODS, DistillationLoss
+from monokd.distill.student import DistillationStep
 from monokd.files import write_json
 from monokd.kitti.frames import KittiFolder
 from monokd.models.detector import build_detector, feature_channels
 from monokd.models.outputs import DetectorOutput, RoiOutput
-from monokd.params import Params, Quirks
+from monokd.params import Params
+from monokd.quirks import Quirks
 from monokd.samples.batch import Batch, collate
 from monokd.samples.dataset import Frames
-from monokd.training import student
 from monokd.training.devices import replicas_of, start
 from monokd.training.schedule import build_optimiser
 from monokd.training.steps import targets_of, trained_rois
-from monokd.training.student import DistillationStep
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = (

@@ -24,7 +24,7 @@ from typing import Any
 import onnxruntime
 import torch
 
-from monokd.inference.export import INPUTS, OUTPUTS, export_command
+from monokd.commands.export import INPUTS, OUTPUTS, export_command
 from monokd.kitti.frames import KittiFolder
 from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.decode import decode
@@ -38,15 +38,15 @@ from monokd.scenes.generate import generate_scenes
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = {"demo: 96×320, width 0.25": (96, 320, 0.25), "published: 384×1280, width 1": (384, 1280, 1.0)}
 COMMANDS = {
-    "check": "monokd.kitti.check",
-    "unpack": "monokd.kitti.archives",
-    "densify": "monokd.depth.command",
-    "evaluate": "monokd.evaluation.command",
-    "summarize": "monokd.report.summarize_command",
-    "predict": "monokd.inference.command",
-    "submit": "monokd.inference.submit",
-    "export": "monokd.inference.export",
-    "import": "monokd.models.import_command",
+    "check": "monokd.commands.check",
+    "unpack": "monokd.commands.unpack",
+    "densify": "monokd.commands.densify",
+    "evaluate": "monokd.commands.evaluate",
+    "summarize": "monokd.commands.summarize",
+    "predict": "monokd.commands.predict",
+    "submit": "monokd.commands.submit",
+    "export": "monokd.commands.export",
+    "import": "monokd.commands.import_checkpoint",
 }
 THREADS = (1, 2)
 HELP_LIMIT_S = 0.5

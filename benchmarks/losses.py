@@ -27,10 +27,10 @@ from typing import Any
 
 import yaml
 
+from monokd.commands.losses_by_seed import Run, summarize, to_json, to_table
 from monokd.errors import run
 from monokd.files import read_json, write_json
 from monokd.params import load_params
-from monokd.report.summarize import Run, summarize, to_json, to_table
 from monokd.report.summary import summary
 from monokd.report.tables import to_markdown
 

@@ -23,7 +23,7 @@ from monokd.kitti.frames import KittiFolder
 from monokd.models.checkpoint import load_detector
 from monokd.params import Params
 from monokd.samples.dataset import Frames
-from monokd.training.detectors import train_detector
+from monokd.training.stage import train_detector
 
 ROOT = Path(__file__).resolve().parents[1]
 PRECISION = 0.9

@@ -34,6 +34,7 @@ from torch import Tensor
 
 from monokd.depth.folder import densify_folder
 from monokd.distill.methods import METHODS, DistillationLoss
+from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
 from monokd.models.detector import build_detector, feature_channels
 from monokd.samples.dataset import Frame, Frames
@@ -42,7 +43,6 @@ from monokd.scenes.generate import generate_scenes
 from monokd.training.batch_norm import synchronise
 from monokd.training.devices import replicas_of, start
 from monokd.training.steps import DetectionStep, TrainingStep, targets_of
-from monokd.training.student import DistillationStep
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

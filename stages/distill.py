@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from monokd.distill.student import train_student
 from monokd.errors import run
 from monokd.params import load_params
-from monokd.training.student import train_student
 
 MODELS = Path("data/models")
 

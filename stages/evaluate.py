@@ -4,9 +4,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from monokd.commands.evaluate import warn
 from monokd.errors import run, say
 from monokd.evaluation.bootstrap import compare, intervals
-from monokd.evaluation.command import warn
 from monokd.evaluation.distance import by_distance, write_distances
 from monokd.evaluation.evaluate import Evaluation, evaluate_folders
 from monokd.evaluation.output import CURVE_COLUMNS, Report, csv_text, report_json, write_curves

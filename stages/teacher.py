@@ -4,7 +4,7 @@ from pathlib import Path
 
 from monokd.errors import run
 from monokd.params import load_params
-from monokd.training.detectors import train_detector
+from monokd.training.stage import train_detector
 
 
 def main() -> None:

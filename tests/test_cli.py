@@ -23,7 +23,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 def test_help_and_evaluation_do_not_import_torch() -> None:
     code = (
-        "import sys, monokd.cli, monokd.evaluation.command, monokd.evaluation.table;"
+        "import sys, monokd.cli, monokd.commands.evaluate, monokd.evaluation.table;"
         "sys.exit('torch' in sys.modules or 'dvc' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

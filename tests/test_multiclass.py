@@ -17,7 +17,7 @@ from monokd.report.summary import summary
 from monokd.report.tables import headline, to_markdown
 from monokd.samples.dataset import Frames
 from monokd.samples.targets import CLASSES, MEAN_SIZES_M
-from monokd.training.detectors import train_detector
+from monokd.training.stage import train_detector
 
 NAMES = ("Car", "Pedestrian", "Cyclist")
 

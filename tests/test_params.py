@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from monokd.errors import DataError
-from monokd.params import QUIRK_NAMES, Params, load_params
+from monokd.params import Params, load_params
+from monokd.quirks import QUIRK_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 

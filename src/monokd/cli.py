@@ -23,7 +23,7 @@ def check(
     depth: Annotated[Path | None, typer.Option(help="A folder of depth PNGs, to check them too.")] = None,
 ) -> None:
     """Report what is missing or broken in a KITTI folder, one line each; exit status 1 if anything is."""
-    from monokd.kitti.check import check_command
+    from monokd.commands.check import check_command
 
     check_command(root, depth)
 
@@ -34,7 +34,7 @@ def unpack(
     root: Annotated[Path, typer.Argument(help="The folder that training and testing go into.")],
 ) -> None:
     """Unpack KITTI's official zip files, safely; a run that was stopped can be taken up again."""
-    from monokd.kitti.archives import unpack_command
+    from monokd.commands.unpack import unpack_command
 
     unpack_command(zips, root)
 
@@ -47,7 +47,7 @@ def densify(
     workers: Workers = 0,
 ) -> None:
     """Make dense depth maps (uint16 PNG, metres × 256) from the LiDAR scans of ROOT/training."""
-    from monokd.depth.command import densify_command
+    from monokd.commands.densify import densify_command
     from monokd.progress import worker_count
 
     densify_command(root, out, split=split, workers=worker_count(workers))
@@ -68,7 +68,7 @@ def evaluate(
     classes: Annotated[str, typer.Option(help="Which of the three.")] = "Car,Pedestrian,Cyclist",
 ) -> None:
     """Score results by the KITTI rules: AP R40 and R11; bbox, bev, 3d, aos; easy, moderate, hard."""
-    from monokd.evaluation.command import evaluate_command
+    from monokd.commands.evaluate import evaluate_command
 
     evaluate_command(
         labels, results, split=split, rule=rule, json_output=json, csv=csv, curves=curves, bootstrap=bootstrap,
@@ -87,7 +87,7 @@ def predict(
     behaviour: Annotated[str, typer.Option(help="published or corrected decoding.")] = "corrected",
 ) -> None:
     """Detect objects in images; KITTI text out."""
-    from monokd.inference.command import predict_command
+    from monokd.commands.predict import predict_command
 
     predict_command(model, images, calib, out, draw=draw, score_threshold=score_threshold, behaviour=behaviour)
 
@@ -99,7 +99,7 @@ def export(
     behaviour: Annotated[str, typer.Option(help="published or corrected decoding.")] = "corrected",
 ) -> None:
     """Write a model as ONNX, checked against torch; examples/onnx_predict.py runs it without torch."""
-    from monokd.inference.export import export_command
+    from monokd.commands.export import export_command
 
     export_command(model, out, behaviour=behaviour)
 
@@ -113,7 +113,7 @@ def submit(
     behaviour: Annotated[str, typer.Option(help="published or corrected decoding.")] = "corrected",
 ) -> None:
     """Detect objects in the test frames; a checked zip for KITTI's server."""
-    from monokd.inference.submit import submit_command
+    from monokd.commands.submit import submit_command
 
     submit_command(model, root, out, score_threshold=score_threshold, behaviour=behaviour)
 
@@ -129,7 +129,7 @@ def summarize(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Losses × seeds of this repository's experiments: mean, spread, paired difference."""
-    from monokd.report.summarize_command import summarize_command
+    from monokd.commands.summarize import summarize_command
 
     summarize_command(
         Path(), by=by, model=model, control=control, revisions=tuple(rev or ()), all_commits=all_commits,
@@ -144,7 +144,7 @@ def import_(
     part: Annotated[str | None, typer.Option(help="student or teacher, of a distillation checkpoint.")] = None,
 ) -> None:
     """Turn a published checkpoint into a model file, with a table of every key."""
-    from monokd.models.import_command import import_command
+    from monokd.commands.import_checkpoint import import_command
 
     import_command(checkpoint, out, part=part)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from monokd.errors import DataError
+from monokd.quirks import QUIRK_NAMES, Quirks
 from monokd.reading import read_bytes
 
 Positive = Annotated[int, Field(gt=0, le=1_000_000)]
@@ -24,30 +25,6 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ClassName = Literal["Pedestrian", "Car", "Cyclist"]
 Behaviour = Literal["published", "corrected"]
-
-
-@dataclass(frozen=True, slots=True)
-class Quirks:
-    """What the published code does differently from what it means (docs/quirks.md); True is the published way."""
-
-    shifted_task_history: bool = True
-    rank_teacher_only: bool = True
-    teacher_train_mode: bool = True
-    per_replica_normaliser: bool = True
-    drop_last_validation: bool = True
-    anisotropic_decode: bool = True
-    depth_scaled_twice: bool = True
-    unclipped_masks: bool = True
-    nan_without_depth: bool = True
-    fused_flags_ignored: bool = True
-    two_decimal_scores: bool = True
-    running_level_sums: bool = True
-    trainable_teacher_side: bool = True
-    unbounded_trends: bool = True
-    clamped_heights: bool = True
-
-
-QUIRK_NAMES = tuple(field.name for field in fields(Quirks))
 
 
 class _Section(BaseModel):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import typer
 
-from monokd.depth.command import densify_command
+from monokd.commands.densify import densify_command
 from monokd.depth.folder import check_depth_files, densify_folder
 from monokd.kitti.frames import KittiFolder, read_depth
 from tests.depth.worlds import SHAPE, camera, sweep, wall, write_frame
@@ -62,7 +62,7 @@ def test_a_killed_run_leaves_only_whole_maps(root: KittiFolder, tmp_path: Path) 
         write_frame(root, f"{i:06d}", sweep(wall(5.0), camera()), camera())
     out = tmp_path / "out"
     code = (
-        "import sys; from pathlib import Path; from monokd.depth.command import densify_command\n"
+        "import sys; from pathlib import Path; from monokd.commands.densify import densify_command\n"
         "densify_command(Path(sys.argv[1]), Path(sys.argv[2]), split=None, workers=1)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(root.root), str(out)], stderr=subprocess.DEVNULL)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monokd.evaluation.command import evaluate_command
+from monokd.commands.evaluate import evaluate_command
 from monokd.evaluation.evaluate import evaluate_folders
 from tests.evaluation.cases import Line, line, place, write_frames
 

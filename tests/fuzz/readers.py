@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import yaml
 
+from monokd.commands.published import Imported, read_published
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import MAX_RANGE_M, read_depth, read_image, read_split, read_velodyne
@@ -20,7 +21,6 @@ from monokd.kitti.images import PngHeader, read_png_header
 from monokd.kitti.labels import CLASSES, LabelTable, read_labels, read_results, read_table
 from monokd.kitti.objects import Objects
 from monokd.models.checkpoint import DetectorInfo, load_detector
-from monokd.models.published import Imported, read_published
 from monokd.params import Params, load_params
 from monokd.report.curves import BAND_COLUMNS, read_distances, read_history, read_precision_recall
 from monokd.report.metrics import read_metrics

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from monokd.commands.predict import find_files, predict_command
 from monokd.errors import DataError
-from monokd.inference.command import find_files, predict_command
 from monokd.inference.predict import detect, write_predictions
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.labels import read_results

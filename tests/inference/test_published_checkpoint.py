@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from monokd.inference.command import predict_command
+from monokd.commands.import_checkpoint import import_command
+from monokd.commands.predict import predict_command
 from monokd.kitti.labels import read_results
-from monokd.models.import_command import import_command
 from tests.models.test_decode import assert_same_lines, golden_frames
 
 

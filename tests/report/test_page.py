@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import cv2
 import pytest
 
+from monokd.commands.losses_by_seed import Run, summarize, to_table
 from monokd.errors import DataError
 from monokd.evaluation.bootstrap import compare
 from monokd.evaluation.distance import by_distance, write_distances
@@ -25,7 +26,6 @@ from monokd.report.inputs import FramePicture, ModelResult
 from monokd.report.page import finding, write_report
 from monokd.report.previous import Previous
 from monokd.report.styles import OTHER
-from monokd.report.summarize import Run, summarize, to_table
 from tests.report.fakes import heat_maps, write_frames, write_models
 
 VOID = {"meta", "link", "img", "br", "line", "path", "use", "circle", "rect"}

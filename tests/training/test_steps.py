@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from monokd.distill.methods import METHODS, DistillationLoss
+from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
 from monokd.losses.replicas import Replicas
 from monokd.models.detector import build_detector, feature_channels, rois_from_targets
 from monokd.samples.batch import Batch, Targets, box_cells, collate
 from monokd.samples.dataset import Frames
 from monokd.training.steps import DetectionStep, TrainingStep, targets_of, trained_rois
-from monokd.training.student import DistillationStep
 
 WIDTH = 0.125
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monokd.depth.completion import dense_depth
+from monokd.depth.plausible import check_depth
 from monokd.depth.png import image_size, write_depth
 from monokd.errors import DataError
 from monokd.kitti.calibration import read_calibration
-from monokd.kitti.frame_check import check_depth
 from monokd.kitti.frames import KittiFolder, read_depth, read_image, read_velodyne
 from monokd.progress import map_frames
 

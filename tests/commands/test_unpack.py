@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from monokd.commands.unpack import Unpacked, unpack
 from monokd.errors import DataError
-from monokd.kitti.archives import Unpacked, unpack
 
 FILES = {
     "training/image_2/000000.png": b"\x89PNG" * 400,

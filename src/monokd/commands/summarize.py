@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from monokd.commands.experiments import Selection, read_experiments, select_runs
+from monokd.commands.losses_by_seed import summarize, to_json, to_table
 from monokd.errors import DataError, printable, say
-from monokd.report.experiments import Selection, read_experiments, select_runs
-from monokd.report.summarize import summarize, to_json, to_table
 from monokd.report.tables import METRIC_NAMES, Table, iou_of, to_markdown, to_rich
 
 

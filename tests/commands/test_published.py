@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from monokd.commands.published import check_complete, completed, groups, read_published
 from monokd.errors import DataError
 from monokd.models.detector import build_detector
-from monokd.models.published import check_complete, completed, groups, read_published
 
 WIDTH = 0.125
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
+from monokd.commands.losses_by_seed import Run
 from monokd.errors import DataError
-from monokd.report.summarize import Run
 from monokd.report.tables import flatten
 
 PARAMS, METRICS, LOCK = "params.yaml", "metrics/summary.json", "dvc.lock"

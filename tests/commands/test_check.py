@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import typer
 
+from monokd.commands.check import check_command
+from monokd.commands.frame_check import label_problems
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration, write_calibration
-from monokd.kitti.check import check_command
-from monokd.kitti.frame_check import label_problems
 from monokd.kitti.images import read_png_header
 from monokd.kitti.labels import read_labels
 

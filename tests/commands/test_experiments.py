@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from monokd.commands.experiments import Experiment, read_experiments, select_runs
+from monokd.commands.summarize import as_json, summarize_command, tables
 from monokd.errors import DataError
-from monokd.report.experiments import Experiment, read_experiments, select_runs
-from monokd.report.summarize_command import as_json, summarize_command, tables
 from monokd.report.tables import to_markdown
 
 PARAMS: dict[str, Any] = {

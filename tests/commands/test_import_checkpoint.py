@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from monokd.commands.import_checkpoint import import_command
 from monokd.errors import DataError
 from monokd.models.checkpoint import load_backbone, load_detector
 from monokd.models.detector import build_detector
-from monokd.models.import_command import import_command
-from tests.models.test_published import WIDTH, distillation, network, save
+from tests.commands.test_published import WIDTH, distillation, network, save
 
 
 @pytest.mark.parametrize(("part", "seed", "kind"), [(None, 1, "rgb"), ("teacher", 2, "depth")])

@@ -17,7 +17,8 @@ from monokd.losses.replicas import Replicas
 from monokd.losses.task_weights import TaskWeights
 from monokd.models.checkpoint import DetectorInfo, load_backbone, save_detector
 from monokd.models.detector import Detector, build_detector
-from monokd.params import Params, Quirks, Training
+from monokd.params import Params, Training
+from monokd.quirks import Quirks
 from monokd.samples.dataset import Frames
 from monokd.samples.loader import EpochLoader, build_loader
 from monokd.training.batch_norm import synchronise

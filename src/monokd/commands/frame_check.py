@@ -11,9 +11,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from monokd.depth.plausible import check_depth
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration, read_calibration
-from monokd.kitti.frames import POINT_BYTES, KittiFolder, check_points, read_depth
+from monokd.kitti.frames import POINT_BYTES, KittiFolder, check_points
 from monokd.kitti.images import RGB, read_png_header
 from monokd.kitti.labels import CLASSES, read_labels
 from monokd.kitti.objects import Objects
@@ -30,9 +31,9 @@ SCAN_LIMIT_BYTES = 1 << 30
 ORTHONORMAL = 1e-3  # a text of seven digits misses by 1e-6
 LARGEST_SIDE_M = 60.0  # a tram has 35 m
 TRUNCATED = 0.9  # of an object that is hardly in the image, the boxes need not agree
+LEAST_DEPTH_M = 2.0  # below which angles say little
 LEAST_IOU = 0.15  # of the 2D box and the projected 3D box; 0.25 occurs
 MOST_TURNED_RAD = 0.5  # alpha against rotation_y and the ray; 0.1 occurs
-LEAST_FILLED, NEAREST_M, FURTHEST_M = 0.05, 2.0, 200.0  # of depth maps
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,24 +158,6 @@ def check_scan(path: Path) -> None:
         raise DataError("expected points, found the same one everywhere", path)
 
 
-def check_depth(path: Path, size: Size) -> None:
-    """Format, size, range and holes of a depth map; one smaller than the image is padded in training.
-
-    Raises:
-        DataError: the first fault.
-    """
-    depth_m, (width, height) = read_depth(path), size
-    if depth_m.shape[0] > height or depth_m.shape[1] > width:
-        raise DataError(f"expected at most the image's {height}×{width} pixels, found {depth_m.shape}", path)
-    filled, furthest_m = float((depth_m > 0).mean()), float(depth_m.max())
-    if filled < LEAST_FILLED:
-        raise DataError(f"expected depth in at least {LEAST_FILLED:.0%} of the pixels, found {filled:.2%}", path)
-    if furthest_m > FURTHEST_M:
-        raise DataError(f"expected metres × 256 up to {FURTHEST_M:g} m, found {furthest_m:g} m", path)
-    if furthest_m < NEAREST_M:
-        raise DataError(f"expected metres × 256, found nothing beyond {furthest_m:g} m (a wrong scale?)", path)
-
-
 def _line_problems(objects: Objects, size: Size | None) -> Iterator[tuple[int, str]]:
     """Index and problem of every line that is wrong by itself."""
     for i, name in enumerate(objects.names):
@@ -204,7 +187,7 @@ def _box_problems(objects: Objects, i: int) -> Iterator[str]:
     alpha, turned = float(objects.alpha_rad[i]), float(objects.rotation_y_rad[i])
     if abs(turned) > 3.15 or (abs(alpha) > 3.15 and alpha != -10):
         yield f"expected alpha and rotation_y within ±π, found {alpha:g} and {turned:g}"
-    elif alpha != -10 and z > NEAREST_M:
+    elif alpha != -10 and z > LEAST_DEPTH_M:
         apart = abs((alpha - turned + np.arctan2(x, z) + np.pi) % (2 * np.pi) - np.pi)
         if apart > MOST_TURNED_RAD:
             yield f"alpha {alpha:g} and rotation_y {turned:g} do not agree, they miss by {apart:.2f} rad"

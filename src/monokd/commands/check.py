@@ -10,8 +10,8 @@ from string import whitespace
 
 import typer
 
+from monokd.commands.frame_check import GROUPS, Problem, check_frame
 from monokd.errors import DataError, printable
-from monokd.kitti.frame_check import GROUPS, Problem, check_frame
 from monokd.kitti.frames import FRAME_ID, KittiFolder
 from monokd.progress import map_frames, worker_count
 from monokd.reading import read_bytes

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from monokd.commands.published import Imported, Status, check_complete, completed, groups, read_published
 from monokd.errors import printable
 from monokd.models.checkpoint import DetectorInfo, detector_of, save_backbone, save_detector
-from monokd.models.published import Imported, Status, check_complete, completed, groups, read_published
 
 COLOURS: dict[Status, str] = {"used": "green", "ignored": "yellow", "missing": "red"}
 

@@ -14,10 +14,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from monokd.commands import export
+from monokd.commands.export import INPUTS, OUTPUTS, RawDetections, export_command, greatest_deviation, prominence
+from monokd.commands.predict import predict_command
 from monokd.errors import DataError
-from monokd.inference import export
-from monokd.inference.command import predict_command
-from monokd.inference.export import INPUTS, OUTPUTS, RawDetections, export_command, greatest_deviation, prominence
 from monokd.kitti.labels import read_results
 from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.detector import build_detector

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monokd.commands.losses_by_seed import Run, summarize, to_json, to_table
 from monokd.errors import DataError
-from monokd.report.summarize import Run, summarize, to_json, to_table
 from monokd.report.tables import to_markdown
 
 RUNS = [

@@ -19,8 +19,8 @@ from monokd.models.folded import folded
 from monokd.models.outputs import DetectorOutput, Rois
 from monokd.params import Params
 from monokd.samples.batch import Batch
-from monokd.training.detectors import DEPTH, loss_replicas, train_stage
 from monokd.training.devices import start
+from monokd.training.stage import DEPTH, loss_replicas, train_stage
 from monokd.training.steps import DetectionStep, TrainingStep, detector_input, targets_of, trained_rois
 
 

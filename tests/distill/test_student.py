@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from monokd.distill.methods import METHODS, DistillationLoss
+from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
 from monokd.losses.replicas import Replicas
 from monokd.models.detector import build_detector, feature_channels
 from monokd.samples.batch import Batch, collate
 from monokd.samples.dataset import Frames
-from monokd.training.student import DistillationStep
 
 WIDTH = 0.125
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from monokd.commands.evaluate import evaluate_command, split_frames
 from monokd.errors import DataError
-from monokd.evaluation.command import evaluate_command, split_frames
 from monokd.evaluation.evaluate import evaluate_folders
 
 
@@ -90,7 +90,7 @@ def test_a_split_restricts(folders: tuple[Path, Path], tmp_path: Path, capsys: p
 def test_the_command_loads_nothing_heavy(folders: tuple[Path, Path]) -> None:
     """A second for the whole process leaves no time for torch, pandas, rich or a plotting library."""
     program = (
-        "import sys; from pathlib import Path; from monokd.evaluation.command import evaluate_command;"
+        "import sys; from pathlib import Path; from monokd.commands.evaluate import evaluate_command;"
         f"evaluate_command(Path({str(folders[0])!r}), Path({str(folders[1])!r}), json_output=True);"
         "print([m for m in ('torch', 'pandas', 'rich', 'matplotlib', 'cv2', 'pydantic', 'dvc') if m in sys.modules],"
         "file=sys.stderr)"

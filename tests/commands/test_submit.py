@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from monokd.commands import submit
+from monokd.commands.submit import check_results, check_zip, numbered_frames, submit_command, write_zip
 from monokd.errors import DataError
-from monokd.inference import submit
-from monokd.inference.submit import check_results, check_zip, numbered_frames, submit_command, write_zip
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.labels import write_results
 from monokd.kitti.objects import Objects, from_rows
