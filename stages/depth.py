@@ -1,4 +1,4 @@
-"""Stage `depth`: dense depth maps and their errors. Usage: python stages/depth.py ROOT OUT METRICS.json"""
+"""Stages `depth` and `depth_unlabelled`: dense depth maps, and their errors. Usage: python stages/depth.py labelled|unlabelled"""
 
 import shutil
 import sys
@@ -8,25 +8,40 @@ from monokd.depth.folder import check_depth_files, densify_folder
 from monokd.depth.held_out import measure_folder
 from monokd.errors import DataError, run, say
 from monokd.files import replacing, write_json
-from monokd.kitti.frames import KittiFolder
-from monokd.params import load_params
+from monokd.kitti.splits import has_labels, split_files, split_frames
+from monokd.params import Params, load_params
 from monokd.progress import track, worker_count
 
+LABELLED, UNLABELLED, METRICS = Path("data/depth"), Path("data/depth_unlabelled"), Path("metrics/depth.json")
 MEASURED_FRAMES = 200
 HELD_OUT_SEED = 0
 
 
 def main() -> None:
-    root, out, metrics = KittiFolder(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
-    settings, frames, workers = load_params().active.depth, root.frames(), worker_count(0)
-    if settings.source == "files":
-        use_files(root, Path(settings.files), out, frames)
-        write_json(metrics, {"frames": len(frames), "source": "files"})
+    params = load_params()
+    if sys.argv[1] == "unlabelled":
+        make_unlabelled(params)
         return
-    result = densify_folder(root, out, frames, workers=workers)
-    stop_at_first(result.errors)
+    data, settings, workers = params.active.data, params.active.depth, worker_count(0)
+    files = split_files(params.data_root, data.train_split)
+    splits = [split for split in (data.train_split, data.val_split) if has_labels(split)]
+    frames = sorted({frame for split in splits for frame in split_frames(params.data_root, split)})
+    if settings.source == "files":
+        use_files(files, Path(settings.files), LABELLED, frames)
+        write_json(METRICS, {"frames": len(frames), "source": "files"})
+        return
+    stop_at_first(densify_folder(files, LABELLED, frames, workers=workers).errors)
     measured = frames[:: max(1, len(frames) // MEASURED_FRAMES)]
-    write_json(metrics, measure_folder(root, measured, seed=HELD_OUT_SEED, workers=workers))
+    write_json(METRICS, measure_folder(files, measured, seed=HELD_OUT_SEED, workers=workers))
+
+
+def make_unlabelled(params: Params) -> None:
+    """Make the depth of the frames without labels, from their scans; an empty folder where there are none."""
+    UNLABELLED.mkdir(parents=True, exist_ok=True)
+    split, root = params.active.data.unlabelled_split, params.unlabelled_root
+    if split:
+        frames = split_frames(root, split)
+        stop_at_first(densify_folder(split_files(root, split), UNLABELLED, frames, workers=worker_count(0)).errors)
 
 
 def use_files(root: KittiFolder, depth: Path, out: Path, frames: list[str]) -> None:
@@ -38,7 +53,7 @@ def use_files(root: KittiFolder, depth: Path, out: Path, frames: list[str]) -> N
 
 
 def stop_at_first(errors: tuple[DataError, ...]) -> None:
-    """One line for each broken frame, then stop."""
+    """Print one line for each broken frame, then stop."""
     for error in errors[1:]:
         say(error)
     if errors:

@@ -12,6 +12,7 @@ MODELS = Path("data/models")
 def main() -> None:
     train_student(
         load_params(),
+        "distill",
         teacher=MODELS / "teacher.safetensors",
         baseline=MODELS / "baseline.safetensors",
         out=MODELS / "student.safetensors",

@@ -1,16 +1,36 @@
-"""Compilation of inner loops, with types kept.
-
-Neither DVC's stages nor numba's cache look at this file: after an edit remove `__pycache__` and force the pipeline.
-"""
+"""Compilation of inner loops, with types kept."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Set
+from pathlib import Path
 from typing import Any, TypeVar, cast, overload
 
 import numba
 
 F = TypeVar("F", bound=Callable[..., object])
+PACKAGE = Path(__file__).resolve().parent
+
+
+def _cache_folder() -> Path:
+    """Name a folder by every file that holds a compiled function.
+
+    numba watches the file of a function alone; with a folder for each state of the code, functions may call those of
+    other files.
+    """
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(PACKAGE.rglob("*.py")):
+        source = path.read_bytes()
+        if b"monokd.compiled" in source:
+            digest.update(source)
+    base = PACKAGE if os.access(PACKAGE, os.W_OK) else Path.home() / ".cache" / "monokd"
+    return base / "__pycache__" / f"numba-{digest.hexdigest()[:12]}"
+
+
+if not os.environ.get("NUMBA_CACHE_DIR"):
+    numba.config.CACHE_DIR = str(_cache_folder())
 
 
 @overload
@@ -22,8 +42,7 @@ def compiled(
 ) -> F | Callable[[F], F]:
     """Compile `function` with numba on its first call; it releases the GIL and is cached on disk.
 
-    Division by zero gives infinity or NaN, as in C. numba's cache watches the function's own file only, so a
-    compiled function must not call compiled functions of other files.
+    Division by zero gives infinity or NaN, as in C.
 
     Args:
         function: what to compile; without, a decorator.
@@ -41,7 +60,7 @@ def compiled(
         }
         try:
             return cast(F, numba.njit(cache=True, **options)(function))
-        except RuntimeError:  # neither the folder of the source nor the user's own may be written
+        except RuntimeError:  # the cache folder may not be written
             return cast(F, numba.njit(**options)(function))
 
     return compile_it if function is None else compile_it(function)

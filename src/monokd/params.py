@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import reprlib
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from monokd.errors import DataError
 from monokd.quirks import QUIRK_NAMES, Quirks
@@ -42,6 +42,7 @@ class Scenes(_Section):
     min_distance_m: Rate
     max_distance_m: Rate
     pitch_std_rad: Weight
+    unlabelled_frames: Count = 0
 
 
 class Depth(_Section):
@@ -55,7 +56,10 @@ class Data(_Section):
     """What a sample is."""
 
     train_split: str
+    held_out: Share = 0.0
     val_split: str
+    unlabelled_split: str = ""
+    unlabelled_root: str = ""
     classes: Annotated[tuple[ClassName, ...], Field(min_length=1)]
     width_px: Annotated[int, Field(ge=64, le=16_384, multiple_of=32)]
     height_px: Annotated[int, Field(ge=64, le=16_384, multiple_of=32)]
@@ -73,7 +77,9 @@ class Training(_Section):
     """One training stage."""
 
     epochs: Positive
+    epoch_steps: Count = 0
     batch_size: Positive
+    chunk_frames: Count = 0
     optimiser: Literal["adam", "adamw"]
     learning_rate: Rate
     weight_decay: Weight
@@ -89,16 +95,37 @@ class Training(_Section):
     evaluate_every: Count = 0
 
 
+class Method(_Section):
+    """What a loss's own authors trained the student with, in place of `profiles.P.student`."""
+
+    optimiser: Literal["adam", "adamw"] | None = None
+    learning_rate: Rate | None = None
+
+
+class Unlabelled(_Section):
+    """How frames without labels enter the student's training."""
+
+    boxes: Literal["teacher", "baseline", "files", "labels", "none"] = "teacher"
+    files: str = ""
+    share: Share = 0.5
+    keep_score: Share | None = None
+    ignore_score: Share | None = None
+    score_weights: bool = False
+    headings: Literal["axis", "full"] = "axis"
+
+
 class Machine(_Section):
     """How to compute; nothing here changes what is computed, beyond rounding."""
 
     accelerator: Literal["auto", "cpu", "cuda"]
     precision: Literal["32", "bf16-mixed"]
+    tf32: bool = False
     channels_last: bool
     compile: bool
     sync_batch_norm: bool
-    workers: Count
+    workers: Literal["auto"] | Count
     cache_images: bool
+    save_minutes: Weight = 0.0
 
     @field_validator("precision", mode="before")
     @classmethod
@@ -121,13 +148,23 @@ class Evaluate(_Section):
 
 
 class Weights(_Section):
-    """Weights of the distillation terms, in the order in which these enter the loss history (quirk Q1); 0: left out."""
+    """Weights of the distillation terms; 0 leaves a term out."""
 
+    spearman: Weight = 0.0
     affinity: Weight = 0.0
     head: Weight = 0.0
-    spearman: Weight = 0.0
     foreground: Weight = 0.0
     align_select: Weight = 0.0
+
+
+class Factors(_Section):
+    """A profile's factors on the weights of the distillation terms."""
+
+    spearman: Weight = 1.0
+    affinity: Weight = 1.0
+    head: Weight = 1.0
+    foreground: Weight = 1.0
+    align_select: Weight = 1.0
 
 
 class Profile(_Section):
@@ -141,7 +178,9 @@ class Profile(_Section):
     teacher: Training
     baseline: Training
     student: Training
-    distillation: Weights
+    methods: dict[str, Method] = {}
+    distillation: Factors = Factors()
+    unlabelled: Unlabelled = Unlabelled()
     machine: Machine
     predict: Predict
     evaluate: Evaluate
@@ -153,6 +192,7 @@ class Params(_Section):
     profile: str
     loss: str
     seed: Seed
+    data_seed: Seed = 0
     behaviour: Literal["profile", "published", "corrected"]
     quirks: dict[str, bool]
     launch: str = "python"
@@ -165,53 +205,64 @@ class Params(_Section):
         return self.profiles[self.profile]
 
     @property
-    def loss_weights(self) -> Weights:
-        """The weights of the loss in use, times the profile's factors."""
-        factors = self.active.distillation.model_dump()
-        weights = self.losses[self.loss].model_dump()
-        return Weights(**{name: weight * factors[name] for name, weight in weights.items()})
-
-    @property
     def data_root(self) -> Path:
         """The KITTI folder of the profile in use."""
         return Path("data") / self.profile
 
+    @property
+    def unlabelled_root(self) -> Path:
+        """Where the frames without labels are."""
+        return Path(self.active.data.unlabelled_root or self.data_root)
+
     def resolved_quirks(self) -> Quirks:
         """All quirks by the behaviour in force, then the single ones that `quirks` sets."""
         behaviour = self.active.behaviour if self.behaviour == "profile" else self.behaviour
-        base = Quirks(**dict.fromkeys(QUIRK_NAMES, behaviour == "published"))
-        return replace(base, **self.quirks)
+        return replace(Quirks.of(behaviour), **self.quirks)
+
+    def term_weights(self) -> dict[str, float]:
+        """The weights of the distillation terms in use, times the profile's factors; terms that are off are left out.
+
+        With quirk Q12 a method's terms cannot be switched off: where its weight is 0, the published one stands instead.
+        """
+        weights = self.losses[self.loss].model_dump()
+        if self.resolved_quirks().fused_flags_ignored:
+            published = PUBLISHED_WEIGHTS.get(self.loss, {})
+            weights = {name: weight or published.get(name, 0.0) for name, weight in weights.items()}
+        factors = self.active.distillation.model_dump()
+        return {name: weight * factors[name] for name, weight in weights.items() if weight * factors[name]}
+
+    def stage_settings(self, stage: str) -> Training:
+        """How a stage trains: `profiles.P.STAGE`; the student's also with what its method's authors set."""
+        if stage != "distill":
+            settings: Training = getattr(self.active, "student" if stage == "control" else stage)
+            return settings
+        own = self.active.methods.get(self.loss, Method()).model_dump(exclude_none=True)
+        return self.active.student.model_copy(update=own)
 
 
-class _EachKeyOnce(yaml.SafeLoader):
-    """YAML's plain data; a key that stands twice is refused, where YAML's own reader would take the last."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """A mapping of different keys, before merges and aliases repeat any."""
-        node = super().compose_mapping_node(anchor)
-        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-        twice = next((key for key, count in keys.items() if count > 1), None)
-        if twice is not None:
-            mark = next(key for key, _ in reversed(node.value) if key.value == twice).start_mark
-            raise yaml.constructor.ConstructorError(None, None, f"found the key {twice[:80]!r} twice", mark)
-        return node
+PUBLISHED_WEIGHTS = {
+    "monodistill": {"foreground": 10.0, "affinity": 1.0, "head": 1.0},
+    "monoskd": {"affinity": 1.0, "head": 1.0, "spearman": 1.0},
+    "monoasd": {"affinity": 1.0, "head": 1.0, "align_select": 10.0},
+}
+"""What the published methods compute whatever their flags say (quirk Q12)."""
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:
     """Read and validate params.yaml.
 
     Raises:
-        DataError: unreadable, no YAML, an unknown key, a wrong type or value; the message names the dotted path.
+        DataError: unreadable, no YAML, a key twice or unknown, a wrong type or value; the message names the dotted path.
     """
     content = read_bytes(path, "parameters")
     try:
-        tree = yaml.load(content.decode("utf-8"), Loader=_EachKeyOnce)
-    except yaml.MarkedYAMLError as error:
+        tree = YAML(typ="safe", pure=True).load(content.decode("utf-8"))
+    except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise DataError(f"expected YAML: {error.problem or error.context}", path, line) from error
+        raise DataError(f"expected YAML: {str(error.problem or error.context)[:200]}", path, line) from error
     # ValueError: a date or a number that Python cannot hold.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DataError(f"expected YAML: {error}", path) from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise DataError(f"expected YAML: {str(error)[:200]}", path) from error
     if not isinstance(tree, dict):
         raise DataError(f"expected a mapping of parameters, found {type(tree).__name__}", path)
     try:

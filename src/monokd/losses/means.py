@@ -64,6 +64,19 @@ def over_processes(terms: Mapping[str, Sequence[Mean]], processes: Processes) ->
     return {name: torch.stack([next(values).float() for _ in parts]).sum() for name, parts in terms.items()}
 
 
+def joined(chunks: Sequence[Terms]) -> Terms:
+    """Return the terms of a batch whose chunks were computed one by one: means over the elements of all chunks."""
+    if len(chunks) == 1:
+        return chunks[0]
+    return {
+        name: tuple(
+            Mean(sum(m.total for m in same), sum(_scalar(m.count, m.total.device) for m in same), same[0].empty)  # type: ignore[arg-type]
+            for same in zip(*(chunk[name] for chunk in chunks), strict=True)
+        )
+        for name in chunks[0]
+    }
+
+
 def _scalar(count: Tensor | int, device: torch.device) -> Tensor:
     if isinstance(count, int):  # `torch.tensor` would wait for the device
         return torch.full((), float(count), device=device, dtype=torch.float64)

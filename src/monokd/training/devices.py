@@ -4,55 +4,139 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
-from monokd.losses.replicas import Replicas
+from monokd.errors import DataError, say
+from monokd.losses.means import Processes
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from torch.distributed import ProcessGroup
 
 
-def start(*, accelerator: Literal["auto", "cpu", "cuda"], precision: Literal["32", "bf16-mixed"], seed: int) -> Fabric:
-    """A launched Fabric: one process here, or the ones that torchrun started, one a device.
+class MachineSettings(Protocol):
+    """What `profiles.P.machine` says about computing."""
+
+    @property
+    def accelerator(self) -> str:
+        """auto, cpu or cuda."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """32 or bf16-mixed."""
+        ...
+
+    @property
+    def tf32(self) -> bool:
+        """Whether a GPU may round the factors of float32 products to 10 bits."""
+        ...
+
+
+def start(machine: MachineSettings, seed: int) -> Fabric:
+    """Launch Fabric: one process here, or the ones that torchrun started, one a device.
 
     Kernels are deterministic and the seed is set, so that a run on the same machine gives the same bits.
+
+    Raises:
+        DataError: CUDA is wanted and not there, or there are more processes than GPUs.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
-    # Deterministic mode also fills every new tensor with NaN, which finds reads of memory that nobody wrote; there are
-    # none here (the numbers are the same without), and the filling takes 8 to 10 % of a step.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cudnn.benchmark = False
+    world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    accelerator = pick_accelerator(machine.accelerator, local)
+    set_arithmetic(machine.tf32)
+    make_deterministic()
+    if accelerator == "cpu" and machine.precision == "bf16-mixed" and not _fast_bfloat16():
+        say("precision bf16-mixed: this CPU has no bfloat16 instructions, so it is slower than 32")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from lightning_fabric import Fabric  # noqa: PLC0415  (its import takes two seconds)
         from lightning_fabric.strategies.ddp import DDPStrategy  # noqa: PLC0415
 
-        world = int(os.environ.get("WORLD_SIZE", "1"))
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         fabric = Fabric(
             accelerator=accelerator,
             devices=local,
             num_nodes=max(world // local, 1),
             strategy=DDPStrategy(find_unused_parameters=True) if world > 1 else "auto",
-            precision="32-true" if precision == "32" else precision,
+            precision="32-true" if machine.precision == "32" else "bf16-mixed",
         )
         fabric.launch()
     torch.manual_seed(seed)
     return fabric
 
 
-def replicas_of(fabric: Fabric) -> Replicas:
-    """The processes of `fabric` as losses see them: normalisers are summed over all of them."""
-    if fabric.world_size == 1:
-        return Replicas()
+def pick_accelerator(wanted: str, processes: int = 1) -> str:
+    """Return cpu or cuda; `auto` takes CUDA where it is there, and the CPU everywhere else (Apple's GPUs lack float64).
+
+    Raises:
+        DataError: CUDA is wanted and not there, or this machine has fewer GPUs than `processes`.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "cuda" and not gpus:
+        raise DataError(
+            "machine.accelerator: expected a GPU for cuda, found none; cpu or auto run without", "params.yaml"
+        )
+    if wanted == "cpu" or not gpus:
+        return "cpu"
+    if processes > gpus:
+        raise DataError(f"expected at most one process a GPU, found {processes} processes for {gpus} GPUs")
+    return "cuda"
+
+
+def set_arithmetic(tf32: bool) -> None:
+    """Let a GPU compute float32 convolutions exactly, or by TF32; training and prediction alike."""
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def make_deterministic() -> None:
+    """Take deterministic kernels alone."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    # Deterministic mode also fills every new tensor with NaN, to find reads of memory that nobody wrote; there are none
+    # here (the numbers are the same without), and the filling takes 8 to 10 % of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+
+
+def _fast_bfloat16() -> bool:
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def all_processes(fabric: Fabric) -> Processes:
+    """Return the processes of `fabric` as losses see them."""
+    return _processes(fabric, fabric.world_size, None)
+
+
+def chunk_processes(fabric: Fabric, processes: int) -> Processes:
+    """Return the `processes` neighbours that share a chunk with this process (quirk Q5); every process must call it.
+
+    Args:
+        fabric: all processes.
+        processes: a divisor of their number.
+    """
+    if processes == 1:
+        return Processes()
+    own: ProcessGroup | None = None
+    for first in range(0, fabric.world_size, processes):
+        ranks = list(range(first, first + processes))
+        group = torch.distributed.new_group(ranks)  # every process makes every group
+        if fabric.global_rank in ranks:
+            own = group
+    return _processes(fabric, processes, own)
+
+
+def _processes(fabric: Fabric, count: int, group: ProcessGroup | None) -> Processes:
+    if count == 1:
+        return Processes()
 
     def total(value: Tensor) -> Tensor:
         result = value.to(fabric.device, copy=True)
-        torch.distributed.all_reduce(result)  # Fabric's own waits at a barrier first, and writes into its argument
+        torch.distributed.all_reduce(
+            result, group=group
+        )  # Fabric's own waits at a barrier, and writes into its argument
         return result
 
-    return Replicas(fabric.world_size, total)
+    return Processes(count, total)

@@ -1,17 +1,17 @@
-"""The one training loop of teacher, baseline and student."""
+"""The one training loop of teacher, baseline, control and student."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from monokd.errors import DataError, say
@@ -20,189 +20,190 @@ from monokd.samples.batch import Batch
 from monokd.samples.loader import EpochLoader
 from monokd.training.history import WEIGHT, history_line, write_history
 from monokd.training.schedule import set_learning_rate
-from monokd.training.state import load_state, save_state
+from monokd.training.state import StateWriter, load_state, restored, to_parameters
 from monokd.training.steps import TrainingStep
 from monokd.training.weights import TermWeights
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-READ_EVERY = 50  # steps between reads of the losses on an accelerator
+READ_EVERY = 50  # steps between reads of the losses on an accelerator, each of which waits for it
 
 
-class _Recorder:
-    """Sums the loss terms of an epoch without waiting for the device: what is read was sent some steps before."""
+@dataclass(frozen=True, slots=True)
+class FitSettings:
+    """How `fit` trains.
 
-    def __init__(self, epoch: int, every: int) -> None:
-        self.epoch, self.every = epoch, every
-        self.names: list[str] = []
-        self.pending: list[tuple[tuple[str, ...], Tensor]] = []
-        self.sent: tuple[list[tuple[str, ...]], Tensor, torch.cuda.Event | None] | None = None
-        self.sums: list[float] = []
-        self.steps = 0
+    Attributes:
+        name: of the stage, for progress and messages.
+        epochs: how many; the weights of the last one count.
+        rate: learning rate at (epoch, share of the epoch done).
+        gradient_clip: largest norm of the gradient, 0 for no limit.
+        accumulate: batches a step of the optimiser; each counts alike, whatever it holds. Left-over ones are left out.
+        chunks: batches of the loader that make up one batch of a process (quirk Q5).
+        zero_weight_gradients: quirk Q18: terms of weight 0 give gradients of 0, which weight decay acts on; otherwise
+            none.
+        compiled: whether torch compiles the step.
+        evaluate: gives columns of the history beside the losses; must leave what is trained as it is.
+        evaluate_every: epochs between evaluations, 0 for none; the last epoch is always among them.
+        save_minutes: least time between two saved states, 0 saves after every epoch.
+    """
+
+    name: str
+    epochs: int
+    rate: Callable[[int, float], float]
+    gradient_clip: float = 0.0
+    accumulate: int = 1
+    chunks: int = 1
+    zero_weight_gradients: bool = False
+    compiled: bool = False
+    evaluate: Callable[[], dict[str, float]] | None = None
+    evaluate_every: int = 0
+    save_minutes: float = 0.0
+
+    def evaluates(self, epoch: int) -> bool:
+        """Tell whether `evaluate` runs after `epoch`."""
+        every = self.evaluate_every if self.evaluate is not None else 0
+        return bool(every) and ((epoch + 1) % every == 0 or epoch + 1 == self.epochs)
+
+
+@dataclass(slots=True)
+class _Losses:
+    """The sums of an epoch's terms, read from the device now and then."""
+
+    epoch: int
+    every: int
+    names: list[str] = field(default_factory=list)
+    pending: list[tuple[tuple[str, ...], Tensor]] = field(default_factory=list)
+    sums: list[float] = field(default_factory=list)
+    steps: int = 0
 
     def add(self, frames: tuple[str, ...], terms: dict[str, Tensor]) -> None:
         self.names = list(terms)
         self.pending.append((frames, torch.stack([term.detach().float() for term in terms.values()])))
-        if self.every == 1:
-            self.read_all()
-        elif len(self.pending) >= self.every:
-            self._receive()
-            self._send()
+        if len(self.pending) >= self.every:
+            self.read()
 
-    def read_all(self) -> None:
-        self._receive()
-        self._send()
-        self._receive()
-
-    def _send(self) -> None:
+    def read(self) -> None:
         if not self.pending:
             return
-        values = torch.stack([value for _, value in self.pending]).double()
-        event = torch.cuda.Event() if values.is_cuda else None  # type: ignore[no-untyped-call]
-        self.sent = ([frames for frames, _ in self.pending], values.to("cpu", non_blocking=True), event)
-        if event is not None:
-            event.record()
-        self.pending.clear()
-
-    def _receive(self) -> None:
-        if self.sent is None:
-            return
-        names, values, event = self.sent
-        if event is not None:
-            event.synchronize()
-        for frames, row in zip(names, values.tolist(), strict=True):
+        rows = torch.stack([values for _, values in self.pending]).tolist()
+        for (frames, _), row in zip(self.pending, rows, strict=True):
             self._check(frames, row)
             self.sums = [s + v for s, v in zip(self.sums or [0.0] * len(row), row, strict=True)]
             self.steps += 1
-        self.sent = None
+        self.pending.clear()
 
     def _check(self, frames: tuple[str, ...], row: list[float]) -> None:
         for name, value in zip(self.names, row, strict=True):
             if not math.isfinite(value):
                 raise DataError(
                     f"training stopped: expected finite losses, found {name} = {value} in epoch {self.epoch}, "
-                    f"frames {' '.join(frames)}; the state of the last whole epoch is kept"
+                    f"frames {' '.join(frames)}; the last saved state is kept"
                 )
 
     def means(self) -> dict[str, float]:
-        self.read_all()
+        self.read()
         return {name: total / self.steps for name, total in zip(self.names, self.sums, strict=True)}
 
 
 def fit(
     step: TrainingStep,
     loader: EpochLoader,
+    settings: FitSettings,
     *,
     fabric: Fabric,
     optimiser: Optimizer,
-    rate: Callable[[int, float], float],
     weights: TermWeights,
-    epochs: int,
-    gradient_clip: float,
-    accumulate: int,
-    compiled: bool,
     checkpoint: Path,
     history: Path,
-    description: str,
-    evaluate: Callable[[], dict[str, float]] | None = None,
-    evaluate_every: int = 0,
 ) -> None:
     """Train `step` in place, from `checkpoint` where one exists; write `history` after every epoch.
 
     Args:
         step: everything in it that needs gradients is trained.
         loader: the data; each epoch is a function of its number alone.
+        settings: how.
         fabric: device, precision, processes.
         optimiser: over the parameters of `step`.
-        rate: learning rate at (epoch, share of the epoch done).
         weights: of the terms.
-        epochs: how many; the weights of the last one count.
-        gradient_clip: largest norm of the gradient, 0 for no limit.
-        accumulate: batches a step of the optimiser; as one batch of their frames, but for statistics over a batch
-            (batch normalisation, the rank term), which are each one's own. Left-over batches are left out.
-        compiled: whether torch compiles the step.
         checkpoint: the file of the saved state.
         history: the CSV file.
-        description: what the progress bar says.
-        evaluate: gives columns of the history beside the losses; must leave what is trained as it is.
-        evaluate_every: epochs between evaluations, 0 for none; the last epoch is always among them.
 
     Raises:
-        DataError: a loss is not finite (names the term, epoch and frames), or fewer batches than accumulate.
-        OSError: state or history cannot be written; the state of the last whole epoch stays.
+        DataError: a loss is not finite (names the term, epoch and frames), or fewer batches than a step takes.
+        OSError: state or history cannot be written; the last saved state stays.
     """
-    steps, began = _steps(loader, accumulate), time.monotonic()
-    first, rows = _resume(checkpoint, step, optimiser, weights, tell=fabric.is_global_zero)
-    if first and fabric.is_global_zero:
-        say(f"{description}: goes on after epoch {first} of {epochs}")
-    if compiled:
+    steps, leader = _steps(loader, settings), fabric.is_global_zero
+    first, rows = _resume(checkpoint, step, optimiser, weights, report=leader)
+    if first and leader:
+        say(f"{settings.name}: goes on after epoch {first} of {settings.epochs}")
+    if settings.compiled:
         step.compile()
     wrapped, wrapped_optimiser = fabric.setup(step, optimiser)
+    to_parameters(optimiser)
     wrapped.train()
-    with progress_bar(visible=fabric.is_global_zero) as bar:
-        task = bar.add_task(description, total=epochs * steps, completed=first * steps, note="")
-        for epoch in range(first, epochs):
+    writer = StateWriter(checkpoint, settings.save_minutes)
+    began = time.monotonic()
+    with progress_bar(visible=leader) as bar:
+        task = bar.add_task(settings.name, total=settings.epochs * steps, completed=first * steps, note="")
+        for epoch in range(first, settings.epochs):
             factors = weights.weights(epoch)
-            recorder = _Recorder(epoch, 1 if fabric.device.type == "cpu" else READ_EVERY)
-            _run_epoch(
-                wrapped, _groups(loader.batches(epoch), step, accumulate), factors, recorder,
-                fabric=fabric, optimiser=wrapped_optimiser, rate=partial(rate, epoch), steps=steps,
-                gradient_clip=gradient_clip, advance=partial(bar.advance, task),
-            )  # fmt: skip
-            means = _across_processes(fabric, recorder.means())
-            rows.append(_row(epoch, rate(epoch, 0.0), means, factors))
+            losses = _Losses(epoch, 1 if fabric.device.type == "cpu" else READ_EVERY)
+            batches = loader.batches(epoch)
+            for done in range(steps):
+                set_learning_rate(wrapped_optimiser, settings.rate(epoch, done / steps))
+                _optimise(wrapped, batches, factors, losses, settings, fabric, wrapped_optimiser)
+                bar.advance(task)
+            means = _across_processes(fabric, losses.means())
+            rows.append(_row(epoch, settings.rate(epoch, 0.0), means, factors))
             weights.record(means)
-            if evaluate is not None and evaluate_every and ((epoch + 1) % evaluate_every == 0 or epoch + 1 == epochs):
-                rows[-1] |= evaluate()
-            if fabric.is_global_zero:
-                save_state(checkpoint, _state(epoch + 1, step, optimiser, weights, rows))
+            if settings.evaluate is not None and settings.evaluates(epoch):
+                rows[-1] |= settings.evaluate()
+            if leader:
+                if writer.due():
+                    writer.write(_state(epoch + 1, step, optimiser, weights, rows))
                 write_history(history, rows)
-                left_s = (time.monotonic() - began) / (epoch + 1 - first) * (epochs - epoch - 1)
-                bar.console.print(history_line(rows[-1], epochs, left_s), highlight=False, soft_wrap=True)
-    if fabric.is_global_zero:
+                left_s = (time.monotonic() - began) / (epoch + 1 - first) * (settings.epochs - epoch - 1)
+                bar.console.print(history_line(rows[-1], settings.epochs, left_s), highlight=False, soft_wrap=True)
+    writer.close()
+    if leader:
         write_history(history, rows)
 
 
-def _steps(loader: EpochLoader, accumulate: int) -> int:
-    """Steps of the optimiser in an epoch."""
-    if len(loader) < accumulate:
-        raise DataError(f"expected at least {accumulate} batches to accumulate, found {len(loader)} in an epoch")
-    return len(loader) // accumulate
+def _steps(loader: EpochLoader, settings: FitSettings) -> int:
+    """Return the steps of the optimiser in an epoch."""
+    needed = settings.accumulate * settings.chunks
+    if len(loader) < needed:
+        raise DataError(f"expected at least {needed} batches a step, found {len(loader)} in an epoch")
+    return len(loader) // needed
 
 
-def _groups(batches: Iterator[Batch], step: TrainingStep, accumulate: int) -> Iterator[list[Batch]]:
-    """The batches of each step of the optimiser."""
-    while len(group := list(islice(batches, accumulate))) == accumulate:
-        yield step.parts(group)
-
-
-def _run_epoch(
+def _optimise(
     step: Any,
-    groups: Iterator[list[Batch]],
+    batches: Iterator[Batch],
     factors: dict[str, float],
-    recorder: _Recorder,
-    *,
+    losses: _Losses,
+    settings: FitSettings,
     fabric: Fabric,
     optimiser: Any,
-    rate: Callable[[float], float],
-    steps: int,
-    gradient_clip: float,
-    advance: Callable[[], None],
 ) -> None:
-    for done, group in enumerate(groups):
-        set_learning_rate(optimiser, rate(done / steps))
-        for position, batch in enumerate(group):
-            with fabric.no_backward_sync(step, enabled=position + 1 < len(group)):
-                terms: dict[str, Tensor] = step(batch.to(fabric.device))
-                total = torch.stack([factors[name] * term for name, term in terms.items() if factors.get(name)]).sum()
-                fabric.backward(total / len(group))
-            recorder.add(batch.frames, terms)
-        if gradient_clip:
-            fabric.clip_gradients(step, optimiser, max_norm=gradient_clip, error_if_nonfinite=False)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        advance()
+    """Do one step of the optimiser."""
+    for position in range(settings.accumulate):
+        chunks = [batch.to(fabric.device) for batch in islice(batches, settings.chunks)]
+        with fabric.no_backward_sync(step, enabled=position + 1 < settings.accumulate):
+            terms: dict[str, Tensor] = step(chunks)
+            fabric.backward(_total(terms, factors, settings.zero_weight_gradients) / settings.accumulate)
+        losses.add(tuple(frame for chunk in chunks for frame in chunk.frames), terms)
+    if settings.gradient_clip:
+        fabric.clip_gradients(step, optimiser, max_norm=settings.gradient_clip, error_if_nonfinite=False)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+
+
+def _total(terms: dict[str, Tensor], factors: dict[str, float], zero_weight_gradients: bool) -> Tensor:
+    wanted = {n: term for n, term in terms.items() if factors.get(n) or (zero_weight_gradients and n in factors)}
+    return torch.stack([factors[name] * term for name, term in wanted.items()]).sum()
 
 
 def _row(epoch: int, rate: float, means: dict[str, float], weights: dict[str, float]) -> dict[str, float]:
@@ -219,22 +220,23 @@ def _across_processes(fabric: Fabric, means: dict[str, float]) -> dict[str, floa
 
 
 def _state(
-    epoch: int, step: nn.Module, optimiser: Optimizer, weights: TermWeights, rows: list[dict[str, float]]
+    epoch: int, step: TrainingStep, optimiser: Optimizer, weights: TermWeights, rows: list[dict[str, float]]
 ) -> dict[str, Any]:
     return {
         "epoch": epoch,
         "step": step.state_dict(),
         "optimiser": optimiser.state_dict(),
         "weights": weights.state_dict(),
-        "rows": rows,
+        "rows": [dict(row) for row in rows],
         "random": torch.get_rng_state(),
+        "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
 
 
 def _resume(
-    checkpoint: Path, step: nn.Module, optimiser: Optimizer, weights: TermWeights, *, tell: bool
+    checkpoint: Path, step: TrainingStep, optimiser: Optimizer, weights: TermWeights, *, report: bool
 ) -> tuple[int, list[dict[str, float]]]:
-    state = load_state(checkpoint, tell=tell)
+    state = load_state(checkpoint, report=report)
     if state is None:
         return 0, []
     try:
@@ -242,7 +244,8 @@ def _resume(
         optimiser.load_state_dict(state["optimiser"])
         weights.load_state_dict(state["weights"])
         torch.set_rng_state(state["random"])
+        if torch.cuda.is_available() and state["random_cuda"]:
+            torch.cuda.set_rng_state_all(state["random_cuda"])
         return int(state["epoch"]), list(state["rows"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        reason = "expected the saved state of this training, found another one; remove it to start anew"
-        raise DataError(f"{reason}: {error}"[:300], checkpoint) from error
+        raise restored(checkpoint, error) from error

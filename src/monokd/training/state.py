@@ -6,56 +6,150 @@ import hashlib
 import io
 import json
 import shutil
+import threading
+import time
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
+from torch import Tensor
 
-from monokd.errors import say
+from monokd.errors import DataError, say
 from monokd.files import replacing
 from monokd.reading import WEIGHTS_LIMIT_BYTES, read_whole
 
 FOLDER = Path(".checkpoints")
-PACKAGE = Path(__file__).resolve().parents[1]
+KEPT_STATES = 5  # of other runs
+PROJECT = Path(__file__).resolve().parents[3]
 
 
-def fingerprint(*, settings: object, files: Iterable[Path]) -> str:
-    """Sixteen hex digits over what decides a training run.
+def fingerprint(stage: str, settings: object, files: Iterable[Path]) -> str:
+    """Return sixteen hex digits over what decides a training run.
 
     Files count by content alone, so that no clock that goes back and no copy that keeps its times leads a run to go on
     from the state of other data.
 
     Args:
+        stage: its code counts as far as dvc.yaml lists it.
         settings: plain values (JSON) of all parameters that count.
-        files: data and start weights, in a fixed order; so is the whole of this package.
+        files: data and start weights, in a fixed order.
 
     Raises:
         OSError: a file cannot be read.
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
-    for path in [*sorted(PACKAGE.rglob("*.py")), *files]:
+    for path in [*stage_code(stage), *files]:
         with path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:16]
 
 
+def stage_code(stage: str) -> list[Path]:
+    """Return the source files that dvc.yaml lists for a stage: one list for what DVC reruns and what a state belongs to.
+
+    Outside a checkout, where there is no dvc.yaml, the whole package.
+    """
+    listed = PROJECT / "dvc.yaml"
+    if not listed.is_file():
+        return sorted(Path(__file__).resolve().parents[1].rglob("*.py"))
+    deps = [
+        PROJECT / dep
+        for dep in yaml.safe_load(listed.read_text())["stages"][stage]["deps"]
+        if dep.endswith(".py") or dep.startswith("src/")
+    ]
+    return [path for dep in deps for path in (sorted(dep.rglob("*.py")) if dep.is_dir() else [dep])]
+
+
 def checkpoint_folder(stage: str, key: str, *, writes: bool) -> Path:
-    """The folder of a stage's state; the process that `writes` makes it and removes the stage's other states."""
+    """Return the folder of a stage's state; the process that `writes` makes it.
+
+    States of other runs stay, the newest `KEPT_STATES` of all stages; what is kept and what goes is said on stderr.
+    """
     folder = FOLDER / f"{stage}-{key}"
     if not writes:
         return folder
-    for other in FOLDER.glob(f"{stage}-*"):
-        if other != folder:
-            shutil.rmtree(other, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
+    others = sorted(
+        (o for o in FOLDER.iterdir() if o != folder and o.is_dir()), key=lambda o: o.stat().st_mtime, reverse=True
+    )
+    for other in others[KEPT_STATES:]:
+        say(f"{other}: the state of an older run is removed, as {KEPT_STATES} newer ones are kept")
+        shutil.rmtree(other, ignore_errors=True)
+    if others[:KEPT_STATES]:
+        say(
+            f"{FOLDER}: keeps the states of {len(others[:KEPT_STATES])} other unfinished runs; remove the folder to clear"
+        )
     return folder
 
 
 def previous(path: Path) -> Path:
-    """Where the state before the one in `path` stays."""
+    """Return where the state before the one in `path` stays."""
     return path.with_name(f"previous-{path.name}")
+
+
+class StateWriter:
+    """Writes states of a training beside it, at most one every so often.
+
+    Args:
+        path: the file; always whole, the one before it is kept.
+        minutes: least time between two states; 0 writes each.
+    """
+
+    def __init__(self, path: Path, minutes: float = 0.0) -> None:
+        self.path, self.seconds = path, 60 * minutes
+        self.written = time.monotonic()
+        self._thread: threading.Thread | None = None
+        self._error: OSError | None = None
+
+    def due(self) -> bool:
+        """Tell whether it is time for a state."""
+        return time.monotonic() - self.written >= self.seconds
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Write `state` in the background; what it holds is copied from the device first.
+
+        Raises:
+            OSError: the disk refused this state or the last one; the state that was there stays.
+        """
+        self.close()
+        self.written = time.monotonic()
+        copied = _on_cpu(state)
+        if self.seconds == 0:
+            save_state(self.path, copied)
+            return
+        self._thread = threading.Thread(target=self._save, args=(copied,))
+        self._thread.start()
+
+    def close(self) -> None:
+        """Wait until the last state is written.
+
+        Raises:
+            OSError: the disk refused it.
+        """
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _save(self, state: dict[str, Any]) -> None:
+        try:
+            save_state(self.path, state)
+        except OSError as error:
+            self._error = error
+
+
+def _on_cpu(value: Any) -> Any:
+    """Copy all tensors of nested dicts and lists to memory of their own."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _on_cpu(item) for key, item in value.items()}
+    return [_on_cpu(item) for item in value] if isinstance(value, list) else value
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -72,33 +166,29 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
             path.replace(previous(path))
 
 
-def load_state(path: Path, *, tell: bool = True) -> dict[str, Any] | None:
-    """The newest saved state that is whole, or None where there is none. Nothing in the files is executed.
+def load_state(path: Path, *, report: bool = True) -> dict[str, Any] | None:
+    """Return the newest saved state that is whole, or None where there is none. Nothing in the files is executed.
 
     Args:
         path: the state; where a power loss has damaged it, the one before it serves.
-        tell: say on stderr what is damaged.
+        report: say on stderr what is damaged.
 
     Raises:
         OSError: a file cannot be read.
     """
-    damaged = False
     for candidate in (path, previous(path)):
         if not candidate.exists():
             continue
         state = _read(candidate)
         if state is not None:
             return state
-        damaged = True
-        if tell:
+        if report:
             say(f"{candidate}: this saved training state is damaged and cannot be used")
-    if damaged and tell:
-        say(f"{path}: no saved training state is left, training starts anew")
     return None
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The content of a whole file, None of a damaged one."""
+    """Return the content of a whole file, None of a damaged one."""
     content = io.BytesIO(read_whole(path, WEIGHTS_LIMIT_BYTES))
     try:
         with zipfile.ZipFile(content) as archive:
@@ -109,3 +199,20 @@ def _read(path: Path) -> dict[str, Any] | None:
     except Exception:  # torch's reader meets arbitrary bytes and raises nearly anything
         return None
     return state if isinstance(state, dict) and isinstance(state.get("epoch"), int) else None
+
+
+def to_parameters(optimiser: torch.optim.Optimizer) -> None:
+    """Move the optimiser's tensors to the devices of their parameters; its step counts stay where they are.
+
+    A state is loaded before the module moves to its device, and nothing else moves what the optimiser holds.
+    """
+    for parameter, state in optimiser.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and name != "step":
+                state[name] = value.to(parameter.device)
+
+
+def restored(path: Path, error: Exception) -> DataError:
+    """Make the error of a state that is not this training's."""
+    reason = "expected the saved state of this training, found another one; remove it to start anew"
+    return DataError(f"{reason}: {error}"[:300], path)

@@ -2,77 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Literal
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from monokd.losses.detection import detection_counts, detection_terms
-from monokd.losses.replicas import Replicas
+from monokd.losses.detection import detection_terms
+from monokd.losses.means import Processes, Terms, joined, over_processes
 from monokd.models.detector import Detector, rois_from_targets
 from monokd.models.outputs import Rois
-from monokd.samples.batch import Batch, Targets
-
-Sees = Literal["image", "depth"]
-
-
-def detector_input(batch: Batch, sees: Sees) -> Tensor:
-    """B×3×H×W: the normalised image, or the teacher's depth map.
-
-    Raises:
-        ValueError: the batch carries no depth.
-    """
-    if sees == "image":
-        return batch.image
-    if batch.depth is None:
-        raise ValueError("this detector sees depth, but the batch carries none")
-    return batch.depth
+from monokd.quirks import Quirks
+from monokd.samples.batch import Batch, Modality, Targets
 
 
 def targets_of(batch: Batch) -> Targets:
-    """The batch's targets (ValueError without)."""
+    """Return the batch's targets (ValueError without)."""
     if batch.targets is None:
         raise ValueError("training needs targets, but the batch carries none")
     return batch.targets
 
 
 def trained_rois(batch: Batch) -> Rois:
-    """The regions of the targets, without waiting for the device."""
-    targets, most = targets_of(batch), None if batch.slots is None else batch.most_slots
-    return rois_from_targets(targets.indices, targets.mask_2d, targets.class_ids, batch.slots, most)
+    """Return the regions of the targets."""
+    targets = targets_of(batch)
+    return rois_from_targets(targets.indices, targets.mask_2d, targets.class_ids)
 
 
 class TrainingStep(nn.Module):
-    """What is computed on one batch; calling it maps a Batch to named loss terms, scalars.
+    """What is computed on the batch of a step; calling it maps chunks of the batch to named loss terms, scalars.
 
-    Args:
-        replicas: the processes that share a batch.
+    Each chunk passes through the networks by itself, so that batch statistics are its own (quirk Q5); usually there is
+    one. Detection terms are means over the whole batch.
     """
 
-    def __init__(self, replicas: Replicas) -> None:
-        super().__init__()
-        self.replicas = replicas
-
-    def arrange(self, layout: torch.memory_format) -> None:
+    def to_memory_format(self, layout: torch.memory_format) -> None:
         """Lay weights and maps out in memory as `layout` says."""
         self.to(memory_format=layout)  # type: ignore[call-overload]
 
-    def counts(self, batch: Batch) -> dict[str, Tensor]:
-        """How many elements of each kind the terms of `batch` are means over, as `Replicas.ratio` names the kinds."""
+    @property
+    def detector(self) -> Detector:
+        """The detector that trains."""
         raise NotImplementedError
-
-    def alone(self) -> DetectionStep:
-        """The detection terms of the detector that trains, of this process alone."""
-        raise NotImplementedError
-
-    def parts(self, batches: Sequence[Batch]) -> list[Batch]:
-        """Batches whose gradients accumulate, each with its share in what they count together."""
-        if len(batches) == 1:
-            return list(batches)
-        shares = self.replicas.shares_of([self.counts(batch) for batch in batches])
-        return [replace(b, shares=s, accumulated=len(batches)) for b, s in zip(batches, shares, strict=True)]
 
 
 class DetectionStep(TrainingStep):
@@ -80,30 +50,49 @@ class DetectionStep(TrainingStep):
 
     Args:
         detector: what is trained.
-        sees: its input.
-        nan_without_depth: quirk Q11.
-        replicas: the processes that share a batch.
+        modality: its input.
+        quirks: Q11 counts.
+        processes: that share the batch.
     """
 
-    def __init__(self, detector: Detector, *, sees: Sees, nan_without_depth: bool, replicas: Replicas) -> None:
-        super().__init__(replicas)
-        self.detector = detector
-        self.sees: Sees = sees
-        self.nan_without_depth = nan_without_depth
+    def __init__(
+        self, detector: Detector, *, modality: Modality, quirks: Quirks, processes: Processes | None = None
+    ) -> None:
+        super().__init__()
+        self.network = detector
+        self.modality: Modality = modality
+        self.nan_without_depth = quirks.nan_without_depth
+        self.processes = processes or Processes()
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Named terms, scalars."""
-        targets, replicas = targets_of(batch), self.replicas.sharing(batch.shares, batch.accumulated)
-        output = self.detector(
-            detector_input(batch, self.sees), batch.P2, batch.coord_range_px, trained_rois(batch),
-            box_cells=batch.box_cells,
-        )  # fmt: skip
-        return detection_terms(output, targets, nan_without_depth=self.nan_without_depth, replicas=replicas)
+    @property
+    def detector(self) -> Detector:
+        """The detector that trains."""
+        return self.network
 
-    def counts(self, batch: Batch) -> dict[str, Tensor]:
-        """Of the detection terms."""
-        return detection_counts(targets_of(batch))
+    def forward(self, chunks: Sequence[Batch]) -> dict[str, Tensor]:
+        """Return named terms, scalars."""
+        found = [self.detection(chunk) for chunk in in_turn(chunks, self.network)]
+        return over_processes(joined(found), self.processes)
 
-    def alone(self) -> DetectionStep:
-        """The same terms without other processes."""
-        return DetectionStep(self.detector, sees=self.sees, nan_without_depth=False, replicas=Replicas())
+    def detection(self, batch: Batch) -> Terms:
+        """Return the detection terms of one chunk."""
+        output = self.network(
+            batch.input(self.modality), batch.P2, batch.coord_range_px, trained_rois(batch), box_cells=batch.box_cells
+        )
+        return detection_terms(output, targets_of(batch), nan_without_depth=self.nan_without_depth)
+
+
+def in_turn(chunks: Sequence[Batch], *networks: nn.Module) -> Iterator[Batch]:
+    """Yield the chunks; the running statistics of `networks` follow the first alone, as those of replica 0 do."""
+    modules = (module for network in networks for module in network.modules())
+    norms = [module for module in modules if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    try:
+        for position, chunk in enumerate(chunks):
+            if position == 1:
+                for norm in norms:
+                    norm.momentum = 0.0
+            yield chunk
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum

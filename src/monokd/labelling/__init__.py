@@ -1,0 +1,1 @@
+"""A detector's boxes as labels of frames that have none."""
