@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from monokd.depth.plausible import check_depth
 from monokd.errors import DataError
+from monokd.kitti.boxes3d import box_corners, projected_boxes
 from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import POINT_BYTES, KittiFolder, check_points
 from monokd.kitti.images import RGB, read_png_header
 from monokd.kitti.labels import CLASSES, read_labels
 from monokd.kitti.objects import Objects
-from monokd.kitti.projected import projected_boxes_px
 from monokd.reading import open_file, read_whole
 
 Array = NDArray[np.float64]
@@ -195,7 +195,8 @@ def _box_problems(objects: Objects, i: int) -> Iterator[str]:
 
 def _mismatches(objects: Objects, calibration: Calibration, size: Size | None) -> Iterator[tuple[int, str]]:
     """Index and problem of objects whose 3D box does not project to their 2D box."""
-    projected = projected_boxes_px(objects, calibration)
+    corners_m = box_corners(objects.sizes_m, objects.locations_m, objects.rotation_y_rad)
+    projected = projected_boxes(corners_m, calibration)
     limits = np.array([*(size or (np.inf, np.inf))])
     seen = np.concatenate([np.clip(projected[:, :2], 0, limits), np.clip(projected[:, 2:], 0, limits)], axis=1)
     overlap = _iou(seen, objects.boxes_px)

@@ -1,0 +1,35 @@
+"""KITTI's classes and levels of difficulty, in one place and one order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+ClassName = Literal["Pedestrian", "Car", "Cyclist"]
+CLASSES: tuple[ClassName, ...] = get_args(ClassName)  # the order of a detector's channels
+KITTI_NAMES = ("Pedestrian", "Car", "Cyclist", "Van", "Truck", "Person_sitting", "Tram", "Misc", "DontCare")
+# The class whose labels a detection of another may hit without being wrong.
+NEIGHBOURS: dict[ClassName, str] = {"Car": "Van", "Pedestrian": "Person_sitting"}
+
+
+@dataclass(frozen=True, slots=True)
+class Difficulty:
+    """Limits that a label must keep to count at a level.
+
+    Attributes:
+        name: easy, moderate or hard.
+        min_height_px: of its 2D box.
+        max_occlusion: 0 visible, 1 partly, 2 largely.
+        max_truncation: share outside the image.
+    """
+
+    name: str
+    min_height_px: float
+    max_occlusion: float
+    max_truncation: float
+
+
+EASY = Difficulty("easy", 40, 0, 0.15)
+MODERATE = Difficulty("moderate", 25, 1, 0.30)
+HARD = Difficulty("hard", 25, 2, 0.50)
+DIFFICULTIES = EASY, MODERATE, HARD

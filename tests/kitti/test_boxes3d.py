@@ -1,0 +1,101 @@
+"""3D boxes: corners by hand, the near plane, projections against points along the edges, angles."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monokd.kitti.boxes3d import (
+    CORNERS,
+    EDGES,
+    FRONT,
+    box_coordinates,
+    box_corners,
+    cut_edges,
+    cut_polygon,
+    projected_boxes,
+    wrap_angle,
+)
+from monokd.kitti.calibration import Calibration
+from monokd.typing import Floats
+
+CAMERA = Calibration(np.array([[100.0, 0, 50, 0], [0, 100, 40, 0], [0, 0, 1, 0]]), np.eye(3), np.eye(3, 4))
+SIZE_M = (2.0, 1.0, 4.0)
+
+
+def corners(x: float, y: float, z: float, rotation_y_rad: float) -> Floats:
+    return box_corners(np.array([SIZE_M]), np.array([[x, y, z]]), np.array([rotation_y_rad]))
+
+
+def test_a_box_by_hand() -> None:
+    """At heading 0 the width lies along z: 10 m ahead, the near face is at 9.5 m; the bottom is at y = 1."""
+    near = 9.5
+    expected = [50 - 100 * 2 / near, 40 - 100 * 1 / near, 50 + 100 * 2 / near, 40 + 100 * 1 / near]
+    np.testing.assert_allclose(projected_boxes(corners(0, 1, 10, 0.0), CAMERA), [expected])
+
+
+def test_the_order_of_corners() -> None:
+    """0 to 3 around the bottom, 4 to 7 above them; 12 edges, each of one side; the front is ahead."""
+    points = corners(0, 0, 10, 0.0)[0]
+    np.testing.assert_array_equal(points[:, 1], [0] * 4 + [-2] * 4)
+    np.testing.assert_array_equal(points[:4, [0, 2]], points[4:, [0, 2]])
+    np.testing.assert_array_equal(np.count_nonzero(CORNERS[EDGES[:, 0]] != CORNERS[EDGES[:, 1]], axis=1), np.ones(12))
+    assert len({tuple(sorted(edge)) for edge in EDGES.tolist()}) == 12
+    assert (points[FRONT, 0] == 2).all()
+
+
+def test_a_quarter_turn_swaps_length_and_width() -> None:
+    points = corners(1, 2, 10, np.pi / 2)[0]
+    np.testing.assert_allclose(np.ptp(points, axis=0), [1, 2, 4], atol=1e-12)
+    np.testing.assert_allclose(points.max(axis=0), [1.5, 2, 12])
+
+
+def test_a_turn_is_about_the_cameras_y_axis_from_x_to_minus_z() -> None:
+    """KITTI: rotation_y = −π/2 looks ahead, so that the front is farther than the back."""
+    front = corners(0, 0, 10, -np.pi / 2)[0][FRONT].mean(axis=0)
+    np.testing.assert_allclose(front, [0, -1, 12], atol=1e-12)
+
+
+def test_box_coordinates_invert_the_corners() -> None:
+    inside = box_coordinates(corners(3, 1, 8, 0.7)[0], np.array([3.0, 1, 8]), 0.7)
+    np.testing.assert_allclose(inside, CORNERS * (4, 2, 1), atol=1e-12)
+
+
+@pytest.mark.parametrize("rotation_y_rad", [0.0, 0.4, 2.2, -1.0])
+@pytest.mark.parametrize("z_m", [0.5, 1.3, 4.0])
+def test_a_box_around_the_camera_is_cut(rotation_y_rad: float, z_m: float) -> None:
+    """As by brute force: points along all edges, those nearer than 0.1 m left out."""
+    box = corners(0.4, 0.8, z_m, rotation_y_rad)
+    shares = np.linspace(0, 1, 20_001)[:, None]
+    points = np.concatenate([box[0, a] + shares * (box[0, b] - box[0, a]) for a, b in EDGES])
+    pixels, depth_m = CAMERA.project(points)
+    kept = pixels[depth_m >= 0.1]
+    expected = [*kept.min(axis=0), *kept.max(axis=0)]
+    np.testing.assert_allclose(projected_boxes(box, CAMERA)[0], expected, rtol=0.02, atol=0.5)
+
+
+def test_a_box_behind_the_camera_has_none() -> None:
+    assert np.isnan(projected_boxes(corners(0, 1, -10, 0.3), CAMERA)).all()
+
+
+def test_edges_and_polygons_are_cut_at_the_plane() -> None:
+    starts, ends = cut_edges(np.array([[0.0, 0, -1], [0, 0, -2]]), np.array([[2.0, 4, 3], [1, 1, 0]]), near=1.0)
+    np.testing.assert_array_equal(starts, [[1, 2, 1], [np.nan] * 3])
+    np.testing.assert_array_equal(ends, [[2, 4, 3], [np.nan] * 3])
+    triangle = np.array([[0.0, 0, 0], [2, 0, 2], [0, 2, 2]])
+    np.testing.assert_array_equal(cut_polygon(triangle, 1.0), [[1, 0, 1], [2, 0, 2], [0, 2, 2], [0, 1, 1]])
+    assert len(cut_polygon(triangle, 3.0)) == 0
+
+
+@given(st.floats(-50, 50))
+def test_wrapped_angles(angle_rad: float) -> None:
+    wrapped = wrap_angle(angle_rad)
+    assert -np.pi <= wrapped < np.pi
+    np.testing.assert_allclose([np.cos(wrapped), np.sin(wrapped)], [np.cos(angle_rad), np.sin(angle_rad)], atol=1e-12)
+
+
+def test_the_half_turn_is_negative() -> None:
+    np.testing.assert_array_equal(wrap_angle(np.array([np.pi, -np.pi, 3 * np.pi])), [-np.pi] * 3)
+    assert wrap_angle(np.nextafter(-np.pi, -4)) < np.pi
