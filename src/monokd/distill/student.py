@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from monokd.distill.methods import METHODS, DistillationLoss, method_weights
-from monokd.losses.detection import detection_counts, detection_terms
-from monokd.losses.replicas import Replicas
+from monokd.distill.loss import DistillationLoss
+from monokd.losses.detection import detection_terms
+from monokd.losses.means import ALONE, Processes, over_processes
 from monokd.models.checkpoint import load_detector, save_detector
 from monokd.models.detector import Detector, feature_channels
 from monokd.models.folded import folded
@@ -44,7 +44,7 @@ class DistillationStep(TrainingStep):
         *,
         teacher_train_mode: bool,
         nan_without_depth: bool,
-        replicas: Replicas,
+        replicas: Processes,
     ) -> None:
         super().__init__(replicas)
         self.student = student
@@ -60,17 +60,16 @@ class DistillationStep(TrainingStep):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Named terms, scalars, detection first."""
-        targets, replicas = targets_of(batch), self.replicas.sharing(batch.shares, batch.accumulated)
+        targets = targets_of(batch)
         rois = trained_rois(batch)
-        taught = self._taught(batch, rois) if self.distillation.weights else None
+        taught = self._taught(batch, rois) if self.distillation.terms else None
         output: DetectorOutput = self.student(
             batch.image, batch.P2, batch.coord_range_px, rois, box_cells=batch.box_cells
         )
-        terms = detection_terms(output, targets, nan_without_depth=self.nan_without_depth, replicas=replicas)
-        if taught is None:
-            return terms
-        taught_terms: dict[str, Tensor] = self.distillation(output, taught, targets, replicas)
-        return terms | taught_terms
+        terms = detection_terms(output, targets, nan_without_depth=self.nan_without_depth)
+        if taught is not None:
+            terms |= self.distillation(output, taught, targets, self.replicas)
+        return over_processes(terms, self.replicas)
 
     def _taught(self, batch: Batch, rois: Rois) -> DetectorOutput:
         """The teacher's output, less what no term reads; made first, so that the student's graph never lies beside
@@ -89,14 +88,9 @@ class DistillationStep(TrainingStep):
         super().arrange(layout)
         self.teacher.to(memory_format=layout)  # type: ignore[call-overload]
 
-    def counts(self, batch: Batch) -> dict[str, Tensor]:
-        """Of the detection and the distillation terms."""
-        targets = targets_of(batch)
-        return detection_counts(targets) | self.distillation.counts(targets)
-
     def alone(self) -> DetectionStep:
         """The student's detection terms."""
-        return DetectionStep(self.student, sees="image", nan_without_depth=False, replicas=Replicas())
+        return DetectionStep(self.student, sees="image", nan_without_depth=False, replicas=ALONE)
 
 
 def _frozen() -> AbstractContextManager[None]:
@@ -123,20 +117,9 @@ def train_student(
     profile, quirks = params.active, params.resolved_quirks()
     fabric = start(accelerator=profile.machine.accelerator, precision=profile.machine.precision, seed=params.seed)
     student, info = load_detector(baseline, "rgb")
-    weights = method_weights(
-        params.loss if params.loss in METHODS else "none",
-        fused_flags_ignored=quirks.fused_flags_ignored,
-        **params.loss_weights.model_dump(),
-    )
-    distillation = DistillationLoss(
-        weights,
-        student_channels=feature_channels(info.width),
-        backbone_channels=feature_channels(info.width),
-        rank="teacher" if quirks.rank_teacher_only else "both",
-        unclipped_masks=quirks.unclipped_masks,
-        running_level_sums=quirks.running_level_sums,
-        trainable_teacher_side=quirks.trainable_teacher_side,
-    )
+    weights = {name: weight for name, weight in params.loss_weights if weight}
+    channels = feature_channels(info.width)
+    distillation = DistillationLoss(weights, fused_channels=channels, backbone_channels=channels, quirks=quirks)
     step = DistillationStep(
         student,
         load_detector(teacher, "depth")[0].to(fabric.device),
@@ -145,9 +128,10 @@ def train_student(
         nan_without_depth=quirks.nan_without_depth,
         replicas=loss_replicas(fabric, quirks),
     )
+    ordered = {name: weights[name] for name in distillation.terms}
     state = train_stage(
-        params, "student", profile.student, step, fabric=fabric, distillation=distillation.weights, history=history,
-        depth=depth, starts=(teacher, baseline),
+        params, "student", profile.student, step, fabric=fabric, distillation=ordered, history=history, depth=depth,
+        starts=(teacher, baseline),
     )  # fmt: skip
     if fabric.is_global_zero:
         data = params.active.data  # what it computes stays as the baseline's file says

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from monokd.losses.replicas import Replicas
+from monokd.losses.means import ALONE, Processes
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -45,14 +45,14 @@ def start(*, accelerator: Literal["auto", "cpu", "cuda"], precision: Literal["32
     return fabric
 
 
-def replicas_of(fabric: Fabric) -> Replicas:
+def replicas_of(fabric: Fabric) -> Processes:
     """The processes of `fabric` as losses see them: normalisers are summed over all of them."""
     if fabric.world_size == 1:
-        return Replicas()
+        return ALONE
 
     def total(value: Tensor) -> Tensor:
         result = value.to(fabric.device, copy=True)
         torch.distributed.all_reduce(result)  # Fabric's own waits at a barrier first, and writes into its argument
         return result
 
-    return Replicas(fabric.world_size, total)
+    return Processes(fabric.world_size, total)

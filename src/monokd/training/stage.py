@@ -13,7 +13,7 @@ import torch
 from monokd.errors import DataError
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import has_labels, split_frames, split_half
-from monokd.losses.replicas import Replicas
+from monokd.losses.means import ALONE, Processes
 from monokd.losses.task_weights import TaskWeights
 from monokd.models.checkpoint import DetectorInfo, load_backbone, save_detector
 from monokd.models.detector import Detector, build_detector
@@ -83,7 +83,7 @@ def train_stage(
     profile, quirks = params.active, params.resolved_quirks()
     machine = profile.machine
     if machine.sync_batch_norm and fabric.world_size > 1:
-        synchronise(step, replicas_of(fabric).total, cuda=fabric.device.type == "cuda")
+        synchronise(step, replicas_of(fabric).sum, cuda=fabric.device.type == "cuda")
     if machine.channels_last:
         step.arrange(torch.channels_last)
     optimiser = build_optimiser(
@@ -197,9 +197,9 @@ def detector_info(params: Params, quirks: Quirks, kind: str) -> DetectorInfo:
     )
 
 
-def loss_replicas(fabric: Fabric, quirks: Quirks) -> Replicas:
+def loss_replicas(fabric: Fabric, quirks: Quirks) -> Processes:
     """The processes that normalise losses together: all, or each alone (quirk Q5)."""
-    return Replicas() if quirks.per_replica_normaliser else replicas_of(fabric)
+    return ALONE if quirks.per_replica_normaliser else replicas_of(fabric)
 
 
 def _rate(settings: Training) -> partial[float]:

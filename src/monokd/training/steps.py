@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from monokd.losses.detection import detection_counts, detection_terms
-from monokd.losses.replicas import Replicas
+from monokd.losses.detection import detection_terms
+from monokd.losses.means import ALONE, Processes, over_processes
 from monokd.models.detector import Detector, rois_from_targets
 from monokd.models.outputs import Rois
 from monokd.samples.batch import Batch, Targets
@@ -51,7 +50,7 @@ class TrainingStep(nn.Module):
         replicas: the processes that share a batch.
     """
 
-    def __init__(self, replicas: Replicas) -> None:
+    def __init__(self, replicas: Processes) -> None:
         super().__init__()
         self.replicas = replicas
 
@@ -59,20 +58,13 @@ class TrainingStep(nn.Module):
         """Lay weights and maps out in memory as `layout` says."""
         self.to(memory_format=layout)  # type: ignore[call-overload]
 
-    def counts(self, batch: Batch) -> dict[str, Tensor]:
-        """How many elements of each kind the terms of `batch` are means over, as `Replicas.ratio` names the kinds."""
-        raise NotImplementedError
-
     def alone(self) -> DetectionStep:
         """The detection terms of the detector that trains, of this process alone."""
         raise NotImplementedError
 
     def parts(self, batches: Sequence[Batch]) -> list[Batch]:
-        """Batches whose gradients accumulate, each with its share in what they count together."""
-        if len(batches) == 1:
-            return list(batches)
-        shares = self.replicas.shares_of([self.counts(batch) for batch in batches])
-        return [replace(b, shares=s, accumulated=len(batches)) for b, s in zip(batches, shares, strict=True)]
+        """Batches whose gradients accumulate."""
+        return list(batches)
 
 
 class DetectionStep(TrainingStep):
@@ -85,7 +77,7 @@ class DetectionStep(TrainingStep):
         replicas: the processes that share a batch.
     """
 
-    def __init__(self, detector: Detector, *, sees: Sees, nan_without_depth: bool, replicas: Replicas) -> None:
+    def __init__(self, detector: Detector, *, sees: Sees, nan_without_depth: bool, replicas: Processes) -> None:
         super().__init__(replicas)
         self.detector = detector
         self.sees: Sees = sees
@@ -93,17 +85,14 @@ class DetectionStep(TrainingStep):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Named terms, scalars."""
-        targets, replicas = targets_of(batch), self.replicas.sharing(batch.shares, batch.accumulated)
+        targets = targets_of(batch)
         output = self.detector(
             detector_input(batch, self.sees), batch.P2, batch.coord_range_px, trained_rois(batch),
             box_cells=batch.box_cells,
         )  # fmt: skip
-        return detection_terms(output, targets, nan_without_depth=self.nan_without_depth, replicas=replicas)
-
-    def counts(self, batch: Batch) -> dict[str, Tensor]:
-        """Of the detection terms."""
-        return detection_counts(targets_of(batch))
+        terms = detection_terms(output, targets, nan_without_depth=self.nan_without_depth)
+        return over_processes(terms, self.replicas)
 
     def alone(self) -> DetectionStep:
         """The same terms without other processes."""
-        return DetectionStep(self.detector, sees=self.sees, nan_without_depth=False, replicas=Replicas())
+        return DetectionStep(self.detector, sees=self.sees, nan_without_depth=False, replicas=ALONE)
