@@ -31,11 +31,11 @@ def test_standardised_maps_that_differ_by_scale_and_shift_are_equal() -> None:
 def test_q14_how_often_a_level_counts() -> None:
     """Levels a and b: published a + (a + b), corrected a + b."""
     student, teacher = maps(1), maps(2)
-    published = block(running_level_sums=True)(student, teacher)[0].item()
-    corrected = block(running_level_sums=False)(student, teacher)[0].item()
+    published = block(running_level_sums=True)(student, teacher)[0].here().item()
+    corrected = block(running_level_sums=False)(student, teacher)[0].here().item()
     single = block()
     single.levels = 1
-    first = single(student, teacher)[0].item()
+    first = single(student, teacher)[0].here().item()
     assert published - corrected == pytest.approx(first, rel=1e-5)
 
 
@@ -44,7 +44,7 @@ def test_q15_whether_the_teacher_side_moves(published: bool) -> None:
     """Published, its attention and scan get gradients, its output convolution never does, as it feeds no loss."""
     module = block(trainable_teacher_side=published)
     loss, _, _ = module(maps(1), maps(2))
-    torch.autograd.backward(loss)
+    torch.autograd.backward(loss.here())
     moved = {name.split(".")[0].rsplit("_", 1)[0] for name, p in module.named_parameters() if p.grad is not None}
     attention = module.get_submodule("feat_align_0.tea_attn.conv").weight.grad
     assert ("conv_ssm_tea" in moved, attention is not None) == (published, published)
@@ -56,7 +56,7 @@ def test_no_gradient_reaches_the_teachers_maps() -> None:
     teacher = [level.requires_grad_() for level in maps(2)]
     student = [level.requires_grad_() for level in maps(1)]
     loss, own, their = block(trainable_teacher_side=True)(student, teacher)
-    torch.autograd.backward(loss + own[0].sum() + their[0].sum())
+    torch.autograd.backward(loss.here() + own[0].sum() + their[0].sum())
     assert all(level.grad is None for level in teacher)
     assert student[0].grad is not None
 

@@ -19,6 +19,7 @@ from monokd.distill.fusion import ReviewFusion
 from monokd.distill.head import head_terms
 from monokd.distill.maps import to_coarsest
 from monokd.distill.spearman import spearman_loss
+from monokd.losses.means import ALONE, Mean, over_processes
 from monokd.samples.masks import box_mask, centre_mask
 from tests.losses import golden
 
@@ -35,13 +36,13 @@ def check_maps(
     numbers: dict[str, Any],
     name: str,
     first: int,
-    loss: Callable[..., Tensor],
+    loss: Callable[..., tuple[Mean, ...]],
     tolerance: float = TOLERANCE,
     value_tolerance: float = TOLERANCE,
 ) -> None:
     """`loss` of the maps from level `first` on, and its gradients, against the numbers of `name`."""
     student = [level.requires_grad_() for level in golden.levels(numbers, "student")[first:]]
-    value = loss(student, golden.levels(numbers, "teacher")[first:])
+    value = over_processes({name: loss(student, golden.levels(numbers, "teacher")[first:])}, ALONE)[name]
     assert golden.error(value, numbers[name]) < value_tolerance
     for gradient, expected in zip(
         torch.autograd.grad(value, student), golden.levels(numbers, f"{name}_grad"), strict=True
@@ -50,17 +51,17 @@ def check_maps(
 
 
 def test_affinity(numbers: dict[str, Any]) -> None:
-    check_maps(numbers, "affinity", 0, affinity_loss)
-    check_maps(numbers, "affinity3", 1, affinity_loss)
+    for name, first in (("affinity", 0), ("affinity3", 1)):
+        check_maps(numbers, name, first, lambda s, t: (affinity_loss(s, t),))
 
 
-def published_rank_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-    return spearman_loss(student, teacher, rank="teacher")
+def published_rank_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> tuple[Mean]:
+    return (spearman_loss(student, teacher, rank_teacher_only=True),)
 
 
 def test_published_rank_loss_by_sorting(numbers: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the soft ranks are not affine, torchsort's are used: here they are, made to look as if they were not."""
-    monkeypatch.setattr(spearman, "in_regime", lambda levels, found, strength: [False] * len(levels))
+    monkeypatch.setattr(spearman, "soft_rank_is_affine", lambda *_: torch.tensor(False))
     check_maps(numbers, "spearman_published", 0, published_rank_loss, RANK_TOLERANCE)
 
 
@@ -69,7 +70,7 @@ def test_published_rank_loss_in_closed_form(numbers: dict[str, Any]) -> None:
     check_maps(numbers, "spearman_published", 0, published_rank_loss, 10 * RANK_TOLERANCE, 10 * TOLERANCE)
     student = [level.requires_grad_() for level in golden.levels(numbers, "student")]
     exact = [level.detach().double().requires_grad_() for level in student]
-    value = published_rank_loss(student, golden.levels(numbers, "teacher"))
+    value = published_rank_loss(student, golden.levels(numbers, "teacher"))[0].here()
     expected = exact_rank_loss(exact, golden.levels(numbers, "teacher"))
     assert golden.error(value, expected.detach()) < TOLERANCE
     gradients = torch.autograd.grad(value, student), torch.autograd.grad(expected, exact)
@@ -108,7 +109,7 @@ def test_masks(numbers: dict[str, Any]) -> None:
 def test_head(numbers: dict[str, Any]) -> None:
     student = golden.output(numbers, "student", leaves=True)
     teacher = golden.output(numbers, "teacher", leaves=False)
-    terms = head_terms(student, teacher, golden.targets(numbers), unclipped_masks=True)
+    terms = over_processes(head_terms(student, teacher, golden.targets(numbers), unclipped_masks=True), ALONE)
     for name, term in terms.items():
         assert golden.error(term, numbers[f"head_{name}"]) < TOLERANCE, name
     total = torch.stack(list(terms.values())).sum()
@@ -151,7 +152,8 @@ def test_align_select(golden_dir: Path, mode: str) -> None:
     module = AlignSelect(channels(student), running_level_sums=True, trainable_teacher_side=True)
     module.load_state_dict(state(numbers, "state."))
     module.train(mode == "train")
-    loss, out_student, out_teacher = module(student, golden.levels(numbers, "teacher"))
+    mean, out_student, out_teacher = module(student, golden.levels(numbers, "teacher"))
+    loss = mean.here()
     assert golden.error(loss, numbers[f"{mode}_loss"]) < TOLERANCE
     torch.autograd.backward(loss + torch.stack([(level**2).mean() for level in (*out_student, *out_teacher)]).sum())
     for i in range(len(student)):

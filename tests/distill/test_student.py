@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from monokd.distill.methods import METHODS, DistillationLoss
+from monokd.distill.loss import DistillationLoss
 from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
-from monokd.losses.replicas import Replicas
+from monokd.losses.means import ALONE
 from monokd.models.detector import build_detector, feature_channels
+from monokd.quirks import Quirks
 from monokd.samples.batch import Batch, collate
 from monokd.samples.dataset import Frames
+from tests.distill.test_loss import METHODS
 
 WIDTH = 0.125
 
@@ -34,10 +36,15 @@ def step_of() -> Callable[..., DistillationStep]:
         return DistillationStep(
             build_detector(WIDTH),
             build_detector(WIDTH),
-            DistillationLoss(METHODS[method], student_channels=channels, backbone_channels=channels),
+            DistillationLoss(
+                METHODS[method],
+                fused_channels=channels,
+                backbone_channels=channels,
+                quirks=Quirks.of("corrected"),
+            ),
             teacher_train_mode=teacher_train_mode,
             nan_without_depth=False,
-            replicas=Replicas(),
+            replicas=ALONE,
         )
 
     return make
@@ -47,7 +54,7 @@ def step_of() -> Callable[..., DistillationStep]:
     ("method", "extra"),
     [
         ("none", []),
-        ("monodistill", ["affinity", "head", "foreground"]),
+        ("monodistill", ["foreground", "affinity", "head"]),
         ("monoskd", ["affinity", "head", "spearman"]),
         ("monoasd", ["affinity", "head", "align_select"]),
     ],

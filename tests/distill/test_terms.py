@@ -12,34 +12,37 @@ from monokd.distill.foreground import foreground_loss
 from monokd.distill.fusion import ReviewFusion
 from monokd.distill.head import head_terms
 from monokd.losses.detection import trained_slots
+from monokd.losses.means import ALONE, over_processes
 from tests.losses import fakes
 
 
 def test_affinity_by_hand() -> None:
     """Two positions, one channel: Gram matrices [[1, 2], [2, 4]] and [[1, −1], [−1, 1]] differ by 9 in 4 cells."""
     student, teacher = torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([[[[1.0, -1.0]]]])
-    assert affinity_loss([student], [teacher]).item() == pytest.approx(9 / 4)
+    assert affinity_loss([student], [teacher]).here().item() == pytest.approx(9 / 4)
 
 
 def test_affinity_sees_no_rotation_of_channels() -> None:
     features, teacher = torch.randn(2, 3, 4, 4), torch.randn(2, 7, 4, 4)
     turn, _ = torch.linalg.qr(torch.randn(3, 3))
     turned = torch.einsum("ij,bjhw->bihw", turn, features)
-    assert affinity_loss([turned], [teacher]).item() == pytest.approx(affinity_loss([features], [teacher]).item())
+    assert affinity_loss([turned], [teacher]).here().item() == pytest.approx(
+        affinity_loss([features], [teacher]).here().item()
+    )
 
 
 def test_affinity_divides_by_the_batch_once_more() -> None:
     """The mean over two equal frames is one frame's, and is divided by 2: as published."""
     s, t = torch.randn(1, 3, 4, 4), torch.randn(1, 3, 4, 4)
-    one = affinity_loss([s], [t]).item()
-    assert affinity_loss([s.repeat(2, 1, 1, 1)], [t.repeat(2, 1, 1, 1)]).item() == pytest.approx(one / 2)
+    one = affinity_loss([s], [t]).here().item()
+    assert affinity_loss([s.repeat(2, 1, 1, 1)], [t.repeat(2, 1, 1, 1)]).here().item() == pytest.approx(one / 2)
 
 
 def test_affinity_stays_exact_under_autocast() -> None:
     s, t = torch.randn(2, 16, 4, 4), torch.randn(2, 16, 4, 4)
     with torch.autocast("cpu", torch.bfloat16):
-        found = affinity_loss([s], [t])
-    torch.testing.assert_close(found, affinity_loss([s], [t]))
+        found = affinity_loss([s], [t]).here()
+    torch.testing.assert_close(found, affinity_loss([s], [t]).here())
 
 
 def test_foreground_by_hand() -> None:
@@ -47,13 +50,14 @@ def test_foreground_by_hand() -> None:
     student = torch.zeros(1, 2, 1, 4)
     teacher = torch.tensor([[[[3.0, 0, 5, 5]], [[1.0, 0, 5, 5]]]])
     boxes = torch.tensor([[[0.0, 0, 16, 8]]])
-    loss = foreground_loss([student], [teacher], boxes, strides=(8,))
-    assert loss.item() == pytest.approx(0.5 * (9 + 1) / 2)
+    (loss,) = foreground_loss([student], [teacher], boxes, strides=(8,))
+    assert loss.here().item() == pytest.approx(0.5 * (9 + 1) / 2)
 
 
 def test_foreground_without_any_cell_is_zero_with_zero_gradients() -> None:
     student = torch.zeros(1, 2, 1, 4, requires_grad=True)
-    loss = foreground_loss([student], [torch.ones(1, 2, 1, 4)], torch.zeros(1, 3, 4), strides=(8,))
+    (mean,) = foreground_loss([student], [torch.ones(1, 2, 1, 4)], torch.zeros(1, 3, 4), strides=(8,))
+    loss = mean.here()
     torch.autograd.backward(loss)
     assert loss.item() == 0
     assert student.grad is not None
@@ -63,7 +67,7 @@ def test_foreground_without_any_cell_is_zero_with_zero_gradients() -> None:
 def test_head_terms_vanish_for_equal_outputs() -> None:
     t = fakes.targets(2)
     out = fakes.output(t, 1)
-    assert all(abs(term.item()) < 1e-7 for term in head_terms(out, out, t).values())
+    assert all(abs(term.item()) < 1e-7 for term in over_processes(head_terms(out, out, t), ALONE).values())
 
 
 def test_head_heading_by_hand() -> None:
@@ -75,7 +79,7 @@ def test_head_heading_by_hand() -> None:
     teacher.roi.heading = torch.zeros(1, 24)
     teacher.roi.heading[0, 3] = 100.0
     teacher.roi.heading[0, 12 + int(heading_bin)] = 0.5
-    heading = head_terms(student, teacher, t)["heading"].item()
+    heading = over_processes(head_terms(student, teacher, t), ALONE)["heading"].item()
     assert heading == pytest.approx(math.log(12) / 12 + 0.5, rel=1e-5)
 
 
@@ -85,7 +89,7 @@ def test_head_depth_is_the_sum_of_three() -> None:
     student.roi.vis_depth_m = teacher.roi.vis_depth_m + 1
     student.roi.att_depth_m = teacher.roi.att_depth_m - 2
     student.roi.ins_depth_m = teacher.roi.ins_depth_m + 4
-    assert head_terms(student, teacher, t)["depth"].item() == pytest.approx(7.0, rel=1e-5)
+    assert over_processes(head_terms(student, teacher, t), ALONE)["depth"].item() == pytest.approx(7.0, rel=1e-5)
 
 
 def test_fusion_carries_the_coarsest_level_to_the_finest() -> None:

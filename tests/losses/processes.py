@@ -10,13 +10,13 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from monokd.losses.replicas import Replicas
+from monokd.losses.means import Processes
 
 T = TypeVar("T")
 
 
-def together(count: int, work: Callable[[int, Replicas], T]) -> list[T]:
-    """Results of `work(process, replicas)` for every process, all running at once."""
+def together(count: int, work: Callable[[int, Processes], T]) -> list[T]:
+    """Results of `work(process, processes)` for every process, all running at once."""
     meeting = threading.Barrier(count)
     shares: list[Tensor] = [torch.zeros(())] * count
 
@@ -29,7 +29,7 @@ def together(count: int, work: Callable[[int, Replicas], T]) -> list[T]:
             return result
 
         try:
-            return work(process, Replicas(count, total))
+            return work(process, Processes(count, total))
         except BaseException:
             meeting.abort()
             raise

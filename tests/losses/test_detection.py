@@ -9,23 +9,27 @@ import torch
 
 from monokd.losses.detection import detection_terms, heading_loss, laplace, trained_slots
 from monokd.losses.focal import heatmap_focal
-from monokd.losses.replicas import Replicas
-from monokd.models.outputs import RoiOutput
+from monokd.losses.means import ALONE, Processes, over_processes
+from monokd.models.outputs import DetectorOutput, RoiOutput
+from monokd.samples.batch import Targets
 from tests.losses import fakes
 from tests.losses.processes import together
 
-ONE = Replicas()
+
+def values(output: DetectorOutput, targets: Targets, *, nan_without_depth: bool = False) -> dict[str, torch.Tensor]:
+    """The terms of this process alone."""
+    return over_processes(detection_terms(output, targets, nan_without_depth=nan_without_depth), ALONE)
 
 
 def test_focal_by_hand() -> None:
     """One peak and one cell near it, both at probability ½: −ln ½·¼ and −ln ½·¼·(1 − 0.5)⁴, over one peak."""
-    loss = heatmap_focal(torch.zeros(1, 1, 1, 2), torch.tensor([[[[1.0, 0.5]]]]))
+    loss = heatmap_focal(torch.zeros(1, 1, 1, 2), torch.tensor([[[[1.0, 0.5]]]])).here()
     assert loss.item() == pytest.approx(-math.log(0.5) * 0.25 * (1 + 0.5**4))
 
 
 def test_focal_is_finite_at_certain_logits_and_without_peaks() -> None:
     logits = torch.tensor([[[[1e4, -1e4]]]], requires_grad=True)
-    loss = heatmap_focal(logits, torch.tensor([[[[0.0, 0.0]]]]))
+    loss = heatmap_focal(logits, torch.tensor([[[[0.0, 0.0]]]])).here()
     torch.autograd.backward(loss)
     assert loss.item() == pytest.approx(-math.log(1e-4) * (1 - 1e-4) ** 2, rel=1e-3)
     assert logits.grad is not None
@@ -36,7 +40,7 @@ def test_laplace_by_hand() -> None:
     """1.4142·e^(−½)·3 + ½ in the only valid cell; the other is ignored, gradient included."""
     u = torch.tensor([[[1.0, 5.0]]], requires_grad=True)
     mask = torch.tensor([[[True, False]]])
-    loss = laplace(torch.tensor([[[10.0, 0.0]]]), torch.tensor([[[7.0, 9.0]]]), u, mask, ONE)
+    loss = laplace(torch.tensor([[[10.0, 0.0]]]), torch.tensor([[[7.0, 9.0]]]), u, mask).here()
     torch.autograd.backward(loss)
     assert loss.item() == pytest.approx(1.4142 * math.exp(-0.5) * 3 + 0.5)
     assert u.grad is not None
@@ -47,8 +51,9 @@ def test_heading_by_hand() -> None:
     """Even logits cost ln 12; the residual is that of the target's bin."""
     heading = torch.zeros(1, 24)
     heading[0, 12 + 7] = 0.25
-    loss = heading_loss(heading, torch.tensor([7]), torch.tensor([0.75]), ONE)
-    assert loss.item() == pytest.approx(math.log(12) + 0.5)
+    cross_entropy, residual = heading_loss(heading, torch.tensor([7]), torch.tensor([0.75]))
+    assert cross_entropy.here().item() == pytest.approx(math.log(12))
+    assert residual.here().item() == pytest.approx(0.5)
 
 
 def test_slots_come_in_the_order_of_frames_and_slots() -> None:
@@ -65,7 +70,7 @@ def test_a_perfect_detector_pays_for_uncertainty_only() -> None:
         setattr(out.roi, name, target.flatten(0, 1)[slots])
     for maps, target in ((out.offset_2d, t.offset_2d), (out.size_2d, t.size_2d)):
         maps.flatten(2)[out.rois.frame_index, :, out.rois.cell] = target.flatten(0, 1)[slots]
-    terms = detection_terms(out, t)
+    terms = values(out, t)
     assert [terms[name].item() for name in ("offset2d", "size2d", "offset3d", "size3d")] == [0.0] * 4
 
 
@@ -75,27 +80,27 @@ def test_q11_without_any_depth_cell(published: bool) -> None:
     t = fakes.targets(2)
     t.depth_mask[:] = False
     out = fakes.output(t, 1, leaves=True)
-    depth = detection_terms(out, t, nan_without_depth=published)["depth"]
+    depth = values(out, t, nan_without_depth=published)["depth"]
     assert math.isnan(depth.item()) == published
     if not published:
         slots = trained_slots(t.mask_2d, len(out.rois.cell))
         target = t.depth_m.flatten()[slots][:, None, None]
-        ins = laplace(out.roi.ins_depth_m, target, out.roi.ins_log_uncertainty, None, ONE)
-        assert depth.item() == pytest.approx(ins.item())
+        ins = laplace(out.roi.ins_depth_m, target, out.roi.ins_log_uncertainty)
+        assert depth.item() == pytest.approx(ins.here().item())
 
 
 @pytest.mark.parametrize("published", [True, False])
 def test_q11_changes_nothing_where_cells_are_valid(published: bool) -> None:
     t = fakes.targets(2)
     out = fakes.output(t, 1)
-    terms = detection_terms(out, t, nan_without_depth=published)
-    assert terms["depth"].item() == pytest.approx(detection_terms(out, t)["depth"].item())
+    terms = values(out, t, nan_without_depth=published)
+    assert terms["depth"].item() == pytest.approx(values(out, t)["depth"].item())
 
 
 def test_a_batch_without_objects_is_all_zero_but_for_the_heatmap() -> None:
     t = fakes.targets(2)
     t.mask_2d[:] = False
-    terms = detection_terms(fakes.output(t, 1, leaves=True), t)
+    terms = values(fakes.output(t, 1, leaves=True), t)
     torch.autograd.backward(torch.stack(list(terms.values())).sum())
     assert [value.item() for name, value in terms.items() if name != "seg"] == [0.0] * 6
 
@@ -105,12 +110,12 @@ def test_two_processes_give_the_losses_and_gradients_of_one() -> None:
     t = fakes.targets(4)
     whole = fakes.output(t, 1, leaves=True)
     shared = fakes.output(t, 1, leaves=True)
-    expected = detection_terms(whole, t)
+    expected = values(whole, t)
     torch.autograd.backward(torch.stack(list(expected.values())).sum())
 
-    def work(process: int, replicas: Replicas) -> dict[str, torch.Tensor]:
+    def work(process: int, processes: Processes) -> dict[str, torch.Tensor]:
         own_targets, own = fakes.part(t, shared, 1 if process else 0, 4 if process else 1)
-        return detection_terms(own, own_targets, replicas=replicas)
+        return over_processes(detection_terms(own, own_targets), processes)
 
     found = together(2, work)
     for name, value in expected.items():
@@ -126,11 +131,11 @@ def test_two_processes_give_the_losses_and_gradients_of_one() -> None:
 def test_terms_are_single_precision_for_half_outputs() -> None:
     t = fakes.targets(2)
     out = fakes.output(t, 1)
-    exact = detection_terms(out, t)
+    exact = values(out, t)
     for name in ("heatmap", "offset_2d", "size_2d"):
         setattr(out, name, getattr(out, name).bfloat16())
     for name in RoiOutput.__dataclass_fields__:
         setattr(out.roi, name, getattr(out.roi, name).bfloat16())
-    for name, value in detection_terms(out, t).items():
+    for name, value in values(out, t).items():
         assert value.dtype == torch.float32
         assert value.item() == pytest.approx(exact[name].item(), rel=0.02)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from monokd.losses.detection import detection_terms
+from monokd.losses.means import ALONE, over_processes
 from monokd.losses.task_weights import TaskWeights
 from tests.losses import golden
 
@@ -22,7 +23,7 @@ def numbers(golden_dir: Path) -> dict[str, Any]:
 
 def test_detection_terms(numbers: dict[str, Any]) -> None:
     student = golden.output(numbers, "student", leaves=True)
-    terms = detection_terms(student, golden.targets(numbers), nan_without_depth=True)
+    terms = over_processes(detection_terms(student, golden.targets(numbers), nan_without_depth=True), ALONE)
     for name, term in terms.items():
         assert golden.error(term, numbers[f"det_{name}_loss"]) < TOLERANCE, name
     torch.autograd.backward(torch.stack(list(terms.values())).sum())

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from monokd.losses.replicas import Replicas
+from monokd.losses.means import Processes as Replicas
 from monokd.models.heads import RegionNorm
 from monokd.training.batch_norm import GlobalBatchNorm, synchronise
 from tests.losses.processes import together
@@ -41,7 +41,7 @@ def test_unequal_shares_give_the_output_gradients_and_statistics_of_the_whole(fi
     def work(process: int, replicas: Replicas) -> tuple[Tensor, Tensor, GlobalBatchNorm]:
         own = slice(first, None) if process else slice(None, first)
         part = x[own].clone().requires_grad_()
-        norm = GlobalBatchNorm(layer(0), replicas.total)
+        norm = GlobalBatchNorm(layer(0), replicas.sum)
         out = norm(part)
         torch.autograd.backward((out * weights[own]).sum())
         assert part.grad is not None
@@ -61,7 +61,7 @@ def test_unequal_shares_give_the_output_gradients_and_statistics_of_the_whole(fi
 
 def test_without_any_element_anywhere_the_statistics_stay_and_a_step_still_trains() -> None:
     def work(process: int, replicas: Replicas) -> GlobalBatchNorm:
-        norm = GlobalBatchNorm(layer(0), replicas.total)
+        norm = GlobalBatchNorm(layer(0), replicas.sum)
         torch.autograd.backward(norm(torch.zeros(0, 3, 7, 7, dtype=torch.float64, requires_grad=True)).sum())
         return norm
 
@@ -73,13 +73,13 @@ def test_without_any_element_anywhere_the_statistics_stay_and_a_step_still_train
 
 def test_in_evaluation_it_is_the_plain_layer() -> None:
     x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
-    assert torch.equal(GlobalBatchNorm(layer(0).eval(), Replicas().total)(x), layer(0).eval()(x))
+    assert torch.equal(GlobalBatchNorm(layer(0).eval(), Replicas().sum)(x), layer(0).eval()(x))
 
 
 def test_conversion_shares_parameters_and_keeps_names() -> None:
     module = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sequential(layer(0), RegionNorm(3)))
     before, parameters = module.state_dict(), list(module.parameters())
-    synchronise(module, Replicas().total, cuda=False)
+    synchronise(module, Replicas().sum, cuda=False)
     assert sum(isinstance(child, GlobalBatchNorm) for child in module.modules()) == 2
     assert list(module.state_dict()) == list(before)
     assert all(a is b for a, b in zip(module.parameters(), parameters, strict=True))
@@ -88,5 +88,5 @@ def test_conversion_shares_parameters_and_keeps_names() -> None:
 
 def test_on_gpus_torch_s_own_layer_normalises_the_maps() -> None:
     module = nn.Sequential(layer(0), RegionNorm(3))
-    synchronise(module, Replicas().total, cuda=True)
+    synchronise(module, Replicas().sum, cuda=True)
     assert [type(child) for child in module] == [nn.SyncBatchNorm, GlobalBatchNorm]

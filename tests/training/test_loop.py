@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from monokd.errors import DataError
-from monokd.losses.replicas import Replicas
+from monokd.losses.means import Processes as Replicas
 from monokd.losses.task_weights import TaskWeights
 from monokd.samples.batch import Batch
 from monokd.samples.loader import EpochLoader

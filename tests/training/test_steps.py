@@ -13,7 +13,7 @@ from torch import Tensor
 from monokd.distill.methods import METHODS, DistillationLoss
 from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
-from monokd.losses.replicas import Replicas
+from monokd.losses.means import Processes as Replicas
 from monokd.models.detector import build_detector, feature_channels, rois_from_targets
 from monokd.samples.batch import Batch, Targets, box_cells, collate
 from monokd.samples.dataset import Frames

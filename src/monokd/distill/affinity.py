@@ -8,25 +8,25 @@ import torch
 from torch import Tensor
 
 from monokd.distill.maps import to_coarsest
-from monokd.losses.replicas import Replicas
+from monokd.losses.means import ALONE, Mean, Processes
 
 
-def affinity_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], replicas: Replicas | None = None) -> Tensor:
-    """Mean absolute difference of Gram matrices over positions, over the batch, summed over levels.
+def affinity_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], processes: Processes = ALONE) -> Mean:
+    """Mean absolute difference of Gram matrices over positions, over the batch's frames, summed over levels.
 
     The affinity term of MonoDistill (Chong et al. 2022).
 
     Args:
         student: maps B×C×h×w, finest first.
         teacher: maps of the same positions; channels may differ.
-        replicas: processes that share the batch.
+        processes: those that share the batch.
     """
-    replicas = replicas or Replicas()
-    total = student[0].new_zeros((), dtype=torch.float32)
-    for s, t in zip(to_coarsest(student), to_coarsest(teacher), strict=True):
-        difference = _gram(s) - _gram(t.detach())
-        total = total + difference.abs().mean() / replicas.batch(s.shape[0])
-    return total
+    levels = [
+        (_gram(s) - _gram(t.detach())).abs().mean()
+        for s, t in zip(to_coarsest(student), to_coarsest(teacher), strict=True)
+    ]
+    frames = len(student[0])
+    return Mean(torch.stack(levels).sum() / processes.count, frames)
 
 
 def _gram(maps: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from monokd.distill.selective_scan import selective_scan
-from monokd.losses.replicas import Replicas
+from monokd.losses.means import ALONE, Mean, Processes
 
 STATES = 16
 
@@ -148,25 +148,24 @@ class AlignSelect(nn.Module):
                 parameter.requires_grad_("tea_" not in name)
 
     def forward(
-        self, student: Sequence[Tensor], teacher: Sequence[Tensor], replicas: Replicas | None = None
-    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """The loss and the maps of both branches to hand on to the affinity term.
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor], processes: Processes = ALONE
+    ) -> tuple[Mean, list[Tensor], list[Tensor]]:
+        """Return the loss, over the batch's frames, and the maps of both branches for the affinity term.
 
         Args:
             student: maps B×C×h×w, finest first.
             teacher: maps of the same shapes.
-            replicas: processes that share the batch.
+            processes: those that share the batch.
         """
-        replicas = replicas or Replicas()
         terms, out_student, out_teacher = [], [], []
         for i in range(self.levels):
             term, s, t = self._level(i, student[i], teacher[i].detach())
-            terms.append(term / replicas.batch(student[i].shape[0]))
+            terms.append(term)
             out_student.append(s)
             out_teacher.append(t)
         weights = range(self.levels, 0, -1) if self.running_level_sums else [1] * self.levels
         loss = torch.stack([w * term for w, term in zip(weights, terms, strict=True)]).sum()
-        return loss, out_student, out_teacher
+        return Mean(loss / processes.count, len(student[0])), out_student, out_teacher
 
     def _level(self, i: int, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         parts = {name: self.get_submodule(f"{name}_{i}") for name in _PARTS}

@@ -46,7 +46,7 @@ class ReviewFusion(nn.ModuleList):
         middle: channels of the residual.
     """
 
-    def __init__(self, channels: Sequence[int], middle: int = 64) -> None:
+    def __init__(self, channels: Sequence[int], middle: int) -> None:
         steps = reversed(channels)
         super().__init__(FusionStep(c, middle, fuse=i > 0) for i, c in enumerate(steps))
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from monokd.losses.detection import HEADING_BINS, bin_residual, mean_l1, rows, trained_slots
-from monokd.losses.replicas import Replicas
+from monokd.losses.means import Mean, Terms
 from monokd.models.outputs import DetectorOutput, RoiOutput
 from monokd.samples.batch import Targets
 from monokd.samples.masks import centre_mask
@@ -16,66 +15,58 @@ STRIDE = 4
 
 
 def head_terms(
-    student: DetectorOutput,
-    teacher: DetectorOutput,
-    targets: Targets,
-    replicas: Replicas | None = None,
-    *,
-    unclipped_masks: bool = False,
-) -> dict[str, Tensor]:
+    student: DetectorOutput, teacher: DetectorOutput, targets: Targets, *, unclipped_masks: bool = False
+) -> Terms:
     """Differences of head outputs (MonoDistill 2022); the head loss is their sum.
 
     Args:
         student: output at the targets' peaks.
         teacher: output at the same peaks.
         targets: B frames.
-        replicas: processes that share the batch.
         unclipped_masks: quirk Q9, see `centre_mask`.
 
     Returns:
-        Scalars `offset2d`, `size2d`, `offset3d`, `size3d`, `depth`, `heading`.
+        `offset2d`, `size2d`, `offset3d`, `size3d`, `depth`, `heading`.
     """
-    replicas = replicas or Replicas()
     mask = head_cells(targets, unclipped_masks=unclipped_masks)
     s, t = student.roi, teacher.roi
     slots = trained_slots(targets.mask_2d, s.heading.shape[0])
     return {
-        "offset2d": _masked_l1(student.offset_2d, teacher.offset_2d, mask, replicas),
-        "size2d": _masked_l1(student.size_2d, teacher.size_2d, mask, replicas),
-        "offset3d": mean_l1(s.offset_3d, t.offset_3d.detach().float(), replicas),
-        "size3d": mean_l1(s.size_3d, t.size_3d.detach().float(), replicas),
-        "depth": _depth(s, t, replicas),
-        "heading": _heading(s.heading, t.heading.detach(), rows(targets.heading_bin, slots), replicas),
+        "offset2d": (_masked_l1(student.offset_2d, teacher.offset_2d, mask),),
+        "size2d": (_masked_l1(student.size_2d, teacher.size_2d, mask),),
+        "offset3d": (mean_l1(s.offset_3d, t.offset_3d.detach().float()),),
+        "size3d": (mean_l1(s.size_3d, t.size_3d.detach().float()),),
+        "depth": _depth(s, t),
+        "heading": _heading(s.heading, t.heading.detach(), rows(targets.heading_bin, slots)),
     }
 
 
 def head_cells(targets: Targets, *, unclipped_masks: bool) -> Tensor:
-    """The cells of B×h×w maps whose 2D offsets and sizes are compared."""
+    """Return the cells of B×h×w maps whose 2D offsets and sizes are compared."""
     height, width = targets.heatmap.shape[-2:]
     return centre_mask(
         targets.head_boxes_px, STRIDE, height, width, targets.object_count, unclipped_masks=unclipped_masks
     )
 
 
-def _masked_l1(student: Tensor, teacher: Tensor, mask: Tensor, replicas: Replicas) -> Tensor:
+def _masked_l1(student: Tensor, teacher: Tensor, mask: Tensor) -> Mean:
     """Mean over the channels of masked cells."""
     difference = (student.float() - teacher.detach().float()).abs() * mask[:, None]
-    return replicas.ratio(difference.sum(), mask.sum() * student.shape[1], kind="head_cells")
+    return Mean(difference.sum(), mask.sum() * student.shape[1])
 
 
-def _depth(student: RoiOutput, teacher: RoiOutput, replicas: Replicas) -> Tensor:
+def _depth(student: RoiOutput, teacher: RoiOutput) -> tuple[Mean, ...]:
     pairs = (
         (student.vis_depth_m, teacher.vis_depth_m),
         (student.att_depth_m, teacher.att_depth_m),
         (student.ins_depth_m, teacher.ins_depth_m),
     )
-    parts = [mean_l1(s, t.detach().float(), replicas) for s, t in pairs]
-    return torch.stack(parts).sum()
+    return tuple(mean_l1(s, t.detach().float()) for s, t in pairs)
 
 
-def _heading(student: Tensor, teacher: Tensor, heading_bin: Tensor, replicas: Replicas) -> Tensor:
+def _heading(student: Tensor, teacher: Tensor, heading_bin: Tensor) -> tuple[Mean, Mean]:
     """Divergence of the bins, mean over M×12 elements, plus L1 of the residual of the target's bin."""
     s, t = student.float(), teacher.float()
     divergence = F.kl_div(s[:, :HEADING_BINS].log_softmax(1), t[:, :HEADING_BINS].softmax(1), reduction="sum")
-    residual = mean_l1(bin_residual(s, heading_bin), bin_residual(t, heading_bin), replicas)
-    return replicas.ratio(divergence, heading_bin.numel() * HEADING_BINS) + residual
+    residual = mean_l1(bin_residual(s, heading_bin), bin_residual(t, heading_bin))
+    return Mean(divergence, heading_bin.numel() * HEADING_BINS), residual

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import torch
 import torchsort
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.autograd.function import once_differentiable
-
-from monokd.distill import ranks_cpu
 
 REACH = 8.0
 """Standard deviations from the mean beyond which values share a rank; by Chebyshev at most 1 in 64 lie there."""
@@ -20,43 +13,18 @@ SMALLEST = 1e-12
 """Width of a bin where all values are equal."""
 
 
-def by_loops(values: Tensor) -> bool:
-    """Whether compiled loops compute on `values`: on the CPU, unless torch compiles the whole step."""
-    return (
-        values.device.type == "cpu"
-        and values.dtype in (torch.float32, torch.float64)
-        and not torch.compiler.is_compiling()
-    )
-
-
-def surely_pooled(squares: Tensor | NDArray[np.float64], length: int, strength: float) -> Tensor | np.bool:
-    """Whether sums of squares alone show that `pooled` holds: no value deviates by more than their root.
+def soft_rank_is_affine(centred: Tensor, strength: float) -> Tensor:
+    """Whether the L2 soft ranks of all rows are affine: max |x − mean| / strength ≤ n/4 (docs/rank_loss.md).
 
     Args:
-        squares: B sums of squares about the rows' means.
-        length: of the rows.
+        centred: B×N, less the rows' means; rows that are not finite count as affine, so that the loss is not finite.
         strength: of the regularisation.
 
     Returns:
-        bool scalar, a tensor for a tensor.
+        bool scalar on the device of `centred`.
     """
-    return (squares <= (strength * length / 4) ** 2).all()
-
-
-def pooled(values: Tensor, strength: float) -> Tensor:
-    """Whether the L2 soft rank of every row is affine: max |x − mean| / strength ≤ n/4 (docs/rank_loss.md).
-
-    Args:
-        values: B×N; rows that are not finite count as affine, so that the loss is not finite either.
-        strength: of the regularisation.
-
-    Returns:
-        bool scalar on the device of `values`, in O(B·N).
-    """
-    rows = values.detach()
-    low, high = torch.aminmax(rows, dim=1)
-    mean = rows.mean(1)
-    return ~(torch.maximum(high - mean, mean - low) > strength * rows.shape[1] / 4).any()
+    low, high = torch.aminmax(centred)
+    return ~(torch.maximum(high, -low) > strength * centred.shape[1] / 4)
 
 
 def soft_rank(values: Tensor, strength: float) -> Tensor:
@@ -80,16 +48,8 @@ def smooth_rank(values: Tensor, strength: float) -> Tensor:
     Returns:
         B×N in the type of `values`.
     """
-    if by_loops(values):
-        ranks: Tensor = _LoopRanks.apply(values, strength)  # type: ignore[no-untyped-call]
-        return ranks
-    return binned_rank(values, strength)
-
-
-def binned_rank(values: Tensor, strength: float) -> Tensor:
-    """`smooth_rank` in torch's own operations, on any device."""
     rows, length = values.shape
-    bins = _bins(strength)
+    bins = int(2 * REACH / strength) + 2
     spread, mean = torch.std_mean(values.detach(), dim=1, keepdim=True)
     width = (spread * strength).clamp(min=SMALLEST)
     place = ((values - mean) / width + REACH / strength).clamp(0.0, bins - 1.001)
@@ -103,36 +63,3 @@ def binned_rank(values: Tensor, strength: float) -> Tensor:
     below = ((histogram.cumsum(1) - 0.5 * histogram) / length).flatten()
     lower, upper = below[flat].view(rows, length), below[flat + 1].view(rows, length)
     return lower + share * (upper - lower)
-
-
-def _bins(strength: float) -> int:
-    return int(2 * REACH / strength) + 2
-
-
-class _LoopRanks(torch.autograd.Function):
-    """Keeps the values and a table of bins; places are computed again where they are needed."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, strength: float) -> Tensor:
-        """See `smooth_rank`."""
-        values = values.contiguous()
-        means, spreads = (values.new_empty(len(values), dtype=torch.float64) for _ in range(2))
-        below = values.new_empty(len(values), _bins(strength), dtype=torch.float64)
-        ranks, rows = torch.empty_like(values), values.numpy()
-        ranks_cpu.spreads(rows, means.numpy(), spreads.numpy())
-        widths = (spreads * strength).clamp(min=SMALLEST)
-        ctx.middle = REACH / strength
-        ranks_cpu.rank_rows(rows, means.numpy(), widths.numpy(), ctx.middle, below.numpy(), ranks.numpy())
-        ctx.save_for_backward(values, means, widths, below)
-        return ranks
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
-        """Through the values' own places and through the histogram that all places make."""
-        values, *summary = ctx.saved_tensors
-        means, widths, below = (x.numpy() for x in summary)
-        out = torch.empty_like(values)
-        g_rows = g.contiguous().numpy()
-        ranks_cpu.rank_gradients(g_rows, values.numpy(), means, widths, ctx.middle, below, out.numpy())
-        return out, None

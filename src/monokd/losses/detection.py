@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from monokd.losses.focal import heatmap_focal
-from monokd.losses.replicas import Replicas
+from monokd.losses.means import Mean, Terms
 from monokd.models.outputs import DetectorOutput, RoiOutput
 from monokd.samples.batch import Targets
 
@@ -15,7 +15,9 @@ HEADING_BINS = 12
 
 
 def trained_slots(mask_2d: Tensor, count: int) -> Tensor:
-    """Flat positions of the object slots that train, in the order of (frame, slot), without waiting for the device.
+    """Return the flat positions of the object slots that train, in the order of (frame, slot).
+
+    It does not wait for the device.
 
     Args:
         mask_2d: B×K bool with `count` true entries.
@@ -28,48 +30,41 @@ def trained_slots(mask_2d: Tensor, count: int) -> Tensor:
 
 
 def rows(values: Tensor, slots: Tensor) -> Tensor:
-    """M rows of a B×K×… target."""
+    """Return the M rows of a B×K×… target."""
     return values.flatten(0, 1)[slots]
 
 
 def at_cells(maps: Tensor, frame_index: Tensor, cell: Tensor) -> Tensor:
-    """M×C values of B×C×h×w maps at the cells y·w + x of M regions."""
+    """Return M×C values of B×C×h×w maps at the cells y·w + x of M regions."""
     return maps.flatten(2)[frame_index, :, cell]
 
 
-def mean_l1(prediction: Tensor, target: Tensor, replicas: Replicas) -> Tensor:
-    """Mean absolute difference over all elements of all processes; 0 without elements."""
-    return replicas.ratio((prediction.float() - target).abs().sum(), target.numel())
+def mean_l1(prediction: Tensor, target: Tensor) -> Mean:
+    """Mean absolute difference over all elements."""
+    return Mean((prediction.float() - target).abs().sum(), target.numel())
 
 
 def bin_residual(heading: Tensor, heading_bin: Tensor) -> Tensor:
-    """M residuals of the given bins from M×24 heading outputs."""
+    """Return M residuals of the given bins from M×24 heading outputs."""
     return heading[:, HEADING_BINS:].gather(1, heading_bin[:, None])[:, 0]
 
 
-def heading_loss(heading: Tensor, heading_bin: Tensor, residual_rad: Tensor, replicas: Replicas) -> Tensor:
+def heading_loss(heading: Tensor, heading_bin: Tensor, residual_rad: Tensor) -> tuple[Mean, Mean]:
     """Cross-entropy over 12 bins plus L1 of the target bin's residual (MultiBin, as in GUPNet).
 
     Args:
         heading: M×24, 12 logits then 12 residuals.
         heading_bin: M int64.
         residual_rad: M.
-        replicas: processes that share the batch.
     """
     heading = heading.float()
     cross_entropy = F.cross_entropy(heading[:, :HEADING_BINS], heading_bin, reduction="sum")
-    residual = mean_l1(bin_residual(heading, heading_bin), residual_rad, replicas)
-    return replicas.ratio(cross_entropy, heading_bin.numel()) + residual
+    return Mean(cross_entropy, heading_bin.numel()), mean_l1(bin_residual(heading, heading_bin), residual_rad)
 
 
 def laplace(
-    depth_m: Tensor,
-    target_m: Tensor,
-    log_uncertainty: Tensor,
-    mask: Tensor | None,
-    replicas: Replicas,
-    empty: float = 0.0,
-) -> Tensor:
+    depth_m: Tensor, target_m: Tensor, log_uncertainty: Tensor, mask: Tensor | None = None, empty: float = 0.0
+) -> Mean:
     """Laplacian aleatoric uncertainty 1.4142·e^(−u/2)·|d| + u/2, mean over cells (Kendall and Gal 2017, as in GUPNet).
 
     Args:
@@ -77,78 +72,59 @@ def laplace(
         target_m: M×7×7 or M×1×1.
         log_uncertainty: M×7×7.
         mask: M×7×7 bool, cells that count; all of them without.
-        replicas: processes that share the batch.
         empty: value without any cell.
     """
     u = log_uncertainty.float()
     cells = 1.4142 * torch.exp(-0.5 * u) * (depth_m.float() - target_m).abs() + 0.5 * u
     if mask is None:
-        return replicas.ratio(cells.sum(), cells.numel(), empty)
-    return replicas.ratio(cells.masked_fill(~mask, 0.0).sum(), mask.sum(), empty, kind="depth_cells")
+        return Mean(cells.sum(), cells.numel(), empty)
+    return Mean(cells.masked_fill(~mask, 0.0).sum(), mask.sum(), empty)
 
 
-def depth_loss(
-    roi: RoiOutput, targets: Targets, slots: Tensor, replicas: Replicas, *, nan_without_depth: bool
-) -> Tensor:
+def depth_loss(roi: RoiOutput, targets: Targets, slots: Tensor, *, nan_without_depth: bool) -> tuple[Mean, Mean, Mean]:
     """Visual, attribute and instance depth (DID-M3D 2022); the first two over valid depth cells.
 
     Args:
         roi: M regions.
         targets: B frames.
         slots: M flat slots.
-        replicas: processes that share the batch.
-        nan_without_depth: quirk Q11: without any valid cell the term is NaN, as a mean over nothing is; else the two
-            parts are 0.
+        nan_without_depth: quirk Q11: a part without any cell is NaN, as a mean over nothing is, instead of 0.
     """
     empty = float("nan") if nan_without_depth else 0.0
     mask = rows(targets.depth_mask, slots)
     vis_m, att_m = rows(targets.vis_depth_m, slots), rows(targets.att_depth_m, slots)
     depth_m = rows(targets.depth_m, slots)[:, None, None]
-    vis = laplace(roi.vis_depth_m, vis_m, roi.vis_log_uncertainty, mask, replicas, empty)
-    att = laplace(roi.att_depth_m, att_m, roi.att_log_uncertainty, mask, replicas, empty)
-    ins = laplace(roi.ins_depth_m, depth_m, roi.ins_log_uncertainty, None, replicas, empty)
-    return vis + att + ins
+    return (
+        laplace(roi.vis_depth_m, vis_m, roi.vis_log_uncertainty, mask, empty),
+        laplace(roi.att_depth_m, att_m, roi.att_log_uncertainty, mask, empty),
+        laplace(roi.ins_depth_m, depth_m, roi.ins_log_uncertainty, None, empty),
+    )
 
 
-def detection_counts(targets: Targets) -> dict[str, Tensor]:
-    """How many elements of each kind the terms of B frames are means over, as `Replicas.ratio` names them."""
-    depth_cells = targets.depth_mask & targets.mask_2d[..., None, None]
-    counted = {"objects": targets.mask_2d, "peaks": targets.heatmap == 1, "depth_cells": depth_cells}
-    return {kind: elements.sum() for kind, elements in counted.items()}
+def detection_terms(output: DetectorOutput, targets: Targets, *, nan_without_depth: bool = False) -> Terms:
+    """Return all terms of the detection loss, unweighted (GUPNet 2021, DID-M3D 2022).
 
-
-def detection_terms(
-    output: DetectorOutput,
-    targets: Targets,
-    *,
-    nan_without_depth: bool = False,
-    replicas: Replicas | None = None,
-) -> dict[str, Tensor]:
-    """All terms of the detection loss, unweighted (GUPNet 2021, DID-M3D 2022).
-
-    Computed in float32 whatever the precision of the outputs; nothing waits for the device.
+    They are computed in float32 whatever the precision of the outputs; nothing waits for the device.
 
     Args:
         output: of a forward pass at the targets' peaks, so that its M regions are the slots with `mask_2d`.
         targets: B frames.
         nan_without_depth: quirk Q11, see `depth_loss`.
-        replicas: processes that share the batch; by default this one alone (quirk Q5).
 
     Returns:
-        Scalars `seg`, `offset2d`, `size2d`, `depth`, `offset3d`, `size3d`, `heading`.
+        `seg`, `offset2d`, `size2d`, `depth`, `offset3d`, `size3d`, `heading`.
     """
-    replicas = replicas or Replicas()
     rois, roi = output.rois, output.roi
     slots = trained_slots(targets.mask_2d, rois.cell.shape[0])
     offset_2d = at_cells(output.offset_2d, rois.frame_index, rois.cell)
     size_2d = at_cells(output.size_2d, rois.frame_index, rois.cell)
     heading_bin, residual = rows(targets.heading_bin, slots), rows(targets.heading_residual_rad, slots)
     return {
-        "seg": heatmap_focal(output.heatmap, targets.heatmap, replicas),
-        "offset2d": mean_l1(offset_2d, rows(targets.offset_2d, slots), replicas),
-        "size2d": mean_l1(size_2d, rows(targets.size_2d, slots), replicas),
-        "depth": depth_loss(roi, targets, slots, replicas, nan_without_depth=nan_without_depth),
-        "offset3d": mean_l1(roi.offset_3d, rows(targets.offset_3d, slots), replicas),
-        "size3d": mean_l1(roi.size_3d, rows(targets.size_3d, slots), replicas),
-        "heading": heading_loss(roi.heading, heading_bin, residual, replicas),
+        "seg": (heatmap_focal(output.heatmap, targets.heatmap),),
+        "offset2d": (mean_l1(offset_2d, rows(targets.offset_2d, slots)),),
+        "size2d": (mean_l1(size_2d, rows(targets.size_2d, slots)),),
+        "depth": depth_loss(roi, targets, slots, nan_without_depth=nan_without_depth),
+        "offset3d": (mean_l1(roi.offset_3d, rows(targets.offset_3d, slots)),),
+        "size3d": (mean_l1(roi.size_3d, rows(targets.size_3d, slots)),),
+        "heading": heading_loss(roi.heading, heading_bin, residual),
     }

@@ -5,26 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from monokd.losses.replicas import Replicas
+from monokd.losses.means import Mean
 
 MARGIN = 1e-4
 """Probabilities are clamped to [MARGIN, 1 − MARGIN]."""
 
 
-def heatmap_focal(logits: Tensor, target: Tensor, replicas: Replicas | None = None) -> Tensor:
+def heatmap_focal(logits: Tensor, target: Tensor) -> Mean:
     """Focal loss of CornerNet (Law and Deng 2018; α 2, β 4) over the number of peaks.
 
     Args:
         logits: B×C×h×w.
         target: B×C×h×w in [0, 1], 1 at peaks.
-        replicas: processes that share the batch.
 
     Returns:
-        Scalar; without any peak, the plain sum over background cells.
+        Without any peak, the plain sum over background cells.
     """
-    replicas = replicas or Replicas()
     probability = torch.sigmoid(logits.float()).clamp(MARGIN, 1 - MARGIN)
     peak = target == 1
     hit = torch.log(probability) * (1 - probability) ** 2
     miss = torch.log(1 - probability) * probability**2 * (1 - target) ** 4
-    return replicas.ratio(-torch.where(peak, hit, miss).sum(), peak.sum(), kind="peaks")
+    return Mean(-torch.where(peak, hit, miss).sum(), peak.sum())

@@ -46,6 +46,10 @@ class Processes:
     sum: Callable[[Tensor], Tensor] = torch.clone
 
 
+ALONE = Processes()
+"""This process alone."""
+
+
 def over_processes(terms: Mapping[str, Sequence[Mean]], processes: Processes) -> dict[str, Tensor]:
     """Return each term over the whole batch, by one sum over the processes for all of them.
 

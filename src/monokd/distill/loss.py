@@ -1,0 +1,126 @@
+"""The distillation terms of MonoDistill, MonoSKD and MonoASD, and the modules that train with them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from monokd.distill.adapters import adapter
+from monokd.distill.affinity import affinity_loss
+from monokd.distill.align_select import AlignSelect
+from monokd.distill.foreground import foreground_loss
+from monokd.distill.fusion import ReviewFusion
+from monokd.distill.head import head_terms
+from monokd.distill.spearman import spearman_loss
+from monokd.losses.means import ALONE, Processes, Terms
+from monokd.models.outputs import DetectorOutput
+from monokd.quirks import Quirks
+from monokd.samples.batch import Targets
+
+TERMS = ("foreground", "affinity", "head", "spearman", "align_select")
+"""All terms, in the order in which they enter the history of the task weights (quirk Q1)."""
+
+STRIDES = (4, 8, 16, 32)
+
+
+class DistillationLoss(nn.Module):
+    """The distillation terms between a student and a frozen teacher, with their trainable modules.
+
+    Terms on maps compare the four adapted fused maps with the teacher's (MonoSKD, MonoASD). With `foreground` among
+    them they compare three adapted maps of the student's fused backbone, strides 8 to 32, with the teacher's backbone
+    (MonoDistill). Attribute names are those of published checkpoints: `adapt_layer4` to `adapt_layer32`, `rgb_fs`,
+    `compute_align_select_loss`.
+
+    Args:
+        terms: which to compute, of `TERMS`.
+        fused_channels: of the fused maps, strides 4, 8, 16, 32; the teacher has the same.
+        backbone_channels: of the backbone maps, strides 4, 8, 16, 32.
+        quirks: Q2, Q9, Q14 and Q15 matter here.
+
+    Raises:
+        ValueError: an unknown term.
+    """
+
+    def __init__(
+        self,
+        terms: Collection[str],
+        *,
+        fused_channels: Sequence[int],
+        backbone_channels: Sequence[int],
+        quirks: Quirks,
+    ) -> None:
+        super().__init__()
+        if unknown := set(terms) - set(TERMS):
+            raise ValueError(f"distillation terms: expected some of {', '.join(TERMS)}, found {sorted(unknown)}")
+        self.terms, self.quirks = tuple(name for name in TERMS if name in terms), quirks
+        self.strides: Sequence[int] = ()
+        channels: Sequence[int] = ()
+        if "foreground" in terms:
+            self.strides, channels = STRIDES[1:], backbone_channels[1:]
+            self.rgb_fs = ReviewFusion(channels, middle=channels[-1])
+        elif set(terms) - {"head"}:
+            self.strides, channels = STRIDES, fused_channels
+        for stride, width in zip(self.strides, channels, strict=True):
+            self.add_module(f"adapt_layer{stride}", adapter(width))
+        if "align_select" in terms:
+            self.compute_align_select_loss = AlignSelect(
+                channels,
+                running_level_sums=quirks.running_level_sums,
+                trainable_teacher_side=quirks.trainable_teacher_side,
+            )
+
+    def forward(
+        self, student: DetectorOutput, teacher: DetectorOutput, targets: Targets, processes: Processes = ALONE
+    ) -> Terms:
+        """Return the unweighted terms by name, in the order of `TERMS`.
+
+        Args:
+            student: output at the targets' peaks.
+            teacher: output at the same peaks; no gradient flows into it.
+            targets: B frames.
+            processes: those that share the batch.
+        """
+        teacher = _constant(teacher)
+        unclipped = self.quirks.unclipped_masks
+        terms: Terms = {}
+        own, their = self._maps(student, teacher)
+        if "foreground" in self.terms:
+            terms["foreground"] = foreground_loss(
+                own, their, targets.boxes_px, self.strides, processes, unclipped_masks=unclipped
+            )
+        if "head" in self.terms:
+            means = head_terms(student, teacher, targets, unclipped_masks=unclipped).values()
+            terms["head"] = tuple(mean for of_output in means for mean in of_output)
+        if "spearman" in self.terms:
+            rank_teacher_only = self.quirks.rank_teacher_only
+            terms["spearman"] = (spearman_loss(own, their, processes, rank_teacher_only=rank_teacher_only),)
+        if "align_select" in self.terms:
+            mean, own, their = self.compute_align_select_loss(own, their, processes)
+            terms["align_select"] = (mean,)
+        if "affinity" in self.terms:  # on the maps that align-and-select hands on, where it is computed
+            terms["affinity"] = (affinity_loss(own, their, processes),)
+        return {name: terms[name] for name in self.terms}
+
+    def _maps(self, student: DetectorOutput, teacher: DetectorOutput) -> tuple[list[Tensor], list[Tensor]]:
+        """The adapted maps of the student and those of the teacher that they are compared with."""
+        count = len(self.strides)
+        if "foreground" in self.terms:
+            own, their = self.rgb_fs(student.backbone[-count:]), teacher.backbone[-count:]
+        else:
+            own, their = student.fused[:count], teacher.fused[:count]
+        adapters = [self.get_submodule(f"adapt_layer{stride}") for stride in self.strides]
+        return [adapt(level) for adapt, level in zip(adapters, own, strict=True)], list(their)
+
+
+def _constant(value: Any) -> Any:
+    """Any output without gradient, usable in a graph even if it was made under inference mode."""
+    if isinstance(value, Tensor):
+        return value.clone() if value.is_inference() else value.detach()
+    if isinstance(value, tuple):
+        return tuple(_constant(one) for one in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: _constant(getattr(value, field.name)) for field in fields(value)})
+    return value

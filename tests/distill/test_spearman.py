@@ -1,0 +1,144 @@
+"""The rank-correlation term: against scipy and torchsort, over processes, and on values that are no good."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torchsort
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from monokd.distill.ranks import soft_rank
+from monokd.distill.spearman import correlations, published_ranks, spearman_loss
+from monokd.losses.means import Processes, over_processes
+from tests.distill.test_ranks import FINE, SHAPES, maps
+from tests.losses.processes import together
+
+BOTH = pytest.mark.parametrize("published", [True, False])
+
+
+def loss_of(student: Tensor, teacher: Tensor, **options: Any) -> Tensor:
+    """The loss of one level of B×N values."""
+    return spearman_loss([student[:, :, None, None]], [teacher[:, :, None, None]], **options).here()
+
+
+def correlation(a: Tensor, b: Tensor) -> Tensor:
+    return correlations([a], [b])[0]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_true_rank_loss_is_spearmans(shape: str) -> None:
+    """Within 0.01 of scipy on one frame; torchsort at the same strength (docs/rank_loss.md) agrees."""
+    student, teacher = SHAPES[shape](maps(6))[:1], SHAPES[shape](maps(6) + maps(7))[:1]
+    found = 1 - loss_of(student, teacher, strength=FINE).item()
+    assert found == pytest.approx(spearmanr(student[0], teacher[0]).statistic, abs=0.01)
+    ranks = [soft_rank(x.double(), FINE * float(x.std()) / x.numel()) for x in (student, teacher)]
+    assert found == pytest.approx(correlation(*ranks).item(), abs=0.01)
+
+
+@pytest.mark.parametrize("shape", ["normal", "rectified"])
+def test_the_default_strength_is_within_a_hundredth_too(shape: str) -> None:
+    """On values as feature maps have them; heavier tails need a finer one."""
+    student, teacher = SHAPES[shape](maps(6))[:1], SHAPES[shape](maps(6) + maps(7))[:1]
+    expected = spearmanr(student[0], teacher[0]).statistic
+    assert 1 - loss_of(student, teacher).item() == pytest.approx(expected, abs=0.01)
+
+
+def test_true_ranks_teach() -> None:
+    """Descent on the loss alone raises scipy's rank correlation of a map with its target from 0 to near 1."""
+    student = maps(8, 2000)[:1].clone().requires_grad_()
+    teacher = torch.exp(maps(9, 2000))[:1]
+    optimiser = torch.optim.Adam([student], lr=0.05)
+    for _ in range(100):
+        optimiser.zero_grad()
+        torch.autograd.backward(loss_of(student, teacher))
+        optimiser.step()
+    assert spearmanr(student.detach()[0], teacher[0]).statistic > 0.95
+
+
+def test_true_rank_loss_sees_no_monotone_map_but_the_published_one_does() -> None:
+    teacher = maps(11)
+    student, bent = maps(10) + teacher, torch.exp(2 * teacher)
+    both = [loss_of(student, t, strength=FINE).item() for t in (teacher, bent)]
+    assert both[0] == pytest.approx(both[1], abs=0.02)
+    published = [loss_of(student, t, rank_teacher_only=True).item() for t in (teacher, bent)]
+    assert abs(published[0] - published[1]) > 0.1
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e4])
+def test_published_ranks_are_torchsorts_up_to_a_shift(spread: float) -> None:
+    """In closed form within the regime, by torchsort outside."""
+    values = maps(12, 100).double() * spread
+    (found,) = published_ranks([values])
+    expected = torchsort.soft_rank(values, regularization_strength=1.0)
+    torch.testing.assert_close(found - found.mean(), expected - expected.mean(), rtol=1e-9, atol=1e-9)
+
+
+def test_published_loss_and_gradient_match_torchsort() -> None:
+    student = maps(13, 500).double().requires_grad_()
+    teacher = maps(14, 500).double() + student.detach()
+    expected = 1 - correlation(student, torchsort.soft_rank(teacher, regularization_strength=1.0))
+    found = loss_of(student, teacher, rank_teacher_only=True)
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-6)
+    gradients = [torch.autograd.grad(loss, student)[0] for loss in (found, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-8)
+
+
+def test_correlation_gradients_by_gradcheck() -> None:
+    a, b = (maps(seed, 9).double() for seed in (20, 21))
+    assert torch.autograd.gradcheck(lambda a: correlation(a, b), a.requires_grad_())
+
+
+def test_a_great_common_offset_costs_no_digits() -> None:
+    """Sums of squares about 0 would lose them all in single precision."""
+    a, b = maps(24, 5000), maps(25, 5000) + maps(24, 5000)
+    expected = correlation(a.double(), b.double()).item()
+    assert correlation(a + 1000, b - 3000).item() == pytest.approx(expected, abs=1e-4)
+
+
+@BOTH
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_value_that_is_not_finite_shows_in_the_loss(published: bool, bad: float) -> None:
+    """Training then stops and names this term; bins must not be counted outside their table."""
+    student, teacher = maps(26, 50), maps(27, 50)
+    student[1, 7] = bad
+    for pair in ((student, teacher), (teacher, student)):
+        assert torch.isnan(loss_of(*pair, rank_teacher_only=published))
+
+
+@BOTH
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_a_constant_map_costs_one_and_pulls_nowhere(published: bool, value: float) -> None:
+    student = torch.full((2, 1000), value, requires_grad=True)
+    loss = loss_of(student, maps(28, 1000), rank_teacher_only=published)
+    torch.autograd.backward(loss)
+    assert loss.item() == pytest.approx(1.0)
+    assert student.grad is not None
+    assert student.grad.abs().sum().item() == 0
+
+
+@BOTH
+def test_two_processes_give_the_loss_and_gradients_of_one(published: bool) -> None:
+    """Of unlike shares: their means differ."""
+    sizes = ((4, 3, 8, 8), (4, 5, 4, 4))
+    g = torch.Generator().manual_seed(2)
+    values = [torch.randn(size, generator=g) + torch.arange(4.0)[:, None, None, None] for size in sizes]
+    teacher = [torch.randn(size, generator=g) + level for size, level in zip(sizes, values, strict=True)]
+    whole, shared = ([level.clone().requires_grad_() for level in values] for _ in "ab")
+    expected = spearman_loss(whole, teacher, rank_teacher_only=published).here()
+    torch.autograd.backward(expected)
+
+    def work(process: int, processes: Processes) -> Tensor:
+        own = slice(2 * process, 2 * process + 2)
+        student, their = ([level[own] for level in side] for side in (shared, teacher))
+        mean = spearman_loss(student, their, processes, rank_teacher_only=published)
+        return over_processes({"spearman": (mean,)}, processes)["spearman"]
+
+    found = together(2, work)
+    torch.testing.assert_close(found[0], expected)
+    torch.testing.assert_close(found[1], expected)
+    torch.autograd.backward(torch.stack(found).mean())
+    for a, b in zip(shared, whole, strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
