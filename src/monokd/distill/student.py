@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from monokd.distill.methods import DistillationLoss
+from monokd.distill.loss import DistillationLoss
 from monokd.errors import DataError, say
 from monokd.losses.detection import detection_terms
 from monokd.losses.means import Processes, Terms, joined, over_processes

@@ -1,0 +1,115 @@
+"""The label stage, composed: parameters in, label files and their quality out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from monokd.errors import DataError, say
+from monokd.inference.predict import detect, pick_device
+from monokd.kitti.labels import read_labels, read_results
+from monokd.kitti.objects import Objects
+from monokd.kitti.splits import split_files
+from monokd.labelling.files import as_labels, nothing_known, write_frames
+from monokd.labelling.quality import Matches, Thresholds, choose_thresholds, match, quality
+from monokd.models.checkpoint import load_detector
+from monokd.params import Params
+from monokd.samples.dataset import Frames, FrameSource, InputSettings
+from monokd.training.data import DEPTH, DEPTH_UNLABELLED, held_out_frames, unlabelled_frames
+
+LEAST_PEAK = 0.02  # of the heatmap: uncertain boxes are wanted too
+Figures = dict[str, float | int | str | None]
+
+
+def label_unlabelled(params: Params, out: Path) -> Figures:
+    """Write a label file for every frame of the unlabelled split and return the quality of the boxes in them.
+
+    Args:
+        params: the whole tree; `profiles.P.unlabelled` says whose boxes they are.
+        out: a folder, emptied first.
+
+    Raises:
+        DataError: frames or boxes missing, or no threshold given and no held-out frames to choose it on.
+    """
+    frames, settings = unlabelled_frames(params), params.active.unlabelled
+    if not frames:
+        write_frames(out, ())
+        return {"frames": 0, "boxes": settings.boxes}
+    source = split_files(params.unlabelled_root, params.active.data.unlabelled_split)
+    if settings.boxes == "none":
+        write_frames(out, ((frame, nothing_known()) for frame in frames))
+        return {"frames": len(frames), "boxes": "none"}
+    if settings.boxes == "labels":
+        found, thresholds = [_true_boxes(source, frame) for frame in frames], Thresholds(0.0, 0.0)
+    else:
+        found = _boxes(params, source, frames, DEPTH_UNLABELLED)
+        thresholds = _thresholds(params)
+    labels = [as_labels(objects, thresholds) for objects in found]
+    write_frames(out, zip(frames, labels, strict=True))
+    sure = [objects.select(np.array([name != "DontCare" for name in objects.names], bool)) for objects in labels]
+    figures: Figures = {
+        "frames": len(frames),
+        "boxes": settings.boxes,
+        "keep_score": thresholds.keep,
+        "ignore_score": thresholds.ignore,
+        "boxes_a_frame": sum(map(len, sure)) / len(frames),
+    }
+    if all(source.hidden_label(frame).is_file() for frame in frames):
+        hidden = [read_labels(source.hidden_label(frame)) for frame in frames]
+        figures |= quality(match(sure, hidden, params.active.data.classes))
+    return figures
+
+
+def _thresholds(params: Params) -> Thresholds:
+    """Return the scores that `unlabelled` gives, or those chosen on the labelled frames that the teacher never saw."""
+    settings = params.active.unlabelled
+    if settings.keep_score is not None:
+        ignore = settings.keep_score if settings.ignore_score is None else settings.ignore_score
+        return Thresholds(settings.keep_score, min(ignore, settings.keep_score))
+    frames = held_out_frames(params)
+    if not frames:
+        name = f"profiles.{params.profile}"
+        reason = f"expected a score, or {name}.data.held_out above 0 to choose it on, found neither"
+        raise DataError(f"{name}.unlabelled.keep_score: {reason}", "params.yaml")
+    chosen = choose_thresholds(held_out_matches(params, frames))
+    if not np.isfinite(chosen.keep):
+        say("label: not one box on the held-out frames is right, so no box counts as a label")
+        return Thresholds(1e9, 1e9)
+    return chosen
+
+
+def held_out_matches(params: Params, frames: Sequence[str]) -> Matches:
+    """Match the boxes of the held-out frames with their labels."""
+    source = split_files(params.data_root, params.active.data.train_split)
+    found = _boxes(params, source, frames, DEPTH)
+    return match(found, [read_labels(source.label(frame)) for frame in frames], params.active.data.classes)
+
+
+def _boxes(params: Params, source: FrameSource, frames: Sequence[str], depth: Path) -> list[Objects]:
+    """Return the boxes of every frame, of the parameters' classes: from files, or found by a detector."""
+    settings, classes = params.active.unlabelled, params.active.data.classes
+    if settings.boxes == "files":
+        found = [read_results(Path(settings.files) / f"{frame}.txt") for frame in frames]
+    else:
+        detector, info = load_detector(Path("data/models") / f"{settings.boxes}.safetensors")
+        inputs = InputSettings(info.height_px, info.width_px, classes, info.depth_scaled_twice)
+        samples = Frames(source, frames, inputs, depth_dir=depth if info.modality == "depth" else None)
+        device = pick_device(params.active.machine.accelerator)
+        batch_size = params.active.predict.batch_size
+        results = detect(
+            detector, samples, modality=info.modality, score_threshold=LEAST_PEAK, batch_size=batch_size, device=device
+        )
+        found = [objects for _, objects in results]
+    return [objects.select(np.array([name in classes for name in objects.names], bool)) for objects in found]
+
+
+def _true_boxes(source: FrameSource, frame: str) -> Objects:
+    """Return the frame's own labels as boxes of score 1, for the ceiling of what a teacher can give."""
+    path = source.hidden_label(frame)
+    if not path.is_file():
+        raise DataError("unlabelled.boxes: expected labels for `labels`, found none", path)
+    objects = read_labels(path)
+    return replace(objects, scores=np.ones(len(objects)))
