@@ -24,7 +24,7 @@ from typing import Any
 import onnxruntime
 import torch
 
-from monokd.commands.export import INPUTS, OUTPUTS, export_command
+from monokd.commands.export import INPUTS, OUTPUTS, export
 from monokd.kitti.frames import KittiFolder
 from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.decode import decode
@@ -75,7 +75,7 @@ def one_image(folder: Path, height: int, width: int, factor: float) -> dict[str,
     model, exported = folder / "model.safetensors", folder / "model.onnx"
     info = DetectorInfo(width=factor, anisotropic_decode=False, height_px=height, width_px=width)
     save_detector(build_detector(factor, anisotropic_decode=False), model, info)
-    export_command(model, exported, behaviour="corrected")
+    export(model, exported)
     detector, files = folded(load_detector(model)[0]), KittiFolder(folder)
     detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     frames = Frames(files, ["000000"], depth_dir=None, labels=False, height_px=height, width_px=width)

@@ -25,14 +25,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
-from monokd.commands.losses_by_seed import Run, summarize, to_json, to_table
+from monokd.commands.experiments import RUN_COLUMNS
+from monokd.commands.summarize import entries, show, to_table
 from monokd.errors import run
 from monokd.files import read_json, write_json
 from monokd.params import load_params
 from monokd.report.summary import summary
-from monokd.report.tables import to_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ("demo", "depth")
@@ -62,15 +63,16 @@ def main() -> None:
         list(pool.map(lambda job: scored(job[0], job[1], job[1]), single))
         jobs = [(args.work / f"{seed}-{name}", args.work / f"{seed}") for seed in args.seeds for name in students]
         list(pool.map(lambda job: student(*job), jobs))
-    runs = [
-        Run(name if name in students else f"({name})", seed, values(args.work, seed, name))
+    rows = [
+        ("Car", metric, name if name in students else f"({name})", seed, value)
+        for name in (*sorted(students, key=lambda name: name != "none"), "baseline", "teacher")
         for seed in args.seeds
-        for name in (*students, "baseline", "teacher")
+        for metric, value in values(args.work, seed, name).items()
     ]
-    entries = summarize(runs)
-    print(to_markdown(to_table(entries)))
+    runs = pd.DataFrame(rows, columns=RUN_COLUMNS)
+    show(to_table(runs, "none", "loss"), "Losses over seeds, paired by seed against 'none'", markdown=True)
     if args.out:
-        write_json(args.out, to_json(entries))
+        write_json(args.out, entries(runs, "none")["Car"])
 
 
 def named_students(losses: list[str], variants: list[list[str]]) -> dict[str, list[str]]:

@@ -1,10 +1,19 @@
 """Stage `predict`: KITTI result files of the validation frames. Usage: python stages/predict.py MODEL"""
 
+import shutil
 import sys
 from pathlib import Path
 
 from monokd.errors import run, say
-from monokd.inference.predict import detect, pick_device, write_predictions
+from monokd.inference.predict import (
+    SCORE_DECIMALS,
+    detect,
+    full_batches,
+    pick_device,
+    processes,
+    share_of_process,
+    write_predictions,
+)
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import has_labels, split_frames, split_half
 from monokd.models.checkpoint import load_detector
@@ -16,15 +25,22 @@ def main() -> None:
     name, params = sys.argv[1], load_params()
     profile, quirks, root = params.active, params.resolved_quirks(), params.data_root
     detector, info = load_detector(Path("data/models") / f"{name}.safetensors")
-    split, out = profile.data.val_split, Path("data/predictions") / name
-    sees_depth = info.kind == "depth"
+    split, out, sees_depth = profile.data.val_split, Path("data/predictions") / name, info.kind == "depth"
+    if processes()[1] == 1:
+        shutil.rmtree(out, ignore_errors=True)  # of a run without DVC, which removes it itself
+    out.mkdir(parents=True, exist_ok=True)
     if sees_depth and not has_labels(split):
         say(f"predict: {name} sees depth, which is made for labelled frames alone; no results for split {split}")
-        write_predictions(out, iter(()), classes=(), two_decimal_scores=False)
+        return
+    names, batch_size = split_frames(root, split), profile.predict.batch_size
+    if quirks.drop_last_validation:
+        names = full_batches(names, batch_size)
+    names = share_of_process(names)
+    if not names:
         return
     frames = Frames(
         KittiFolder(root, split_half(split)),
-        split_frames(root, split),
+        names,
         depth_dir=Path("data/depth") if sees_depth else None,
         labels=False,
         height_px=info.height_px,
@@ -36,14 +52,13 @@ def main() -> None:
         detector,
         frames,
         sees_depth=sees_depth,
-        anisotropic_decode=quirks.anisotropic_decode,
         score_threshold=profile.predict.score_threshold,
-        batch_size=profile.predict.batch_size,
-        drop_last=quirks.drop_last_validation,
+        batch_size=batch_size,
         workers=profile.machine.workers,
         device=pick_device(profile.machine.accelerator),
     )
-    write_predictions(out, found, classes=profile.data.classes, two_decimal_scores=quirks.two_decimal_scores)
+    decimals = 2 if quirks.two_decimal_scores else SCORE_DECIMALS
+    write_predictions(out, found, classes=profile.data.classes, score_decimals=decimals)
 
 
 if __name__ == "__main__":

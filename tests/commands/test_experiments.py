@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from monokd.commands.experiments import Experiment, read_experiments, select_runs
-from monokd.commands.summarize import as_json, summarize_command, tables
+from monokd.commands.summarize import as_json, show, summarize, to_table
 from monokd.errors import DataError
-from monokd.report.tables import to_markdown
 
 PARAMS: dict[str, Any] = {
     "profile": "demo",
@@ -40,15 +39,16 @@ HEAD = experiment("main", 10.0)
 
 
 def chosen(*experiments: Experiment, **settings: Any) -> list[tuple[str, int, float]]:
-    runs = select_runs([HEAD, *experiments], **settings).runs["Car"]
-    return [(run.loss, run.seed, run.values["3d_loose"]) for run in runs]
+    runs = select_runs([HEAD, *experiments], **settings).runs
+    cars = runs[(runs["class"] == "Car") & (runs["metric"] == "3d_loose")]
+    return sorted(cars[["value", "seed", "result"]].itertuples(index=False, name=None))
 
 
 def left_out(*experiments: Experiment, **settings: Any) -> dict[str, str]:
     return dict(select_runs([HEAD, *experiments], **settings).left_out)
 
 
-def test_losses_and_seeds_are_compared_in_every_class() -> None:
+def test_losses_and_seeds_are_compared_in_every_class(capsys: pytest.CaptureFixture[str]) -> None:
     others = [
         experiment("a", 12.0, loss="monoskd"),
         experiment("b", 15.0, seed=1),
@@ -56,15 +56,17 @@ def test_losses_and_seeds_are_compared_in_every_class() -> None:
     ]
     assert chosen(*others) == [("monoskd", 0, 12.0), ("monoskd", 1, 16.0), ("none", 0, 10.0), ("none", 1, 15.0)]
     selection = select_runs([HEAD, *others])
-    assert list(selection.runs) == ["Car", "Cyclist"]
-    car, cyclist = tables(selection, "loss", "student")
-    assert to_markdown(car) == (
+    assert list(selection.runs["class"].unique()) == ["Car", "Cyclist"]
+    car, cyclist = (to_table(runs, "none", "loss") for _, runs in selection.runs.groupby("class"))
+    show(car, "Car", markdown=True)
+    assert capsys.readouterr().out == (
+        "Car:\n\n"
         "| Loss | Seeds | 3D, IoU 0.5 mean ± std | 3D, IoU 0.5 minus none |\n"
         "| --- | ---: | ---: | ---: |\n"
         "| none | 2 | 12.50 ± 3.54 | – |\n"
-        "| monoskd | 2 | 14.00 ± 2.83 | +1.50 ± 0.71 (better on 2 of 2) |\n"
+        "| monoskd | 2 | 14.00 ± 2.83 | +1.50 ± 0.71 (better on 2 of 2) |\n\n"
     )
-    assert cyclist.columns[2].flat == "3D, IoU 0.25 mean ± std"
+    assert cyclist.columns[2] == "3D, IoU 0.25 mean ± std"
     data = json.loads(json.dumps(as_json(selection, "loss", "student")))
     assert data["classes"]["Car"][1]["difference"] == 1.5
     assert data["left_out"] == []
@@ -165,7 +167,7 @@ def write_repository(folder: Path) -> None:
     )
 
 
-def test_a_real_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_real_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """HEAD, an experiment, a queued one, and a workspace whose parameters were edited afterwards."""
     write_repository(tmp_path)
     runs = ["-S loss=monoskd", "--queue -S seed=1"]
@@ -175,14 +177,8 @@ def test_a_real_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert done.returncode == 0, done.stderr
     params = tmp_path / "params.yaml"
     params.write_text(params.read_text().replace("seed: 0", "seed: 5"))
-    settings: dict[str, Any] = {
-        "by": "loss",
-        "model": "student",
-        "control": None,
-        "revisions": (),
-        "all_commits": False,
-    }
-    summarize_command(tmp_path, **settings, markdown=True, json_output=False)
+    monkeypatch.chdir(tmp_path)
+    summarize(markdown=True)
     output = capsys.readouterr()
     assert "| none | 1 | 10.00 | – |\n| monoskd | 1 | 12.00 | +2.00 (better on 1 of 1) |" in output.out
     assert "left out: workspace: seed has changed since the last dvc repro" in output.err

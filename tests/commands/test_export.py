@@ -4,6 +4,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,14 +15,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from monokd.commands import export
-from monokd.commands.export import INPUTS, OUTPUTS, RawDetections, export_command, greatest_deviation, prominence
-from monokd.commands.predict import predict_command
+from monokd.commands import export as export_module
+from monokd.commands.export import INPUTS, OUTPUTS, RawDetections, greatest_deviation
+from monokd.commands.predict import predict
 from monokd.errors import DataError
 from monokd.kitti.labels import read_results
 from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.detector import build_detector
-from monokd.models.outputs import Rois
 from tests.conftest import ROOT
 
 pytest.importorskip("onnx")
@@ -42,7 +42,7 @@ def save(path: Path, kind: str = "rgb") -> Path:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with model.safetensors and model.onnx."""
     folder = tmp_path_factory.mktemp("export")
-    export_command(save(folder / "model.safetensors"), folder / "model.onnx", behaviour="corrected")
+    export_module.export(save(folder / "model.safetensors"), folder / "model.onnx")
     return folder
 
 
@@ -66,7 +66,7 @@ def test_every_output_is_torchs(exported: Path) -> None:
     coord_range = np.array([[[0, 0], [416, 128]]], dtype=np.float32)
     inputs = dict(zip(INPUTS, (image, P2, coord_range), strict=True))
     with torch.inference_mode():
-        network = RawDetections(detector, anisotropic_decode=False)
+        network = RawDetections(detector)
         expected = network(*(torch.from_numpy(values) for values in inputs.values()))
     found = session(exported / "model.onnx").run(list(OUTPUTS), inputs)
     order = np.argsort(expected[0].numpy() * 3 + expected[1].numpy())
@@ -78,8 +78,8 @@ def test_every_output_is_torchs(exported: Path) -> None:
 def test_the_file_says_what_it_is(exported: Path) -> None:
     model = session(exported / "model.onnx")
     about = json.loads(model.get_modelmeta().custom_metadata_map["monokd"])
-    assert about["format"] == "monokd onnx 1"
-    assert (about["kind"], about["behaviour"], about["score_decimals"]) == ("rgb", "corrected", 6)
+    assert about["format"] == "monokd onnx 2"
+    assert (about["modality"], about["score_decimals"]) == ("image", 6)
     assert (about["height_px"], about["width_px"]) == (64, 128)
     assert about["class_names"] == ["Pedestrian", "Car", "Cyclist"]
     assert about["classes"] == ["Car", "Cyclist"]
@@ -109,10 +109,7 @@ def test_the_example_writes_the_text_of_predict(
     pixels = cv2.imread(str(folder / "image_2/000002.png"))
     assert pixels is not None
     cv2.imwrite(str(image), pixels if size is None else cv2.resize(pixels, size))
-    predict_command(
-        exported / "model.safetensors", image, calib, tmp_path / "torch", draw=False, score_threshold=0.0,
-        behaviour="corrected",
-    )  # fmt: skip
+    predict(exported / "model.safetensors", image, calib, tmp_path / "torch", score_threshold=0.0)
     (tmp_path / "onnx.txt").write_text(example().detect(session(exported / "model.onnx"), image, calib, 0.0))
     expected, found = rows(tmp_path / "torch/000002.txt"), rows(tmp_path / "onnx.txt")
     assert len(expected) > 5
@@ -138,15 +135,16 @@ def test_a_file_that_differs_from_torch_is_not_put_in_place(
 ) -> None:
     def wrong(network: RawDetections, info: DetectorInfo, path: Path) -> None:
         """Another decoding than the one that is checked."""
-        other = RawDetections(network.detector, anisotropic_decode=not network.anisotropic_decode)
+        other = RawDetections(deepcopy(network.detector))
+        other.detector.anisotropic_decode = not network.detector.anisotropic_decode
         trace(other, info, path)
 
-    trace = export._trace
-    monkeypatch.setattr(export, "_trace", wrong)
+    trace = export_module._trace
+    monkeypatch.setattr(export_module, "_trace", wrong)
     with pytest.raises(
         DataError, match=r"expected ONNX Runtime within 0.0001 of torch, found .* in (boxes|centres)_px"
     ):
-        export_command(exported / "model.safetensors", tmp_path / "out.onnx", behaviour="corrected")
+        export_module.export(exported / "model.safetensors", tmp_path / "out.onnx")
     assert not list(tmp_path.iterdir())
 
 
@@ -154,14 +152,14 @@ def test_a_file_that_differs_from_torch_is_not_put_in_place(
 def test_a_missing_package_is_one_line(exported: Path, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(DataError, match=r"export needs onnx and onnxruntime: pip install 'monokd\[onnx\]'"):
-        export_command(exported / "model.safetensors", exported / "new.onnx", behaviour="corrected")
+        export_module.export(exported / "model.safetensors", exported / "new.onnx")
     assert not (exported / "new.onnx").exists()
 
 
 def test_the_output_must_be_named_onnx(exported: Path) -> None:
     model = exported / "model.safetensors"
     with pytest.raises(DataError, match=r"ends in \.onnx"):
-        export_command(model, model, behaviour="corrected")
+        export_module.export(model, model)
 
 
 def outputs(**changes: object) -> dict[str, NDArray[Any]]:
@@ -185,35 +183,11 @@ def test_deviations_by_hand() -> None:
     assert greatest_deviation(same, same)[0] == 0.0
 
 
-def test_regions_may_change_places_but_not_get_lost() -> None:
-    swapped = {name: values[::-1] for name, values in outputs().items()}
-    assert greatest_deviation(outputs(), swapped)[0] == 0.0
-    nearly = outputs(cells=np.array([4, 11]), peaks=np.array([0.9, 0.29999]))
-    assert greatest_deviation(outputs(), nearly)[0] == pytest.approx(1e-5)
-    lost = outputs(cells=np.array([5, 9]))
-    assert greatest_deviation(outputs(), lost)[0] == pytest.approx(0.6)
-
-
-def test_what_is_no_peak_or_hardly_one_may_get_lost() -> None:
-    """Fewer peaks than regions: the rest is any cells; of two neighbours of equal height, either is the peak."""
-    lost = outputs(cells=np.array([5, 9]))
-    assert greatest_deviation(outputs(), lost, np.array([0.0, 0.2]))[0] == 0.0
-    assert greatest_deviation(outputs(), lost, np.array([0.02, 0.0]))[0] == pytest.approx(0.02)
-
-
-def test_prominence_by_hand() -> None:
-    score = torch.full((1, 3, 4, 5), 0.1)
-    score[0, 1, 0, 0], score[0, 1, 1, 1], score[0, 1, 3, 4], score[0, 2, 0, 0] = 0.9, 0.6, 0.3, 0.7
-    cells, class_ids = torch.tensor([0, 6, 19, 0, 12]), torch.tensor([1, 1, 1, 2, 0])
-    rois = Rois(torch.zeros(5, dtype=torch.int64), cells, class_ids)
-    torch.testing.assert_close(prominence(score.logit(), rois), torch.tensor([0.3, 0.0, 0.2, 0.6, 0.0]))
-
-
 @pytest.mark.parametrize("seed", [115, 120])
 def test_a_map_with_fewer_peaks_than_regions_is_exported(seed: int, tmp_path: Path) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         info = DetectorInfo(width=0.125, kind="rgb", height_px=64, width_px=128)
         save_detector(build_detector(0.125), tmp_path / "model.safetensors", info)
-    export_command(tmp_path / "model.safetensors", tmp_path / "model.onnx", behaviour="published")
+    export_module.export(tmp_path / "model.safetensors", tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx").is_file()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from monokd.commands.import_checkpoint import import_command
+from monokd.commands.import_checkpoint import import_checkpoint
 from monokd.errors import DataError
 from monokd.models.checkpoint import load_backbone, load_detector
 from monokd.models.detector import build_detector
@@ -19,9 +19,9 @@ def test_writes_the_chosen_network(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str | None, seed: int, kind: str
 ) -> None:
     out = tmp_path / "out.safetensors"
-    import_command(save(tmp_path / "kd.pth", distillation("module.")), out, part=part)
+    import_checkpoint(save(tmp_path / "kd.pth", distillation("module.")), out, part)
     detector, info = load_detector(out, kind)
-    assert (info.width, info.anisotropic_decode) == (WIDTH, True)
+    assert (info.width, info.anisotropic_decode, info.classes) == (WIDTH, True, ("Car",))
     expected = network(seed)
     assert all(torch.equal(t, expected[name]) for name, t in detector.state_dict().items())
     printed = capsys.readouterr().out
@@ -40,7 +40,7 @@ def test_writes_the_chosen_network(
 
 def test_writes_a_backbone(tmp_path: Path) -> None:
     torch.save(dict(build_detector(WIDTH).backbone.state_dict()), tmp_path / "dla34.pth")
-    import_command(tmp_path / "dla34.pth", tmp_path / "out.safetensors", part=None)
+    import_checkpoint(tmp_path / "dla34.pth", tmp_path / "out.safetensors")
     load_backbone(build_detector(WIDTH), tmp_path / "out.safetensors", None)
 
 
@@ -50,6 +50,15 @@ def test_incomplete_checkpoint_prints_the_table_and_writes_nothing(
     tensors = network(1)
     del tensors["heatmap.2.bias"]
     with pytest.raises(DataError, match="heatmap"):
-        import_command(save(tmp_path / "part.pth", tensors), tmp_path / "out.safetensors", part=None)
+        import_checkpoint(save(tmp_path / "part.pth", tensors), tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
     assert "needed" in capsys.readouterr().out
+
+
+def test_classes_are_stored_and_checked(tmp_path: Path) -> None:
+    checkpoint, out = save(tmp_path / "a.pth", network(1)), tmp_path / "out.safetensors"
+    with pytest.raises(DataError, match="--classes: expected some of Pedestrian,Car,Cyclist, found 'Car,Bus'"):
+        import_checkpoint(checkpoint, out, classes="Car,Bus")
+    assert not out.exists()
+    import_checkpoint(checkpoint, out, classes="Car,Cyclist")
+    assert load_detector(out)[1].classes == ("Car", "Cyclist")

@@ -4,22 +4,18 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from monokd.commands import submit
-from monokd.commands.submit import check_results, check_zip, numbered_frames, submit_command, write_zip
+from monokd.commands import submit as submit_module
+from monokd.commands.submit import numbered_frames, submit, unfit
 from monokd.errors import DataError
 from monokd.kitti.frames import KittiFolder
-from monokd.kitti.labels import write_results
 from monokd.kitti.objects import Objects, from_rows
 from monokd.models.checkpoint import DetectorInfo, save_detector
 from monokd.models.detector import build_detector
-
-SETTINGS: dict[str, Any] = {"score_threshold": 0.0, "behaviour": "corrected"}
 
 
 @pytest.fixture
@@ -56,7 +52,7 @@ def cars(*rows: list[float], name: str = "Car") -> Objects:
 
 
 def test_a_submission(root: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    submit_command(model, root, tmp_path / "a.zip", **SETTINGS)
+    submit(model, root, tmp_path / "a.zip", score_threshold=0.0)
     output = capsys.readouterr()
     assert "a.zip: 3 frames, " in output.out
     assert "note: the server takes the whole test set, 7518 frames" in output.err
@@ -65,7 +61,7 @@ def test_a_submission(root: Path, model: Path, tmp_path: Path, capsys: pytest.Ca
         lines = archive.read("000001.txt").decode("ascii").splitlines()
     assert lines
     assert all(len(line.split()) == 16 for line in lines)
-    submit_command(model, root, tmp_path / "b.zip", **SETTINGS)
+    submit(model, root, tmp_path / "b.zip", score_threshold=0.0)
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
 
 
@@ -81,8 +77,8 @@ def test_objects_that_the_benchmark_does_not_take_are_left_out_and_named(
     def found(*args: object, **settings: object) -> Iterator[tuple[str, Objects]]:
         return iter([("000000", objects), ("000001", cars()), ("000002", cars())])
 
-    monkeypatch.setattr(submit, "detect_images", found)
-    submit_command(model, root, tmp_path / "a.zip", **SETTINGS)
+    monkeypatch.setattr(submit_module, "detect_images", found)
+    submit(model, root, tmp_path / "a.zip", score_threshold=0.0)
     output = capsys.readouterr()
     assert "3 frames, 2 objects" in output.out
     assert "note: 4 objects left out, the first: 000000: box: expected a part in the image" in output.err
@@ -94,12 +90,12 @@ def test_objects_that_the_benchmark_does_not_take_are_left_out_and_named(
 def test_frames_must_be_whole_before_anything_is_computed(root: Path, model: Path, tmp_path: Path) -> None:
     (root / "testing/calib/000001.txt").unlink()
     with pytest.raises(DataError, match=r"000001\.txt: expected a calibration file"):
-        submit_command(model, root, tmp_path / "a.zip", **SETTINGS)
+        submit(model, root, tmp_path / "a.zip", score_threshold=0.0)
     (root / "testing/image_2/000001.png").unlink()
     with pytest.raises(DataError, match="expected frame 000001 next, found 000002"):
         numbered_frames(KittiFolder(root, "testing"))
     with pytest.raises(DataError, match=r"ends in \.zip"):
-        submit_command(model, root, tmp_path / "a.txt", **SETTINGS)
+        submit(model, root, tmp_path / "a.txt", score_threshold=0.0)
     assert not list(tmp_path.glob("*.zip"))
 
 
@@ -107,7 +103,7 @@ def test_a_broken_image_leaves_an_earlier_zip_alone(root: Path, model: Path, tmp
     (tmp_path / "a.zip").write_bytes(b"earlier")
     (root / "testing/image_2/000002.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"000002\.png"):
-        submit_command(model, root, tmp_path / "a.zip", **SETTINGS)
+        submit(model, root, tmp_path / "a.zip", score_threshold=0.0)
     assert (tmp_path / "a.zip").read_bytes() == b"earlier"
 
 
@@ -122,24 +118,6 @@ def test_a_broken_image_leaves_an_earlier_zip_alone(root: Path, model: Path, tmp
         (cars(row(ry=3.2)), "angle: expected within ±π"),
     ],
 )
-def test_results_are_checked_as_written(tmp_path: Path, objects: Objects, message: str) -> None:
-    write_results(tmp_path / "000000.txt", cars(row()))
-    assert check_results(tmp_path, ["000000"]) == 1
-    write_results(tmp_path / "000000.txt", objects)
-    with pytest.raises(DataError, match=f"000000.txt:1: {message}"):
-        check_results(tmp_path, ["000000"])
-
-
-def test_every_frame_has_results(tmp_path: Path) -> None:
-    write_results(tmp_path / "000000.txt", cars())
-    assert check_results(tmp_path, ["000000"]) == 0
-    with pytest.raises(DataError, match=r"000001\.txt"):
-        check_results(tmp_path, ["000000", "000001"])
-
-
-def test_a_zip_must_hold_the_frames_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "000000.txt").write_text("")
-    write_zip(tmp_path / "a.zip", tmp_path, ["000000"])
-    check_zip(tmp_path / "a.zip", ["000000"])
-    with pytest.raises(DataError, match="expected 2 whole files"):
-        check_zip(tmp_path / "a.zip", ["000000", "000001"])
+def test_what_the_server_does_not_take(objects: Objects, message: str) -> None:
+    assert unfit(cars(row()), 0, (416, 128)) == ""
+    assert unfit(objects, 0, (416, 128)).startswith(message)

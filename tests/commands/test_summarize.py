@@ -6,98 +6,93 @@ import json
 import math
 import random
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monokd.commands.losses_by_seed import Run, summarize, to_json, to_table
-from monokd.errors import DataError
-from monokd.report.tables import to_markdown
+from monokd.commands.experiments import RUN_COLUMNS
+from monokd.commands.summarize import entries, statistics, to_table
 
-RUNS = [
-    Run("monoskd", 0, {"3d": 13.0}),
-    Run("monoskd", 1, {"3d": 16.0}),
-    Run("monoskd", 2, {"3d": 16.0}),
-    Run("none", 0, {"3d": 10.0}),
-    Run("none", 1, {"3d": 15.0}),
-    Run("none", 2, {"3d": 11.0}),
+Row = tuple[str, int, float]
+RUNS: list[Row] = [
+    *[("none", seed, result) for seed, result in enumerate((10.0, 15.0, 11.0))],
+    *[("monoskd", seed, result) for seed, result in enumerate((13.0, 16.0, 16.0))],
 ]
+
+
+def frame(rows: list[Row], metric: str = "ap") -> pd.DataFrame:
+    """Results of one class and metric."""
+    return pd.DataFrame([("Car", metric, *row) for row in rows], columns=RUN_COLUMNS)
+
+
+def computed(*rows: Row) -> list[pd.Series]:
+    return [entry for _, entry in statistics(frame(list(rows)), "none").iterrows()]
 
 
 def test_by_hand() -> None:
     """Differences 3, 1, 5: mean 3, standard deviation 2; means 12 and 15."""
-    control, method = summarize(RUNS)
-    assert (control.loss, control.mean, control.difference, control.paired_seeds) == ("none", 12.0, None, ())
-    assert (method.loss, method.mean, method.seeds) == ("monoskd", 15.0, (0, 1, 2))
-    assert method.spread == pytest.approx(math.sqrt(3))
-    assert (method.difference, method.wins) == (3.0, 3)
-    assert method.difference_spread == pytest.approx(2.0)
+    control, method = computed(*RUNS)
+    assert (control["mean"], control["paired_seeds"], method["mean"], method["seeds"]) == (12.0, (), 15.0, (0, 1, 2))
+    assert math.isnan(control["difference"])
+    assert method["spread"] == pytest.approx(math.sqrt(3))
+    assert (method["difference"], method["wins"]) == (3.0, 3)
+    assert method["difference_spread"] == pytest.approx(2.0)
 
 
 def test_pairing_removes_what_seeds_share() -> None:
     """Seeds that differ by 100 points leave a constant gain without spread."""
-    runs = [Run(loss, s, {"ap": 100.0 * s + gain}) for s in range(3) for loss, gain in (("none", 0), ("x", 2))]
-    _, method = summarize(runs)
-    assert (method.difference, method.difference_spread) == (2.0, 0.0)
-    assert method.spread == 100.0
+    rows = [(loss, seed, 100.0 * seed + gain) for loss, gain in (("none", 0), ("x", 2)) for seed in range(3)]
+    _, method = computed(*rows)
+    assert (method["difference"], method["difference_spread"], method["spread"]) == (2.0, 0.0, 100.0)
 
 
 def test_only_common_seeds_are_paired() -> None:
-    _, method = summarize([Run("none", 0, {"ap": 1.0}), Run("x", 0, {"ap": 2.0}), Run("x", 7, {"ap": 9.0})])
-    assert (method.seeds, method.paired_seeds, method.difference, method.difference_spread) == ((0, 7), (0,), 1.0, None)
+    _, method = computed(("none", 0, 1.0), ("x", 0, 2.0), ("x", 7, 9.0))
+    assert (method["seeds"], method["paired_seeds"], method["difference"]) == ((0, 7), (0,), 1.0)
+    assert math.isnan(method["difference_spread"])
 
 
 def test_without_control_there_is_no_difference() -> None:
-    (entry,) = summarize([Run("x", 0, {"ap": 2.0})])
-    assert (entry.difference, entry.spread, entry.wins) == (None, None, 0)
-
-
-def test_undefined_results_are_left_out() -> None:
-    control, method = summarize([Run("none", 0, {"ap": 1.0}), Run("x", 0, {"ap": math.nan}), Run("x", 1, {"ap": 3.0})])
-    assert (method.seeds, method.paired_seeds) == ((1,), ())
-    assert control.seeds == (0,)
-
-
-def test_conflicting_runs_are_refused_and_equal_ones_count_once() -> None:
-    with pytest.raises(DataError, match="expected one run of loss x with seed 0, found two: ap 1 and 2"):
-        summarize([Run("x", 0, {"ap": 1.0}), Run("x", 0, {"ap": 2.0})])
-    assert summarize([Run("x", 0, {"ap": 1.0})] * 2)[0].seeds == (0,)
-
-
-def test_no_runs_are_refused() -> None:
-    with pytest.raises(DataError, match="at least one run"):
-        summarize([])
+    (entry,) = computed(("x", 0, 2.0))
+    assert math.isnan(entry["difference"])
+    assert math.isnan(entry["spread"])
+    assert entry["wins"] == 0
 
 
 @settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=6), st.integers(0, 99))
 def test_order_of_runs_does_not_matter(values: list[float], seed: int) -> None:
-    runs = [Run(loss, i, {"ap": v + g}) for i, v in enumerate(values) for loss, g in (("none", 0), ("x", 1))]
+    runs = [(loss, i, v + g) for i, v in enumerate(values) for loss, g in (("none", 0), ("x", 1))]
     mixed = random.Random(seed).sample(runs, len(runs))
-    assert summarize(mixed) == summarize(runs)
+    one, other = (statistics(frame(rows), "none").sort_index() for rows in (runs, mixed))
+    pd.testing.assert_frame_equal(one, other)
 
 
-def test_markdown_by_hand() -> None:
-    assert to_markdown(to_table(summarize(RUNS))) == (
-        "| Loss | Seeds | 3d mean ± std | 3d minus none |\n"
-        "| --- | ---: | ---: | ---: |\n"
-        "| none | 3 | 12.00 ± 2.65 | – |\n"
-        "| monoskd | 3 | 15.00 ± 1.73 | +3.00 ± 2.00 (better on 3 of 3) |\n"
-    )
+def test_tables_by_hand() -> None:
+    assert to_table(frame(RUNS, "3d_loose"), "none", "loss").to_dict("records") == [
+        {"Loss": "none", "Seeds": "3", "3D, IoU 0.5 mean ± std": "12.00 ± 2.65", "3D, IoU 0.5 minus none": "–"},
+        {
+            "Loss": "monoskd", "Seeds": "3", "3D, IoU 0.5 mean ± std": "15.00 ± 1.73",
+            "3D, IoU 0.5 minus none": "+3.00 ± 2.00 (better on 3 of 3)",
+        },
+    ]  # fmt: skip
 
 
 def test_losses_are_signed() -> None:
-    runs = [Run("none", 0, {"ap": 5.0}), Run("x", 0, {"ap": 3.5})]
-    assert to_table(summarize(runs)).rows[1][3].text == "−1.50"
+    table = to_table(frame([("none", 0, 5.0), ("x", 0, 3.5)]), "none", "losses.x.weight")
+    assert list(table.columns) == ["Weight", "Seeds", "ap mean ± std", "ap minus none"]
+    assert table.iloc[1]["ap minus none"] == "−1.50 (better on 0 of 1)"
 
 
-def test_a_result_that_a_loss_lacks_is_a_dash() -> None:
-    runs = [Run("none", 0, {"a": 5.0, "b": 1.0}), Run("x", 0, {"a": 6.0})]
-    row = to_table(summarize(runs)).rows[1]
-    assert [cell.text for cell in row] == ["x", "1", "6.00", "+1.00", "–", "–"]
+def test_a_result_that_a_loss_lacks_is_a_dash_and_seeds_are_a_range() -> None:
+    runs = pd.concat([frame([("none", 0, 5.0), ("none", 1, 5.0), ("x", 0, 6.0)], "a"), frame([("none", 0, 1.0)], "b")])
+    table = to_table(runs, "none", "loss")
+    assert list(table["Seeds"]) == ["1 to 2", "1"]
+    assert list(table.iloc[1]) == ["x", "1", "6.00", "+1.00 (better on 1 of 1)", "–", "–"]
 
 
 def test_json_is_plain() -> None:
-    data = json.loads(json.dumps(to_json(summarize(RUNS)), allow_nan=False))
-    assert data[1]["loss"] == "monoskd"
-    assert data[1]["seeds"] == [0, 1, 2]
+    control, method = json.loads(json.dumps(entries(frame(RUNS), "none"), allow_nan=False))["Car"]
+    assert control["difference"] is None
+    assert (method["loss"], method["value"], method["seeds"]) == ("monoskd", "ap", [0, 1, 2])

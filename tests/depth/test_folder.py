@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import typer
 
-from monokd.commands.densify import densify_command
+from monokd.commands.densify import densify
 from monokd.depth.folder import check_depth_files, densify_folder
 from monokd.kitti.frames import KittiFolder, read_depth
 from tests.depth.worlds import SHAPE, camera, sweep, wall, write_frame
@@ -62,8 +62,8 @@ def test_a_killed_run_leaves_only_whole_maps(root: KittiFolder, tmp_path: Path) 
         write_frame(root, f"{i:06d}", sweep(wall(5.0), camera()), camera())
     out = tmp_path / "out"
     code = (
-        "import sys; from pathlib import Path; from monokd.commands.densify import densify_command\n"
-        "densify_command(Path(sys.argv[1]), Path(sys.argv[2]), split=None, workers=1)"
+        "import sys; from pathlib import Path; from monokd.commands.densify import densify\n"
+        "densify(Path(sys.argv[1]), Path(sys.argv[2]), split=None, workers=1)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(root.root), str(out)], stderr=subprocess.DEVNULL)
     while len(list(out.glob("0*.png"))) < 5 and process.poll() is None:
@@ -106,7 +106,7 @@ def test_a_broken_frame_is_one_line_and_exit_2_and_the_others_are_made(
     out, split = tmp_path / "out", tmp_path / "split.txt"
     split.write_text("\n".join(FRAMES), encoding="ascii")
     with pytest.raises(typer.Exit) as stop:
-        densify_command(root.root, out, split=split, workers=1)
+        densify(root.root, out, split=split, workers=1)
     assert stop.value.exit_code == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if reason in line]
     assert len(lines) == 1

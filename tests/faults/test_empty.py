@@ -110,7 +110,7 @@ def test_the_report_of_networks_that_find_nothing_is_a_page(workspace: Path, sta
     write_models(workspace)
     for name in MODELS:
         found = iter([(frame, NOTHING) for frame in frames])
-        write_predictions(workspace / f"data/predictions/{name}", found, classes=("Car",), two_decimal_scores=False)
+        write_predictions(workspace / f"data/predictions/{name}", found, classes=("Car",))
     for name in MODELS:
         ended = stage(workspace, "evaluate", name)
         assert ended.code == 0, ended.errors

@@ -2,16 +2,15 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from monokd.commands.predict import find_files, predict_command
+from monokd.commands.predict import find_files, predict
 from monokd.errors import DataError
-from monokd.inference.predict import detect, write_predictions
+from monokd.inference.predict import detect, full_batches, pick_device, share_of_process, write_predictions
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.labels import read_results
 from monokd.kitti.objects import Objects, from_rows
@@ -30,25 +29,17 @@ def frames(workspace: Path) -> Frames:
     return Frames(root, root.frames()[:5], depth_dir=None, labels=False, height_px=64, width_px=128)
 
 
-@pytest.mark.parametrize(("published", "count"), [(False, 5), (True, 4)])
-def test_q6_whether_the_last_partial_batch_is_predicted(tiny_workspace: Path, published: bool, count: int) -> None:
-    found = detect(
-        detector(), frames(tiny_workspace), sees_depth=False, anisotropic_decode=False, score_threshold=0.0,
-        batch_size=2, drop_last=published,
-    )  # fmt: skip
-    assert len(list(found)) == count
+def test_q6_the_last_partial_batch_is_left_out() -> None:
+    assert full_batches(["a", "b", "c", "d", "e"], 2) == ["a", "b", "c", "d"]
+    with pytest.raises(DataError, match="at least one full batch of 6, found 5"):
+        full_batches(["a", "b", "c", "d", "e"], 6)
 
 
 def test_the_batch_size_changes_no_result(tiny_workspace: Path) -> None:
     results = [
-        list(
-            detect(
-                detector(), frames(tiny_workspace), sees_depth=False, anisotropic_decode=False, score_threshold=0.0,
-                batch_size=size,
-            )
-        )
+        list(detect(detector(), frames(tiny_workspace), sees_depth=False, score_threshold=0.0, batch_size=size))
         for size in (1, 5)
-    ]  # fmt: skip
+    ]
     for (name, one), (other_name, other) in zip(*results, strict=True):
         assert name == other_name
         np.testing.assert_allclose(np.sort(one.scores), np.sort(other.scores), rtol=1e-4)
@@ -58,21 +49,18 @@ def one_car(score: float) -> Objects:
     return from_rows(("Car",), np.array([0, 0, 0.1, 10, 20, 30, 40, 1.5, 1.6, 3.9, 1, 1.6, 20, 0.15, score]))
 
 
-@pytest.mark.parametrize(("published", "score"), [(False, 0.123457), (True, 0.12)])
-def test_q13_decimals_of_scores(tmp_path: Path, published: bool, score: float) -> None:
+@pytest.mark.parametrize(("decimals", "score"), [(6, 0.123457), (2, 0.12)])
+def test_q13_decimals_of_scores(tmp_path: Path, decimals: int, score: float) -> None:
     found = iter([("000001", one_car(0.1234567))])
-    write_predictions(tmp_path / "out", found, classes=("Car",), two_decimal_scores=published)
+    write_predictions(tmp_path / "out", found, classes=("Car",), score_decimals=decimals)
     assert read_results(tmp_path / "out/000001.txt").scores.tolist() == [score]
 
 
 def test_other_classes_are_left_out_and_the_file_stays(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "old.txt").write_text("from an earlier run")
-    count = write_predictions(out, iter([("000001", one_car(0.5))]), classes=("Cyclist",), two_decimal_scores=False)
-    assert count == 1
-    assert [path.name for path in out.iterdir()] == ["000001.txt"]
-    assert (out / "000001.txt").read_text() == ""
+    (tmp_path / "other.txt").write_text("the user's own")
+    assert write_predictions(tmp_path, iter([("000001", one_car(0.5))]), classes=("Cyclist",)) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"000001.txt", "other.txt"}
+    assert (tmp_path / "000001.txt").read_text() == ""
 
 
 @pytest.fixture
@@ -86,10 +74,9 @@ def test_the_command_predicts_a_folder_and_a_single_image_alike(
     tiny_workspace: Path, tmp_path: Path, model: Path
 ) -> None:
     folder = tiny_workspace / "data/demo/training"
-    settings: dict[str, Any] = {"draw": False, "score_threshold": 0.0, "behaviour": "corrected"}
-    predict_command(model, folder / "image_2", folder / "calib", tmp_path / "all", **settings)
+    predict(model, folder / "image_2", folder / "calib", tmp_path / "all", score_threshold=0.0)
     image, calib = folder / "image_2/000003.png", folder / "calib/000003.txt"
-    predict_command(model, image, calib, tmp_path / "one", **(settings | {"draw": True}))
+    predict(model, image, calib, tmp_path / "one", draw=True, score_threshold=0.0, workers=1)
     assert len(list((tmp_path / "all").glob("*.txt"))) == 10
     many, one = read_results(tmp_path / "all/000003.txt"), read_results(tmp_path / "one/000003.txt")
     np.testing.assert_allclose(np.sort(one.scores), np.sort(many.scores), rtol=1e-4)
@@ -98,13 +85,8 @@ def test_the_command_predicts_a_folder_and_a_single_image_alike(
     assert picture.shape[:2] == (128, 416)
 
 
-def test_wrong_input_is_one_line(tmp_path: Path, tiny_workspace: Path, model: Path) -> None:
+def test_wrong_input_is_one_line(tmp_path: Path, tiny_workspace: Path) -> None:
     folder = tiny_workspace / "data/demo/training"
-    with pytest.raises(DataError, match="behaviour: expected published or corrected, found 'best'"):
-        predict_command(
-            model, folder / "image_2", folder / "calib", tmp_path / "x", draw=False, score_threshold=0.2,
-            behaviour="best",
-        )  # fmt: skip
     with pytest.raises(DataError, match="found nothing there"):
         find_files(tmp_path / "absent", folder / "calib")
     with pytest.raises(DataError, match="found none"):
@@ -123,8 +105,51 @@ def test_any_name_names_a_result(tmp_path: Path, tiny_workspace: Path, model: Pa
     (tmp_path / "images").mkdir()
     for name in ("Straße 1.png", "街.PNG", "._000000.png"):
         shutil.copy(folder / "image_2/000000.png", tmp_path / "images" / name)
-    predict_command(
-        model, tmp_path / "images", folder / "calib/000000.txt", tmp_path / "out",
-        draw=False, score_threshold=0.2, behaviour="corrected",
-    )  # fmt: skip
+    predict(model, tmp_path / "images", folder / "calib/000000.txt", tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["Straße 1.txt", "街.txt"]
+
+
+def test_several_processes_share_the_images(
+    tiny_workspace: Path, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every image once, every file whole, the same objects as one process finds; more processes than images too."""
+    folder = tiny_workspace / "data/demo/training"
+    arguments = model, folder / "image_2", folder / "calib"
+    predict(*arguments, tmp_path / "one", score_threshold=0.0)
+    monkeypatch.setenv("WORLD_SIZE", "12")
+    written = []
+    for rank in range(12):
+        monkeypatch.setenv("RANK", str(rank))
+        predict(*arguments, tmp_path / f"several/{rank}", score_threshold=0.0)
+        written += list((tmp_path / f"several/{rank}").iterdir())
+    assert sorted(path.name for path in written) == [f"{i:06d}.txt" for i in range(10)]
+    for path in written:
+        one, other = read_results(tmp_path / "one" / path.name), read_results(path)
+        np.testing.assert_allclose(np.sort(one.scores), np.sort(other.scores), rtol=1e-4)
+
+
+def test_frames_are_divided_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [str(i) for i in range(7)]
+    assert share_of_process(names) == names
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    together = []
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        share = share_of_process(names)
+        assert len(share) == (3, 2, 2)[rank]
+        together += share
+    assert sorted(together) == names
+
+
+def test_a_gpu_that_is_asked_for_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert pick_device("auto") == pick_device("cpu") == torch.device("cpu")
+    with pytest.raises(DataError, match="accelerator: expected 1 CUDA device, found 0"):
+        pick_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert pick_device("auto") == torch.device("cuda", 0)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(DataError, match="expected 2 CUDA devices, found 1"):
+        pick_device("auto")

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from monokd.commands.import_checkpoint import import_command
-from monokd.commands.predict import predict_command
+from monokd.commands.import_checkpoint import import_checkpoint
+from monokd.commands.predict import predict
 from monokd.kitti.labels import read_results
 from tests.models.test_decode import assert_same_lines, golden_frames
 
@@ -23,14 +23,12 @@ def test_import_and_predict(
     text = json.loads(str(golden["txt"]))
     tensors = {f"{prefix}{name}": tensor for name, tensor in golden_weights(int(golden["seed"])).items()}
     torch.save({"epoch": 1, "model_state": tensors, "optimizer_state": None}, tmp_path / "published.pth")
-    import_command(tmp_path / "published.pth", tmp_path / "student.safetensors", part=None)
+    classes = "Pedestrian,Car,Cyclist"
+    import_checkpoint(tmp_path / "published.pth", tmp_path / "student.safetensors", classes=classes)
 
     frames = golden_frames(golden)[: 1 if prefix else None]
     for frame in frames:
         image, calib = (kitti_dir / "training" / name for name in (f"image_2/{frame}.png", f"calib/{frame}.txt"))
-        predict_command(
-            tmp_path / "student.safetensors", image, calib, tmp_path / "found",
-            draw=False, score_threshold=0.2, behaviour="published",
-        )  # fmt: skip
+        predict(tmp_path / "student.safetensors", image, calib, tmp_path / "found", score_decimals=2)
         (tmp_path / "expected.txt").write_text("\n".join(text[f"{frame}.rgb"]) + "\n")
         assert_same_lines(read_results(tmp_path / f"found/{frame}.txt"), read_results(tmp_path / "expected.txt"))

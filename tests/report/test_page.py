@@ -16,7 +16,6 @@ from urllib.parse import unquote
 import cv2
 import pytest
 
-from monokd.commands.losses_by_seed import Run, summarize, to_table
 from monokd.errors import DataError
 from monokd.evaluation.bootstrap import compare
 from monokd.evaluation.distance import by_distance, write_distances
@@ -26,6 +25,7 @@ from monokd.report.inputs import FramePicture, ModelResult
 from monokd.report.page import finding, write_report
 from monokd.report.previous import Previous
 from monokd.report.styles import OTHER
+from monokd.report.tables import key_values
 from tests.report.fakes import heat_maps, write_frames, write_models
 
 VOID = {"meta", "link", "img", "br", "line", "path", "use", "circle", "rect"}
@@ -309,7 +309,7 @@ def test_finding_says_what_the_figures_say() -> None:
 
 def test_the_control_is_called_what_it_is(tmp_path: Path, inputs: tuple[list[FramePicture], list[ModelResult]]) -> None:
     """Without distillation the page claims none, and no gap is closed by it."""
-    summary = to_table(summarize([Run("none", 0, {"ap": 1.0}), Run("monoskd", 0, {"ap": 2.0})]))
+    summary = key_values("Losses over seeds", {"none": 1.0})
     models = [replace(model, history=None, curves=None) for model in inputs[1]]
     text = write(tmp_path / "r.html", inputs, models=models, frames=[], distilled=False, summary=summary)
     assert "is the control here" in text

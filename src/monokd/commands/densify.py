@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from monokd.depth.folder import densify_folder
 from monokd.errors import printable
 from monokd.kitti.frames import KittiFolder, read_split
+from monokd.progress import worker_count
 
 
-def densify_command(root: Path, out: Path, *, split: Path | None, workers: int) -> None:
-    """Write OUT/FRAME.png for the frames of ROOT/training, all of them or those of `split`.
+def densify(
+    root: Annotated[Path, typer.Argument(help="A folder in KITTI's layout.")],
+    out: Annotated[Path, typer.Argument(help="Where the depth PNGs go.")],
+    split: Annotated[Path | None, typer.Option(help="A file of frame ids; default: every frame.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 means one a core.")] = 0,
+) -> None:
+    """Make dense depth maps (uint16 PNG, metres × 256) from the LiDAR scans of ROOT/training.
 
     Raises:
         DataError: the folder, the split or `out` is unusable.
@@ -20,7 +27,7 @@ def densify_command(root: Path, out: Path, *, split: Path | None, workers: int) 
     """
     folder = KittiFolder(root)
     frames = folder.frames() if split is None else read_split(split)
-    result = densify_folder(folder, out, frames, workers=workers)
+    result = densify_folder(folder, out, frames, workers=worker_count(workers))
     for error in result.errors:
         typer.echo(str(error), err=True)
     line = f"{result.made} made, {result.kept} kept, {len(result.errors)} broken: {out}"

@@ -6,21 +6,21 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
+import pandas as pd
+from ruamel.yaml import YAML, YAMLError
 
-from monokd.commands.losses_by_seed import Run
 from monokd.errors import DataError
-from monokd.report.tables import flatten
 
 PARAMS, METRICS, LOCK = "params.yaml", "metrics/summary.json", "dvc.lock"
 REPORT_STAGE = "report"
 # How to compute, not what: these may differ between runs that are compared.
 IGNORED = ("accelerator", "channels_last", "compile", "workers", "cache_images")
 ABSENT = "absent"
+RUN_COLUMNS = ["class", "metric", "value", "seed", "result"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +47,20 @@ class Selection:
     """The runs that are compared.
 
     Attributes:
-        runs: by class, in the order of the metrics.
+        runs: one row a result, with the columns class, metric, value (of the key), seed and result.
         left_out: name of each other experiment and why it is left out.
         control: the value of the key that others are compared with.
     """
 
-    runs: Mapping[str, list[Run]]
+    runs: pd.DataFrame
     left_out: list[tuple[str, str]]
     control: str
 
 
-def read_experiments(root: Path, *, revisions: tuple[str, ...] = (), all_commits: bool = False) -> list[Experiment]:
-    """The commit at hand first, then the workspace and every experiment, by asking `dvc exp show`.
+def read_experiments(root: Path, revisions: tuple[str, ...] = (), *, all_commits: bool = False) -> list[Experiment]:
+    """Read the commit at hand, then the workspace and every experiment, by asking `dvc exp show`.
+
+    `dvc.api.exp_show` would leave out time stamps and why an experiment failed.
 
     Args:
         root: of the repository.
@@ -77,9 +79,8 @@ def read_experiments(root: Path, *, revisions: tuple[str, ...] = (), all_commits
     tree: list[dict[str, Any]] = json.loads(done.stdout)
     experiments = [_experiment(row, None) for row in tree]
     for row in tree:
-        for entry in row["experiments"] or []:
-            experiments += [_experiment(entry["revs"][0], entry["executor"])]
-    workspace = [_checked_workspace(each, root) for each in experiments if each.name == "workspace"]
+        experiments += [_experiment(entry["revs"][0], entry["executor"]) for entry in row["experiments"] or []]
+    workspace = [_with_problem(each, _stale(each, root)) for each in experiments if each.name == "workspace"]
     commits = [each for each in experiments if each.name != "workspace"]
     if not commits:
         raise DataError("expected a commit, found none", root)
@@ -89,7 +90,7 @@ def read_experiments(root: Path, *, revisions: tuple[str, ...] = (), all_commits
 def select_runs(
     experiments: list[Experiment], *, by: str = "loss", model: str = "student", control: str | None = None
 ) -> Selection:
-    """The experiments that differ from the first only in `by` and the seed.
+    """Choose the experiments that differ from the first only in `by` and the seed.
 
     Parameters of profiles and losses that a run does not use are not compared. Of two runs of the same value and seed
     with different results, the newer one counts.
@@ -97,11 +98,11 @@ def select_runs(
     Args:
         experiments: the first one is what others are compared with.
         by: dotted parameter whose values are the rows.
-        model: teacher, baseline or student.
+        model: whose results.
         control: the value of `by` that others are compared with; default `none` of losses, else the first one's.
 
     Raises:
-        DataError: `by` is no parameter of the first experiment, or none of its values is `control`.
+        DataError: `by` is no parameter of the first experiment.
     """
     reference = experiments[0]
     if by not in reference.params or by == "seed":
@@ -119,59 +120,59 @@ def select_runs(
         if older is not None and older.metrics[model] != each.metrics[model]:
             left_out.append((older.name, f"{by} {key[0]}, seed {key[1]} again in {each.name}, which is newer"))
         chosen[key] = each
-    runs: dict[str, list[Run]] = {}
-    for (value, seed), each in sorted(chosen.items()):
-        for class_name, numbers in each.metrics[model].items():
-            runs.setdefault(class_name, []).append(Run(value, seed, numbers))
-    return Selection(runs, left_out, control)
+    rows = [
+        (class_name, metric, value, seed, result)
+        for (value, seed), each in sorted(chosen.items(), key=lambda item: (item[0][0] != control, item[0]))
+        for class_name, numbers in each.metrics[model].items()
+        for metric, result in numbers.items()
+        if result is not None
+    ]
+    return Selection(pd.DataFrame(rows, columns=RUN_COLUMNS), left_out, control)
 
 
 def _experiment(row: Mapping[str, Any], executor: Mapping[str, Any] | None) -> Experiment:
     data = row["data"] or {}
-    name = str(row["name"] or row["rev"])
-    params = dict(flatten(_content(data.get("params"), PARAMS)))
-    metrics = _content(data.get("metrics"), METRICS)
+    params = dict(_dotted(_content(data, "params", PARAMS)))
+    metrics = _content(data, "metrics", METRICS)
     state = (executor or {}).get("state")
     problem = ""
     if row["error"]:
         problem = f"failed: {row['error'].get('msg', '')}".strip()
     elif state in ("queued", "running", "failed"):
         problem = state
-    elif not params:
-        problem = f"no {PARAMS}"
-    elif not metrics:
-        problem = f"no {METRICS}"
-    return Experiment(name, data.get("timestamp") or "", params, metrics, problem)
+    elif not params or not metrics:
+        problem = f"no {METRICS if params else PARAMS}"
+    return Experiment(str(row["name"] or row["rev"]), data.get("timestamp") or "", params, metrics, problem)
 
 
-def _content(files: Mapping[str, Any] | None, path: str) -> Mapping[str, Any]:
+def _content(data: Mapping[str, Any], kind: str, path: str) -> Mapping[str, Any]:
     """What DVC read from a file; empty where it could not."""
-    content = ((files or {}).get(path) or {}).get("data")
+    content = ((data.get(kind) or {}).get(path) or {}).get("data")
     return content if isinstance(content, Mapping) else {}
 
 
-def _same(value: object, locked: object) -> bool:
-    """Whether a parameter has its locked value; DVC writes 1e-05, which YAML 1.1 reads as text."""
-    if isinstance(locked, str) and isinstance(value, float):
-        try:
-            return float(locked) == value
-        except ValueError:
-            return False
-    return value == locked
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested mappings by dotted names."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
-def _checked_workspace(workspace: Experiment, root: Path) -> Experiment:
-    """The workspace, unless its parameters have changed since its results were made."""
+def _with_problem(experiment: Experiment, problem: str) -> Experiment:
+    return replace(experiment, problem=experiment.problem or problem)
+
+
+def _stale(workspace: Experiment, root: Path) -> str:
+    """Which parameter has changed since the workspace's results were made, as a reason; "" where none has."""
     try:
-        lock = yaml.safe_load((root / LOCK).read_text(encoding="utf-8"))
-        locked = dict(flatten(lock["stages"][REPORT_STAGE]["params"][PARAMS]))
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
-        locked = {}
-    changed = [name for name, value in locked.items() if not _same(workspace.params.get(name, ABSENT), value)]
-    if not changed or workspace.problem:
-        return workspace
-    problem = f"{changed[0]} has changed since the last dvc repro"
-    return Experiment(workspace.name, workspace.created, workspace.params, workspace.metrics, problem)
+        lock = YAML(typ="safe").load(root / LOCK)
+        locked = dict(_dotted(lock["stages"][REPORT_STAGE]["params"][PARAMS]))
+    except (OSError, YAMLError, KeyError, TypeError):
+        return ""
+    changed = [name for name, value in locked.items() if workspace.params.get(name, ABSENT) != value]
+    return f"{changed[0]} has changed since the last dvc repro" if changed else ""
 
 
 def _difference(each: Experiment, reference: Experiment, by: str) -> str:

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from monokd.commands.published import Imported, Status, check_complete, completed, groups, read_published
-from monokd.errors import printable
+from monokd.errors import DataError, printable
 from monokd.models.checkpoint import DetectorInfo, detector_of, save_backbone, save_detector
+from monokd.samples.targets import CLASSES
 
 COLOURS: dict[Status, str] = {"used": "green", "ignored": "yellow", "missing": "red"}
 
 
-def import_command(checkpoint: Path, out: Path, *, part: str | None) -> None:
-    """Write the network of a published checkpoint as safetensors and print what became of its keys.
-
-    Args:
-        checkpoint: a file that torch wrote, in any published layout.
-        out: the file to write.
-        part: `student` or `teacher` of a distillation checkpoint; None takes the student.
+def import_checkpoint(
+    checkpoint: Annotated[Path, typer.Argument(help="A published checkpoint (.pth).")],
+    out: Annotated[Path, typer.Argument(help="The model file to write.")],
+    part: Annotated[str | None, typer.Option(help="student or teacher, of a distillation checkpoint.")] = None,
+    classes: Annotated[str, typer.Option(help="The classes that it was trained for.")] = "Car",
+) -> None:
+    """Turn a published checkpoint into a model file, with a table of every key.
 
     Raises:
-        DataError: unreadable, code inside, no known layout, tensors missing or of another shape; nothing is written.
+        DataError: unreadable, code inside, no known layout, tensors missing or of another shape, an unknown class;
+            nothing is written.
     """
+    trained = tuple(classes.split(","))
+    if not set(trained) <= set(CLASSES):
+        raise DataError(f"--classes: expected some of {','.join(CLASSES)}, found {classes!r}")
     imported = read_published(checkpoint, part)
     console = Console()
     console.print(key_table(imported, checkpoint))
@@ -34,7 +41,7 @@ def import_command(checkpoint: Path, out: Path, *, part: str | None) -> None:
     if imported.kind == "backbone":
         save_backbone(tensors, out)
     else:
-        info = DetectorInfo(width=imported.width, kind=imported.kind)
+        info = DetectorInfo(width=imported.width, kind=imported.kind, classes=trained)
         save_detector(detector_of(tensors, info), out, info)
     numbers = sum(tensor.numel() for tensor in tensors.values())
     line = f"{out}: {imported.kind}, width {imported.width:g}, {numbers / 1e6:.2f} M numbers"
@@ -51,8 +58,7 @@ def key_table(imported: Imported, checkpoint: Path) -> Table:
     table.add_column("numbers", justify="right", no_wrap=True)
     table.add_column("note")
     for name, status, note, tensors, numbers in groups(imported.keys):
-        shown = Text(printable(name)), Text(status, COLOURS[status]), str(tensors), f"{numbers:,}", Text(note)
-        table.add_row(*shown)
+        table.add_row(Text(printable(name)), Text(status, COLOURS[status]), str(tensors), f"{numbers:,}", Text(note))
     table.add_section()
     for status, colour in COLOURS.items():
         chosen = [key for key in imported.keys if key.status == status]

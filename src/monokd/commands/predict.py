@@ -5,18 +5,62 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import cv2
+import typer
 
+from monokd.commands.options import Compute, Model, ReadWorkers, ScoreDecimals, ScoreThreshold
 from monokd.errors import DataError, printable
 from monokd.files import write_bytes
-from monokd.inference.predict import detect_images, is_published, write_predictions
+from monokd.inference.predict import (
+    SCORE_DECIMALS,
+    detect_images,
+    processes,
+    share_of_process,
+    write_predictions,
+)
 from monokd.kitti.calibration import read_calibration
 from monokd.kitti.frames import read_image
 from monokd.kitti.objects import Objects
 from monokd.models.checkpoint import load_detector
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+def predict(
+    model: Model,
+    images: Annotated[Path, typer.Argument(help="An image, or a folder of images.")],
+    calib: Annotated[Path, typer.Argument(help="A calibration file, or a folder with one an image.")],
+    out: Annotated[Path, typer.Argument(help="Where the result files go.")],
+    draw: Annotated[bool, typer.Option("--draw", help="Also write pictures with the boxes.")] = False,
+    score_threshold: ScoreThreshold = 0.2,
+    score_decimals: ScoreDecimals = SCORE_DECIMALS,
+    workers: ReadWorkers = 0,
+    accelerator: Compute = "auto",
+) -> None:
+    """Detect objects in images; KITTI text out.
+
+    Writes OUT/NAME.txt for every image, and OUT/pictures/NAME.png with --draw. Several processes share the images
+    when torchrun starts them.
+
+    Raises:
+        DataError: a file is missing or broken, the model sees depth, or there is no such device.
+    """
+    detector, info = load_detector(model, "rgb")
+    files = find_files(images, calib)
+    names = share_of_process(list(files.images))
+    found: Iterator[tuple[str, Objects]] = iter(())
+    if names:
+        found = detect_images(
+            detector, info, files, names, score_threshold=score_threshold, workers=workers, accelerator=accelerator
+        )
+    if draw:
+        found = _drawing(found, files, out / "pictures")
+    count = write_predictions(out, found, classes=info.classes, score_decimals=score_decimals)
+    number, several = processes()
+    share = f" (process {number + 1} of {several})" if several > 1 else ""
+    print(printable(f"{count} images{share}: {out}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,46 +90,8 @@ class LooseFiles:
         return self.images[frame].with_suffix(".txt")
 
 
-def predict_command(
-    model: Path,
-    images: Path,
-    calib: Path,
-    out: Path,
-    *,
-    draw: bool,
-    score_threshold: float,
-    behaviour: str,
-    batch_size: int = 4,
-) -> None:
-    """Write OUT/NAME.txt for every image, and OUT/pictures/NAME.png where asked.
-
-    Args:
-        model: a safetensors file of a detector that sees images.
-        images: an image, or a folder of them.
-        calib: a calibration file for all, or a folder with NAME.txt for each.
-        out: the folder of results.
-        draw: also draw the boxes.
-        score_threshold: lowest peak.
-        behaviour: `published` or `corrected` decoding (quirks Q7 and Q13).
-        batch_size: images at a time.
-
-    Raises:
-        DataError: a file is missing or broken, or the model sees depth.
-    """
-    published = is_published(behaviour)
-    detector, info = load_detector(model, "rgb")
-    files = find_files(images, calib)
-    found = detect_images(
-        detector, info, files, list(files.images),
-        published=published, score_threshold=score_threshold, batch_size=batch_size,
-    )  # fmt: skip
-    drawn = _drawing(found, files, out / "pictures") if draw else found
-    count = write_predictions(out, drawn, classes=info.classes, two_decimal_scores=published, keep_others=True)
-    print(printable(f"{count} images: {out}"))
-
-
 def find_files(images: Path, calib: Path) -> LooseFiles:
-    """The images, ascending by name, each with its calibration file.
+    """Find the images, ascending by name, each with its calibration file.
 
     Raises:
         DataError: no images, two of one name, or a calibration file missing.
@@ -118,9 +124,5 @@ def _drawing(found: Iterator[tuple[str, Objects]], files: LooseFiles, folder: Pa
 
     for name, objects in found:
         picture = draw_frame(read_image(files.image(name)), read_calibration(files.calibration(name)), objects)
-        # Not imwrite: it does not say when the disk is full.
-        done, data = cv2.imencode(".png", picture[:, :, ::-1])
-        if not done:
-            raise ValueError(f"cannot encode the picture of {name}")
-        write_bytes(folder / f"{name}.png", data.tobytes())
+        write_bytes(folder / f"{name}.png", cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes())
         yield name, objects

@@ -8,12 +8,15 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
+from monokd.commands.options import Compute, Model, ReadWorkers, ScoreDecimals, ScoreThreshold
 from monokd.errors import DataError, printable, say
 from monokd.files import replacing
-from monokd.inference.predict import detect_images, is_published, write_predictions
+from monokd.inference.predict import SCORE_DECIMALS, detect_images, write_predictions
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.images import read_png_header
 from monokd.kitti.labels import read_results
@@ -25,45 +28,41 @@ NAMES = ("Car", "Pedestrian", "Cyclist")
 LONGEST_M = 30.0
 FARTHEST_M = 1000.0
 DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say: equal results give equal bytes
-READABLE = 0o644 << 16
 
 
-def submit_command(
-    model: Path, root: Path, out: Path, *, score_threshold: float, behaviour: str, batch_size: int = 4
+def submit(
+    model: Model,
+    root: Annotated[Path, typer.Argument(help="A folder in KITTI's layout, with testing/.")],
+    out: Annotated[Path, typer.Argument(help="The zip file to write.")],
+    score_threshold: ScoreThreshold = 0.2,
+    score_decimals: ScoreDecimals = SCORE_DECIMALS,
+    workers: ReadWorkers = 0,
+    accelerator: Compute = "auto",
 ) -> None:
-    """Write OUT.zip with one NNNNNN.txt a frame of ROOT/testing in its root folder, checked.
+    """Detect objects in the test frames; a checked zip for KITTI's server.
 
     Objects whose 2D box lies outside the image are left out, as the benchmark asks, and so are those whose numbers no
-    object has; the command says how many.
-
-    Args:
-        model: a safetensors file of a detector that sees images.
-        root: a folder in KITTI's layout with testing/image_2 and testing/calib.
-        out: the file to write, named *.zip.
-        score_threshold: lowest peak.
-        behaviour: `published` or `corrected` decoding (quirks Q7 and Q13).
-        batch_size: images at a time.
+    object has; one line says how many.
 
     Raises:
         DataError: a file is missing or broken, or the model sees depth; nothing is written.
     """
     if out.suffix != ".zip":
         raise DataError("expected a name that ends in .zip", out)
-    published = is_published(behaviour)
     detector, info = load_detector(model, "rgb")
     files = KittiFolder(root, "testing")
     names = numbered_frames(files)
     found = detect_images(
-        detector, info, files, names, published=published, score_threshold=score_threshold, batch_size=batch_size
+        detector, info, files, names, score_threshold=score_threshold, workers=workers, accelerator=accelerator
     )
     left_out: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        fit = _fit(found, files, left_out)
-        write_predictions(Path(folder), fit, classes=info.classes, two_decimal_scores=published, keep_others=True)
-        count = check_results(Path(folder), names)
+        texts = Path(folder)
+        kept = _submittable(found, files, left_out)
+        write_predictions(texts, kept, classes=info.classes, score_decimals=score_decimals)
+        count = sum(len(read_results(texts / f"{name}.txt")) for name in names)
         with replacing(out, durable=True) as temporary:
-            write_zip(temporary, Path(folder), names)
-            check_zip(temporary, names)
+            write_zip(temporary, texts, names)
     print(printable(f"{out}: {len(names)} frames, {count} objects"))
     if left_out:
         say(f"note: {len(left_out)} objects left out, the first: {left_out[0]}")
@@ -86,76 +85,59 @@ def numbered_frames(files: KittiFolder) -> list[str]:
     return names
 
 
-def check_results(folder: Path, frames: list[str]) -> int:
-    """How many objects the result files of `frames` hold.
+def write_zip(out: Path, folder: Path, frames: list[str]) -> None:
+    """Put FOLDER/FRAME.txt of every frame in the root folder of a zip and read it back; equal files give equal bytes.
 
     Raises:
-        DataError: a missing file, a line that is no result, or numbers that no object has.
+        DataError: the disk gives back other bytes.
     """
-    count = 0
-    for frame in frames:
-        path = folder / f"{frame}.txt"
-        objects = read_results(path)
-        for i in range(len(objects)):
-            reason = _unlikely(objects, i)
-            if reason:
-                raise DataError(reason, path.name, i + 1)
-        count += len(objects)
-    return count
-
-
-def write_zip(out: Path, folder: Path, frames: list[str]) -> None:
-    """Put FOLDER/FRAME.txt of every frame in the root folder of a zip; equal files give equal bytes."""
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for frame in frames:
             entry = zipfile.ZipInfo(f"{frame}.txt", DATE)
-            entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, READABLE
-            archive.writestr(entry, (folder / f"{frame}.txt").read_bytes())
+            entry.create_system, entry.external_attr = 3, 0o644 << 16  # readable, on any system
+            archive.writestr(entry, (folder / f"{frame}.txt").read_bytes(), zipfile.ZIP_DEFLATED, 6)
+    with zipfile.ZipFile(out) as archive:
+        if archive.testzip() is not None:
+            raise DataError("expected the zip as it was written, found it damaged", out)
 
 
-def check_zip(path: Path, frames: list[str]) -> None:
-    """Read a zip back: one whole file a frame, nothing else.
+def unfit(objects: Objects, i: int, image_size_px: tuple[int, int]) -> str:
+    """Why the server would not take object `i`, as an expectation; "" where it would.
 
-    Raises:
-        DataError: damaged, or other names.
+    Args:
+        objects: as they are written, rounded.
+        i: which of them.
+        image_size_px: width and height of the frame's image.
     """
-    with zipfile.ZipFile(path) as archive:
-        if archive.namelist() != [f"{frame}.txt" for frame in frames] or archive.testzip() is not None:
-            raise DataError(f"expected {len(frames)} whole files in the zip, found otherwise", path)
+    left, top, right, bottom = box = objects.boxes_px[i].tolist()
+    sizes_m, location_m = objects.sizes_m[i], objects.locations_m[i]
+    width, height = image_size_px
+    seen = right > 0 and bottom > 0 and left < width and top < height
+    angle_rad = max(abs(objects.alpha_rad[i]), abs(objects.rotation_y_rad[i]))
+    demands = (
+        (objects.names[i] in NAMES, f"class: expected {', '.join(NAMES)}, found {objects.names[i]}"),
+        (left < right and top < bottom, f"box: expected left < right and top < bottom, found {box}"),
+        (seen, f"box: expected a part in the image, {width}×{height}, found {box}"),
+        (
+            (sizes_m > 0).all() and (sizes_m <= LONGEST_M).all(),
+            f"size: expected up to {LONGEST_M:g} m and above 0, found {sizes_m.tolist()}",
+        ),
+        (
+            np.abs(location_m).max() <= FARTHEST_M,
+            f"location: expected within {FARTHEST_M:g} m, found {location_m.tolist()}",
+        ),
+        (angle_rad <= math.pi + 0.01, "angle: expected within ±π"),
+    )
+    return next((reason for holds, reason in demands if not holds), "")
 
 
-def _fit(
+def _submittable(
     found: Iterator[tuple[str, Objects]], files: KittiFolder, left_out: list[str]
 ) -> Iterator[tuple[str, Objects]]:
     """Each frame's objects that can be submitted; one line for each of the others is added to `left_out`."""
     for frame, objects in found:
         header = read_png_header(files.image(frame))
         written = replace(objects, boxes_px=objects.boxes_px.round(2), sizes_m=objects.sizes_m.round(2))
-        reasons = [
-            _unlikely(written, i) or _unseen(written, i, header.width_px, header.height_px) for i in range(len(objects))
-        ]
+        reasons = [unfit(written, i, (header.width_px, header.height_px)) for i in range(len(objects))]
         left_out += [f"{frame}: {reason}" for reason in reasons if reason]
         yield frame, objects.select(np.array([not reason for reason in reasons], dtype=bool))
-
-
-def _unseen(objects: Objects, i: int, width_px: int, height_px: int) -> str:
-    left, top, right, bottom = objects.boxes_px[i]
-    if right > 0 and bottom > 0 and left < width_px and top < height_px:
-        return ""
-    return f"box: expected a part in the image, {width_px}×{height_px}, found {objects.boxes_px[i].tolist()}"
-
-
-def _unlikely(objects: Objects, i: int) -> str:
-    """Why the server, or its reader, would stumble over an object; "" where it would not."""
-    left, top, right, bottom = objects.boxes_px[i]
-    if objects.names[i] not in NAMES:
-        return f"class: expected {', '.join(NAMES)}, found {objects.names[i]}"
-    if not (left < right and top < bottom):
-        return f"box: expected left < right and top < bottom, found {objects.boxes_px[i].tolist()}"
-    if not (objects.sizes_m[i] > 0).all() or (objects.sizes_m[i] > LONGEST_M).any():
-        return f"size: expected up to {LONGEST_M:g} m and above 0, found {objects.sizes_m[i].tolist()}"
-    if np.abs(objects.locations_m[i]).max() > FARTHEST_M:
-        return f"location: expected within {FARTHEST_M:g} m, found {objects.locations_m[i].tolist()}"
-    if max(abs(objects.alpha_rad[i]), abs(objects.rotation_y_rad[i])) > math.pi + 0.01:
-        return "angle: expected within ±π"
-    return ""

@@ -2,89 +2,148 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+import json as json_module
+import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.table import Table
 
 from monokd.commands.experiments import Selection, read_experiments, select_runs
-from monokd.commands.losses_by_seed import summarize, to_json, to_table
 from monokd.errors import DataError, printable, say
-from monokd.report.tables import METRIC_NAMES, Table, iou_of, to_markdown, to_rich
+from monokd.evaluation.rules import LOOSE_IOU, STRICT_IOU
+
+UNDEFINED = "–"
 
 
-def summarize_command(
-    root: Path,
-    *,
-    by: str,
-    model: str,
-    control: str | None,
-    revisions: tuple[str, ...],
-    all_commits: bool,
-    markdown: bool,
-    json_output: bool,
+def summarize(
+    by: Annotated[str, typer.Option(help="The parameter whose values are compared.")] = "loss",
+    model: Annotated[str, typer.Option(help="student, control, baseline or teacher.")] = "student",
+    control: Annotated[str | None, typer.Option(help="The value to compare with; of losses: none.")] = None,
+    rev: Annotated[list[str] | None, typer.Option(help="A commit whose experiments to read; default HEAD.")] = None,
+    all_commits: Annotated[bool, typer.Option("--all-commits", help="Those of every commit.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print GitHub tables.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print mean, spread and paired difference of every value of `by`, a table a class; what is left out, on stderr.
+    """Losses × seeds of this repository's experiments: mean, spread, paired difference.
 
-    Args:
-        root: of the repository.
-        by: dotted parameter whose values are the rows.
-        model: teacher, baseline or student.
-        control: the value of `by` that others are compared with; None takes `none` of losses, else the commit's.
-        revisions: commits whose experiments to read; default HEAD.
-        all_commits: those of every commit.
-        markdown: print GitHub tables.
-        json_output: print JSON.
+    What is left out is said on stderr.
 
     Raises:
         DataError: no repository, no experiment with results, or an unknown parameter.
     """
-    experiments = read_experiments(root, revisions=revisions, all_commits=all_commits)
+    experiments = read_experiments(Path(), tuple(rev or ()), all_commits=all_commits)
     selection = select_runs(experiments, by=by, model=model, control=control)
-    if json_output:
-        print(json.dumps(as_json(selection, by, model), indent=2, allow_nan=False))
+    if json:
+        print(json_module.dumps(as_json(selection, by, model), indent=2, allow_nan=False))
     else:
-        for table in tables(selection, by, model):
-            show(table, markdown=markdown)
-    for name, reason in () if json_output else selection.left_out:
-        say(f"left out: {name}: {reason}")
-    if not selection.runs:
-        raise DataError("expected experiments with results, found none; `dvc repro` or `dvc exp run` makes them", root)
+        for class_name in selection.runs["class"].unique():
+            pairs = f"differences are paired by seed against the control '{selection.control}'"
+            table = to_table(selection.runs[selection.runs["class"] == class_name], selection.control, by)
+            show(table, f"{class_name}, moderate, AP|R40 of the {model}; {pairs}", markdown=markdown)
+        for name, reason in selection.left_out:
+            say(f"left out: {name}: {reason}")
+    if selection.runs.empty:
+        raise DataError("expected experiments with results, found none; `dvc repro` or `dvc exp run` makes them")
 
 
-def tables(selection: Selection, by: str, model: str) -> list[Table]:
-    """One table a class."""
-    return [
-        to_table(
-            [replace(e, value=metric_title(e.value, class_name)) for e in summarize(runs, control=selection.control)],
-            control=selection.control,
-            rows=by.rpartition(".")[2].capitalize(),
-            what=f"{class_name}, moderate, AP|R40 of the {model}",
-        )
-        for class_name, runs in selection.runs.items()
-    ]
+def statistics(runs: pd.DataFrame, control: str) -> pd.DataFrame:
+    """Compute mean and spread over seeds, and those of the differences to the control.
+
+    A difference is paired: a seed's run is compared with the control's run of the same seed, so that what both share
+    (data, start, order of frames) cancels. Spreads are sample standard deviations (n − 1). NaN where undefined.
+
+    Args:
+        runs: columns class, metric, value, seed, result.
+        control: the value that others are compared with.
+
+    Returns:
+        Rows by (class, metric, value) with seeds, mean, spread, paired_seeds, difference, difference_spread and wins:
+        on how many of the paired seeds the value beats the control.
+    """
+    table = runs.pivot_table(index=["class", "metric", "value"], columns="seed", values="result", sort=False)
+    table = table[sorted(table.columns)]
+    is_control = table.index.get_level_values("value") == control
+    controls = table[is_control].droplevel("value").reindex(table.index.droplevel("value"))
+    paired = (table - controls.to_numpy())[~is_control].reindex(table.index)
+    return pd.DataFrame(
+        {
+            "seeds": [tuple(row.dropna().index) for _, row in table.iterrows()],
+            "mean": table.mean(axis=1),
+            "spread": table.std(axis=1),
+            "paired_seeds": [tuple(row.dropna().index) for _, row in paired.iterrows()],
+            "difference": paired.mean(axis=1),
+            "difference_spread": paired.std(axis=1),
+            "wins": (paired > 0).sum(axis=1),
+        }
+    )
+
+
+def to_table(runs: pd.DataFrame, control: str, by: str) -> pd.DataFrame:
+    """The statistics of one class as text: a row a value, two columns a metric."""
+    numbers = statistics(runs, control)
+    head = by.rpartition(".")[2].capitalize()
+    rows: dict[str, dict[str, str]] = {}
+    for (class_name, metric, value), entry in numbers.iterrows():
+        title, row = metric_title(metric, class_name), rows.setdefault(value, {head: value, "Seeds": ""})
+        counts = sorted({len(entry["seeds"]), *map(int, row["Seeds"].split(" to ") if row["Seeds"] else ())})
+        row["Seeds"] = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+        row[f"{title} mean ± std"] = _plus_minus(f"{entry['mean']:.2f}", entry["spread"])
+        row[f"{title} minus {control}"] = _difference(entry)
+    return pd.DataFrame(rows.values()).fillna(UNDEFINED)
 
 
 def metric_title(name: str, class_name: str) -> str:
     """A name of the summary, such as 3d_loose, as a column head; other names as they are."""
-    kind, _, threshold_set = name.rpartition("_")
-    if kind not in METRIC_NAMES or threshold_set not in ("strict", "loose"):
-        return name
-    return f"{METRIC_NAMES[kind]}, IoU {iou_of(threshold_set, class_name)}"
+    metric, _, threshold_set = name.rpartition("_")
+    ious = {"strict": STRICT_IOU, "loose": LOOSE_IOU}.get(threshold_set)
+    return name if ious is None else f"{metric.upper()}, IoU {ious[class_name]}"
 
 
 def as_json(selection: Selection, by: str, model: str) -> dict[str, Any]:
     """Everything as plain data."""
-    classes = {name: to_json(summarize(runs, control=selection.control)) for name, runs in selection.runs.items()}
     left_out = [{"name": name, "reason": reason} for name, reason in selection.left_out]
+    classes = entries(selection.runs, selection.control)
     return {"by": by, "model": model, "control": selection.control, "classes": classes, "left_out": left_out}
 
 
-def show(table: Table, *, markdown: bool) -> None:
-    """Print a table for a page or for the terminal."""
-    if markdown:
-        print(f"{printable(table.caption)}:\n\n{to_markdown(table)}")
-        return
-    from rich.console import Console  # noqa: PLC0415  (slow to import)
+def entries(runs: pd.DataFrame, control: str) -> dict[str, list[dict[str, Any]]]:
+    """The statistics as plain data by class; None where undefined."""
+    classes: dict[str, list[dict[str, Any]]] = {name: [] for name in runs["class"].unique()}
+    for (class_name, metric, value), entry in statistics(runs, control).iterrows():
+        plain = {k: None if isinstance(x, float) and math.isnan(x) else x for k, x in entry.items()}
+        classes[class_name].append({"loss": value, "value": metric, **plain})
+    return classes
 
-    Console().print(to_rich(table))
+
+def show(table: pd.DataFrame, caption: str, *, markdown: bool) -> None:
+    """Print a table for a page or for the terminal."""
+    heads = [printable(head) for head in table.columns]
+    rows = [[printable(cell) for cell in row] for row in table.itertuples(index=False)]
+    if markdown:
+        ruler = ["---"] + ["---:"] * (len(heads) - 1)
+        lines = [f"| {' | '.join(row)} |" for row in (heads, ruler, *rows)]
+        print(f"{printable(caption)}:\n", *lines, "", sep="\n")
+        return
+    rich_table = Table(title=printable(caption), title_justify="left")
+    for head in heads:
+        rich_table.add_column(head, justify="left" if head == heads[0] else "right")
+    for row in rows:
+        rich_table.add_row(*row)
+    Console(markup=False).print(rich_table)
+
+
+def _difference(entry: pd.Series[Any]) -> str:
+    difference, pairs = entry["difference"], len(entry["paired_seeds"])
+    if math.isnan(difference):
+        return UNDEFINED
+    sign = "−" if round(difference, 2) < 0 else "+"
+    text = _plus_minus(f"{sign}{abs(difference):.2f}", entry["difference_spread"])
+    return f"{text} (better on {entry['wins']} of {pairs})"
+
+
+def _plus_minus(text: str, spread: float) -> str:
+    return text if math.isnan(spread) else f"{text} ± {spread:.2f}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 
 from monokd.errors import DataError
@@ -20,7 +21,8 @@ from monokd.progress import track
 from monokd.samples.dataset import FrameFiles, Frames
 from monokd.samples.loader import build_loader
 
-PUBLISHED_DECIMALS, DECIMALS = 2, 6
+SCORE_DECIMALS = 6
+Accelerator = Literal["auto", "cpu", "cuda"]
 
 
 def detect(
@@ -28,23 +30,19 @@ def detect(
     frames: Frames,
     *,
     sees_depth: bool,
-    anisotropic_decode: bool,
     score_threshold: float,
     batch_size: int,
-    drop_last: bool = False,
     workers: int = 0,
     device: torch.device | None = None,
 ) -> Iterator[tuple[str, Objects]]:
-    """The objects of every frame, in order.
+    """Yield the id and the objects of every frame, in order.
 
     Args:
-        detector: a copy of it runs, laid out for speed.
+        detector: a copy of it runs, laid out for speed; it says how its boxes map to the image (quirk Q7).
         frames: without augmentation.
         sees_depth: the input is the frames' depth, not their image.
-        anisotropic_decode: quirk Q7.
         score_threshold: lowest peak.
         batch_size: frames at a time.
-        drop_last: quirk Q6, leave out a last batch that is not full.
         workers: processes that read.
         device: default the CPU.
 
@@ -53,19 +51,18 @@ def detect(
     """
     device = device or torch.device("cpu")
     fast = folded(detector).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loader = build_loader(frames, batch_size=batch_size, training=False, drop_last=drop_last, workers=workers)
+    loader = build_loader(frames, batch_size=batch_size, training=False, workers=workers)
     with torch.inference_mode():
         for batch in track(loader.batches(0), "predict", len(loader)):
             moved = batch.to(device)
             image = moved.depth if sees_depth else moved.image
             if image is None:
                 raise ValueError("this detector sees depth, but the frames carry none")
-            output = fast(image, moved.P2, moved.coord_range_px)
             found = decode(
-                output,
+                fast(image, moved.P2, moved.coord_range_px),
                 moved.P2,
                 moved.coord_range_px,
-                anisotropic_decode=anisotropic_decode,
+                anisotropic_decode=detector.anisotropic_decode,
                 score_threshold=score_threshold,
             )
             yield from zip(batch.frames, found, strict=True)
@@ -77,82 +74,88 @@ def detect_images(
     files: FrameFiles,
     names: Sequence[str],
     *,
-    published: bool,
     score_threshold: float,
-    batch_size: int,
+    workers: int = 0,
+    accelerator: Accelerator = "auto",
+    batch_size: int = 4,
 ) -> Iterator[tuple[str, Objects]]:
-    """What a saved detector of images finds, on the best device at hand; see `detect`.
+    """Yield what a saved detector finds in images of any size; see `detect`.
 
     Args:
         detector: as `load_detector` gives it.
         info: what its file says.
         files: where the frames' files lie.
         names: of the frames.
-        published: decode as published (quirk Q7).
         score_threshold: lowest peak.
+        workers: processes that read.
+        accelerator: as in `pick_device`.
         batch_size: frames at a time.
     """
+    device = pick_device(accelerator)
     frames = Frames(files, names, depth_dir=None, labels=False, height_px=info.height_px, width_px=info.width_px)
     return detect(
-        detector,
-        frames,
-        sees_depth=False,
-        anisotropic_decode=published,
-        score_threshold=score_threshold,
-        batch_size=batch_size,
-        device=pick_device("auto"),
-    )
+        detector, frames, sees_depth=False, score_threshold=score_threshold, batch_size=batch_size, workers=workers,
+        device=device,
+    )  # fmt: skip
 
 
 def write_predictions(
-    out: Path,
-    found: Iterator[tuple[str, Objects]],
-    *,
-    classes: tuple[str, ...],
-    two_decimal_scores: bool,
-    keep_others: bool = False,
+    out: Path, found: Iterator[tuple[str, Objects]], *, classes: Sequence[str], score_decimals: int = SCORE_DECIMALS
 ) -> int:
-    """Write OUT/FRAME.txt for every frame, objects of `classes` only, an empty file where there are none.
+    """Write OUT/FRAME.txt for every frame: objects of `classes` only, an empty file where there are none.
 
     Args:
-        out: a folder; files of an earlier run in it are removed, unless `keep_others`.
+        out: a folder; what else is in it stays.
         found: frames and their objects.
         classes: names to keep.
-        two_decimal_scores: quirk Q13.
-        keep_others: leave what else is in the folder, which may be the user's own.
+        score_decimals: digits of scores after the point (2 is the published form, quirk Q13).
 
     Returns:
         How many frames were written.
     """
-    if not keep_others:
-        shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     count = 0
     for frame, objects in found:
-        kept = objects.select(torch.tensor([name in classes for name in objects.names], dtype=torch.bool).numpy())
-        write_results(out / f"{frame}.txt", kept, score_decimals=score_decimals(two_decimal_scores))
+        kept = objects.select(np.array([name in classes for name in objects.names], dtype=bool))
+        write_results(out / f"{frame}.txt", kept, score_decimals=score_decimals)
         count += 1
     return count
 
 
-def score_decimals(two_decimal_scores: bool) -> int:
-    """Digits of scores after the point (quirk Q13)."""
-    return PUBLISHED_DECIMALS if two_decimal_scores else DECIMALS
-
-
-def is_published(behaviour: str) -> bool:
-    """Whether a command decodes as published.
+def full_batches(names: Sequence[str], batch_size: int) -> list[str]:
+    """The frames that fill whole batches: all that the published validation predicts (quirk Q6).
 
     Raises:
-        DataError: neither `published` nor `corrected`.
+        DataError: fewer frames than one batch.
     """
-    if behaviour not in ("published", "corrected"):
-        raise DataError(f"--behaviour: expected published or corrected, found {behaviour!r}")
-    return behaviour == "published"
+    if len(names) < batch_size:
+        raise DataError(f"drop_last_validation: expected at least one full batch of {batch_size}, found {len(names)}")
+    return list(names[: len(names) // batch_size * batch_size])
 
 
-def pick_device(accelerator: Literal["auto", "cpu", "cuda"]) -> torch.device:
-    """The device that one process uses: the GPU where there is one and it is allowed."""
-    if accelerator == "cpu" or not torch.cuda.is_available():
+def processes() -> tuple[int, int]:
+    """This process's number and how many there are, as torchrun says (RANK, WORLD_SIZE); 0 and 1 without it."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def share_of_process(names: Sequence[str]) -> list[str]:
+    """The frames of this process: every frame goes to exactly one of the processes that torchrun started."""
+    rank, count = processes()
+    return list(names[rank::count])
+
+
+def pick_device(accelerator: Accelerator) -> torch.device:
+    """The device of this process: the GPU with its number on this machine, or the CPU.
+
+    Args:
+        accelerator: `auto` takes the CPU where there is no GPU.
+
+    Raises:
+        DataError: `cuda` where there is none, or more processes than GPUs.
+    """
+    if accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
-    return torch.device("cuda")
+    number, available = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if number >= available:
+        raise DataError(f"accelerator: expected {number + 1} CUDA device{'s' * (number > 0)}, found {available}")
+    return torch.device("cuda", number)

@@ -1,0 +1,1 @@
+"""Annotations of commands whose files do not carry them yet."""
