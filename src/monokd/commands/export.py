@@ -25,7 +25,8 @@ from monokd.models.outputs import DetectorOutput, Rois
 from monokd.samples.affine import crop_affine, warp_image
 from monokd.samples.augment import MEAN, STD, normalise
 from monokd.samples.targets import CLASSES, HEADING_BINS, MEAN_SIZES_M
-from monokd.scenes.generate import SceneSettings, render_frame
+from monokd.scenes.generate import render_frame
+from monokd.scenes.settings import SceneSettings
 
 OPSET = 17
 FORMAT = "monokd onnx 1"
