@@ -35,6 +35,7 @@ from monokd.kitti.frames import KittiFolder
 from monokd.samples.dataset import Frames
 from monokd.samples.loader import build_loader
 from monokd.scenes.generate import generate_scenes
+from monokd.scenes.settings import SceneSettings
 
 HERE = Path(__file__).resolve().parent
 MODES = {"float32": ("32",), "tf32": ("tf32",), "bf16": ("bf16",), "compiled": ("bf16", "--compile")}
@@ -90,10 +91,8 @@ def make_frames(work: Path, options: argparse.Namespace) -> None:
     """Synthetic frames in KITTI's layout, with dense depth."""
     processes = 1 if options.quick else len(os.sched_getaffinity(0))
     width_px, height_px = (416, 128) if options.quick else (1242, 375)
-    generate_scenes(
-        work / "frames", train_frames=options.frames, val_frames=1, workers=processes, width_px=width_px,
-        height_px=height_px,
-    )  # fmt: skip
+    settings = SceneSettings(train_frames=options.frames, val_frames=1, width_px=width_px, height_px=height_px)
+    generate_scenes(work / "frames", settings, workers=processes)
     root = KittiFolder(work / "frames")
     densify_folder(root, work / "depth", root.frames(), workers=processes)
 

@@ -34,6 +34,7 @@ from monokd.models.outputs import DetectorOutput
 from monokd.samples.batch import collate
 from monokd.samples.dataset import Frames, Sample
 from monokd.scenes.generate import generate_scenes
+from monokd.scenes.settings import SceneSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = {"demo: 96×320, width 0.25": (96, 320, 0.25), "published: 384×1280, width 1": (384, 1280, 1.0)}
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=5)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        generate_scenes(Path(folder), train_frames=1, val_frames=0)
+        generate_scenes(Path(folder), SceneSettings(train_frames=1))
         for name, (height, width, factor) in SIZES.items():
             show(f"{name}, 1242×375 image, ms", one_image(Path(folder), height, width, factor), args.rounds, 1000)
     helps = {name: starting("-m", "monokd.cli", name, "--help") for name in COMMANDS}

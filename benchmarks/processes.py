@@ -40,6 +40,7 @@ from monokd.models.detector import build_detector, feature_channels
 from monokd.samples.dataset import Frame, Frames
 from monokd.samples.loader import build_loader, epoch_order
 from monokd.scenes.generate import generate_scenes
+from monokd.scenes.settings import SceneSettings
 from monokd.training.batch_norm import synchronise
 from monokd.training.devices import replicas_of, start
 from monokd.training.steps import DetectionStep, TrainingStep, targets_of
@@ -107,9 +108,8 @@ def relative(found: Tensor, expected: Tensor) -> float:
 
 def world(folder: Path) -> Path:
     """A few small frames with depth."""
-    generate_scenes(
-        folder / "demo", train_frames=8, val_frames=1, seed=3, objects_per_frame=9.0, width_px=416, height_px=128
-    )
+    settings = SceneSettings(train_frames=8, val_frames=1, width_px=416, height_px=128, objects_per_frame=9.0)
+    generate_scenes(folder / "demo", settings, seed=3)
     root = KittiFolder(folder / "demo")
     densify_folder(root, folder / "depth", root.frames(), workers=1)
     return folder

@@ -1,6 +1,6 @@
-"""What a synthetic frame costs on one core, step by step: `python benchmarks/scenes.py [--frames N]`.
+"""What a synthetic frame costs on one core, step by step: `python benchmarks/scenes.py [--frames N] [--size W H]`.
 
-Prints the median processor time of each step over N frames of 1242×375, and what whole frames cost with their files
+Prints the median processor time of each step over N frames, 1242×375 by default, and what whole frames cost with their files
 written (wall time, median and mean).
 """
 
@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from monokd.scenes import generate
-from monokd.scenes.generate import SceneSettings, render_frame, write_frame
+from monokd.scenes.generate import render_frame, write_frame
+from monokd.scenes.settings import SceneSettings
 
 STEPS = (
     "sample_road",
@@ -30,6 +31,7 @@ STEPS = (
     "sample_clutter",
     "assemble",
     "rasterise",
+    "light_up",
     "shade",
     "scan_world",
     "label_lines",
@@ -53,9 +55,11 @@ def timed(name: str, seconds: dict[str, list[float]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=60)
-    count = parser.parse_args().frames
+    parser.add_argument("--size", type=int, nargs=2, default=(1242, 375), metavar=("W", "H"))
+    options = parser.parse_args()
+    count = options.frames
     cv2.setNumThreads(1)
-    settings = SceneSettings()
+    settings = SceneSettings(width_px=options.size[0], height_px=options.size[1])
     start = time.perf_counter()
     render_frame(0, 0, settings)
     first = time.perf_counter() - start

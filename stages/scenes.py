@@ -7,6 +7,7 @@ from monokd.errors import DataError, run
 from monokd.params import load_params
 from monokd.progress import worker_count
 from monokd.scenes.generate import generate_scenes
+from monokd.scenes.settings import SceneSettings
 
 
 def main() -> None:
@@ -15,7 +16,8 @@ def main() -> None:
     if scenes is None:
         raise DataError("profiles.demo.scenes: missing parameter", "params.yaml")
     try:
-        generate_scenes(Path(sys.argv[1]), seed=params.seed, workers=worker_count(0), **scenes.model_dump())
+        settings = SceneSettings(**scenes.model_dump())
+        generate_scenes(Path(sys.argv[1]), settings, seed=params.data_seed, workers=worker_count(0))
     except ValueError as error:
         raise DataError(f"profiles.demo.scenes: {error}", "params.yaml") from error
 

@@ -53,11 +53,11 @@ def tiny_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from monokd.depth.folder import densify_folder
     from monokd.kitti.frames import KittiFolder
     from monokd.scenes.generate import generate_scenes
+    from monokd.scenes.settings import SceneSettings
 
     folder = tmp_path_factory.mktemp("workspace")
-    generate_scenes(
-        folder / "data/demo", train_frames=6, val_frames=4, seed=3, objects_per_frame=9.0, width_px=416, height_px=128
-    )
+    settings = SceneSettings(train_frames=6, val_frames=4, width_px=416, height_px=128, objects_per_frame=9.0)
+    generate_scenes(folder / "data/demo", settings, seed=3)
     root = KittiFolder(folder / "data/demo")
     result = densify_folder(root, folder / "data/depth", root.frames(), workers=1)
     assert not result.errors

@@ -1,4 +1,4 @@
-"""Array types of the whole package."""
+"""Short names of the array types that the packages share."""
 
 from __future__ import annotations
 

@@ -2,47 +2,42 @@
 
 from __future__ import annotations
 
-from monokd.scenes.exact import arctan2, wrap
+import math
+
+import numpy as np
+
 from monokd.scenes.layout import Placed
 from monokd.scenes.rasteriser import Camera, View
+from monokd.typing import Floats
 
 # Least visible share of the silhouette for KITTI's occlusion levels 0, 1, 2; below the last it is DontCare.
 VISIBLE_SHARES = (0.85, 0.50, 0.10)
 MIN_VISIBLE_PX = 24
+UNKNOWN = -1.0, -1.0, -1.0, -1000.0, -1000.0, -1000.0, -10.0
 
 
-def clipped_box(extents_px: tuple[float, float, float, float], width_px: int, height_px: int) -> tuple[float, ...]:
-    """The part of a box inside the image, left, top, right, bottom."""
-    left, top, right, bottom = extents_px
-    last_u, last_v = width_px - 1.0, height_px - 1.0
-    return (
-        min(max(left, 0.0), last_u),
-        min(max(top, 0.0), last_v),
-        min(max(right, 0.0), last_u),
-        min(max(bottom, 0.0), last_v),
-    )
+def clipped_box(extents_px: Floats, camera: Camera) -> Floats:
+    """The part of a box (left, top, right, bottom) inside the image."""
+    last = np.array([camera.width_px - 1.0, camera.height_px - 1.0] * 2)
+    return np.clip(extents_px, 0.0, last)
 
 
-def box_2d(
-    extents_px: tuple[float, float, float, float], inside_px: tuple[int, int, int, int], width_px: int, height_px: int
-) -> tuple[float, ...]:
+def box_2d(extents_px: Floats, inside_px: Floats, camera: Camera) -> Floats:
     """The box about the part of a silhouette inside the image.
 
     Where the image's edge cuts the object, its farthest point may lie outside, so the silhouette's pixels decide there.
     """
-    box = clipped_box(extents_px, width_px, height_px)
-    if box == extents_px:
+    box = clipped_box(extents_px, camera)
+    if (box == extents_px).all():
         return box
-    left, top, right, bottom = inside_px
-    return max(box[0], left - 0.5), max(box[1], top - 0.5), min(box[2], right + 0.5), min(box[3], bottom + 0.5)
+    around = inside_px + np.array([-0.5, -0.5, 0.5, 0.5])
+    return np.concatenate([np.maximum(box[:2], around[:2]), np.minimum(box[2:], around[2:])])
 
 
-def truncation(extents_px: tuple[float, float, float, float], width_px: int, height_px: int) -> float:
+def truncation(extents_px: Floats, camera: Camera) -> float:
     """Share of the whole object's box outside the image, 0 to 1."""
-    left, top, right, bottom = extents_px
-    a, b, c, d = clipped_box(extents_px, width_px, height_px)
-    whole = (right - left) * (bottom - top)
-    return 1.0 - (c - a) * (d - b) / whole if whole > 0 else 1.0
+    whole, inside = (np.prod(box[2:] - box[:2]) for box in (extents_px, clipped_box(extents_px, camera)))
+    return float(1.0 - inside / whole) if whole > 0 else 1.0
 
 
 def occlusion(visible_px: int, silhouette_px: int) -> int:
@@ -53,38 +48,23 @@ def occlusion(visible_px: int, silhouette_px: int) -> int:
 
 def label_lines(objects: list[Placed], view: View, camera: Camera) -> list[str]:
     """One KITTI line per object that shows, nearest first; what hardly shows is DontCare, what is outside left out."""
-    order = sorted(range(len(objects)), key=lambda i: (objects[i].location_m[2], i))
     lines, unnamed = [], []
-    for i in order:
-        if int(view.silhouette_px[i]) == 0:
+    for i in sorted(range(len(objects)), key=lambda i: objects[i].location_m[2]):
+        visible, silhouette = int(view.visible_px[i]), int(view.silhouette_px[i])
+        if silhouette == 0:
             continue
-        left, top, right, bottom = (float(value) for value in view.extents_px[i])
-        extents = left, top, right, bottom
-        first, second, third, fourth = (int(value) for value in view.inside_px[i])
-        box = box_2d(extents, (first, second, third, fourth), camera.width_px, camera.height_px)
-        level = occlusion(int(view.visible_px[i]), int(view.silhouette_px[i]))
-        if level == 3 or int(view.visible_px[i]) < MIN_VISIBLE_PX:
-            unnamed.append(_line("DontCare", -1, -1, -10, box, (-1, -1, -1), (-1000, -1000, -1000), -10))
+        box = box_2d(view.extents_px[i], view.inside_px[i], camera)
+        level = occlusion(visible, silhouette)
+        if level == 3 or visible < MIN_VISIBLE_PX:
+            unnamed.append(f"DontCare -1.00 -1 {_numbers(-10.0, *box, *UNKNOWN)}")
             continue
         placed = objects[i]
-        x, _, z = placed.location_m
-        alpha = wrap(placed.rotation_y_rad - arctan2(x, z))
-        outside = truncation(extents, camera.width_px, camera.height_px)
-        lines.append(
-            _line(placed.name, outside, level, alpha, box, placed.size_m, placed.location_m, placed.rotation_y_rad)
-        )
+        x, y, z = placed.location_m
+        alpha = math.remainder(placed.rotation_y_rad - math.atan2(x, z), 2 * math.pi)
+        pose = _numbers(alpha, *box, *placed.size_m, x, y, z, placed.rotation_y_rad)
+        lines.append(f"{placed.name} {truncation(view.extents_px[i], camera):.2f} {level} {pose}")
     return lines + unnamed
 
 
-def _line(
-    name: str,
-    outside: float,
-    level: int,
-    alpha: float,
-    box: tuple[float, ...],
-    size: tuple[float, ...],
-    location: tuple[float, ...],
-    rotation: float,
-) -> str:
-    numbers = " ".join(f"{value:.2f}" for value in (alpha, *box, *size, *location, rotation))
-    return f"{name} {outside:.2f} {level} {numbers}"
+def _numbers(*values: float) -> str:
+    return " ".join(f"{value:.2f}" for value in values)

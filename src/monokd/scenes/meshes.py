@@ -1,39 +1,23 @@
 """Solid shapes as triangles.
 
 A template fills the unit box: x along the length (front at +0.5), y up from the ground (0 to 1), z along the width.
-Each triangle names a part; the parts get their material and colour when an object is placed.
+Each triangle names a part; the parts get their material and colour when a solid is placed.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from monokd.scenes.exact import sin_cos
+from monokd.typing import Floats, Ints
 
-Array = NDArray[np.float64]
 Point = tuple[float, float, float]
-
-PARTS = (
-    "paint",
-    "glass",
-    "tyre",
-    "dark",
-    "front_light",
-    "rear_light",
-    "plate",
-    "rim",
-    "upper",
-    "lower",
-    "skin",
-    "hair",
-)
+PARTS = ("paint", "glass", "tyre", "dark", "front_light", "rear_light", "plate", "rim", "upper", "lower", "skin", "hair")
 PAINT, GLASS, TYRE, DARK, FRONT_LIGHT, REAR_LIGHT, PLATE, RIM, UPPER, LOWER, SKIN, HAIR = range(len(PARTS))
-CAR_STYLES, PERSON_POSES, CYCLIST_POSES = 5, 4, 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,12 +29,18 @@ class Template:
         parts: T, index into `PARTS`.
     """
 
-    corners: Array
-    parts: NDArray[np.int64]
+    corners: Floats
+    parts: Ints
+
+
+def circle(count: int, phase_rad: float = 0.0) -> list[tuple[float, float]]:
+    """Cosine and sine of `count` directions around a circle."""
+    angles = [phase_rad + 2 * math.pi * k / count for k in range(count)]
+    return [(math.cos(angle), math.sin(angle)) for angle in angles]
 
 
 class Builder:
-    """Collects triangles in metres of any scale; `finish` fits them to the unit box exactly."""
+    """Collects triangles of any scale; `finish` fits them to the unit box exactly."""
 
     def __init__(self) -> None:
         self.triangles: list[tuple[Point, Point, Point]] = []
@@ -67,165 +57,138 @@ class Builder:
         self.polygon(part, *points)
         self.polygon(part, *((x, y, -z) for x, y, z in points))
 
-    def loft(self, part: int, sections: list[list[Point]], caps: bool = True) -> None:
+    def loft(self, part: int, rings: list[list[Point]]) -> None:
         """Join rings of equally many points by quads, and close the ends."""
-        for one, two in pairwise(sections):
+        for one, two in pairwise(rings):
             for i in range(len(one)):
-                j = (i + 1) % len(one)
-                self.polygon(part, one[i], one[j], two[j], two[i])
-        if caps:
-            self.polygon(part, *sections[0])
-            self.polygon(part, *sections[-1])
+                self.polygon(part, one[i - 1], one[i], two[i], two[i - 1])
+        self.polygon(part, *rings[0])
+        self.polygon(part, *rings[-1])
+
+    def stack(self, part: int, centre: Point, levels: list[Point], count: int) -> None:
+        """Loft level ellipses around an upright axis; each of `levels` is its height above `centre`, x and z radius."""
+        x, y, z = centre
+        turns = circle(count, math.pi / count)
+        self.loft(part, [[(x + a * c, y + up, z + b * s) for c, s in turns] for up, a, b in levels])
 
     def limb(self, part: int, start: Point, end: Point, thickness: float, taper: float = 1.0) -> None:
         """Add a hexagonal bar from `start` to `end`, both mostly upright or mostly along x."""
         upright = abs(end[1] - start[1]) >= abs(end[0] - start[0])
-        rings = []
+        rings: list[list[Point]] = []
         for (x, y, z), radius in ((start, thickness), (end, thickness * taper)):
-            ring: list[Point] = []
-            for k in range(6):
-                sine, cosine = sin_cos(k * 1.0471975511965976)
-                a, b = radius * cosine, radius * sine
-                ring.append((x + a, y, z + b) if upright else (x, y + a, z + b))
-            rings.append(ring)
+            across = [(radius * c, radius * s) for c, s in circle(6)]
+            rings.append([(x + a, y, z + b) if upright else (x, y + a, z + b) for a, b in across])
         self.loft(part, rings)
+
+    def box(self, part: int, low: Point, high: Point) -> None:
+        """Add a box between two corners."""
+        (x0, y0, z0), (x1, y1, z1) = low, high
+        self.loft(part, [[(x0, y, z0), (x1, y, z0), (x1, y, z1), (x0, y, z1)] for y in (y0, y1)])
 
     def finish(self) -> Template:
         """The triangles, stretched to the unit box."""
         corners = np.array(self.triangles, dtype=np.float64)
         low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
-        corners = (corners - low) / (high - low)
-        corners[..., 0] -= 0.5
-        corners[..., 2] -= 0.5
-        return Template(corners, np.array(self.parts))
+        return Template((corners - low) / (high - low) - np.array([0.5, 0.0, 0.5]), np.array(self.parts))
 
 
-# Car styles: foot and head of the windscreen, head and foot of the rear window, the trunk's height over the belt's.
+# Body styles: foot and head of the windscreen, head and foot of the rear window, height of the boot's lid.
 _CABINS = (
-    (0.24, 0.02, -0.27, -0.42, 0.93),  # saloon
-    (0.25, 0.04, -0.36, -0.485, 1.0),  # hatchback
-    (0.27, 0.07, -0.43, -0.49, 1.0),  # estate
-    (0.33, 0.14, -0.42, -0.485, 1.0),  # people carrier
-    (0.20, -0.04, -0.22, -0.40, 0.90),  # coupé
+    (0.24, 0.02, -0.25, -0.38, 0.63),  # saloon
+    (0.25, 0.04, -0.36, -0.485, 0.66),  # hatchback
+    (0.27, 0.07, -0.43, -0.49, 0.65),  # estate
+    (0.33, 0.14, -0.42, -0.485, 0.64),  # people carrier
+    (0.20, -0.04, -0.22, -0.38, 0.60),  # coupé
 )
+CAR_STYLES, PERSON_POSES, CYCLIST_POSES = len(_CABINS), 4, 3
 
 
 @cache
 def car(style: int) -> Template:
-    """A car of one of `CAR_STYLES` body styles."""
+    """A car of one of `CAR_STYLES` body styles: the bonnet low and sloping, the rear high and upright."""
     build = Builder()
-    front_belt, roof_front, roof_rear, rear_belt, trunk = _CABINS[style]
-    belt = 0.60 if style != 3 else 0.56
-    _car_body(build, belt, trunk, front_belt)
-    _car_cabin(build, belt, front_belt, roof_front, roof_rear, rear_belt)
-    for x in (0.31, -0.30):
-        _wheel(build, x)
-    _car_ends(build, belt * trunk)
-    return build.finish()
-
-
-def _car_body(build: Builder, belt: float, trunk: float, front_belt: float) -> None:
+    foot, _, _, rear_foot, boot = _CABINS[style]
     # x, bottom, shoulder, top, half width at the sill, half width at the shoulder, half width on top
     stations = (
-        (-0.497, 0.26, 0.44, belt * trunk - 0.03, 0.43, 0.455, 0.40),
-        (-0.475, 0.17, 0.46, belt * trunk, 0.455, 0.475, 0.42),
-        (-0.30, 0.13, 0.48, belt, 0.465, 0.485, 0.44),
-        (0.00, 0.12, 0.47, belt, 0.465, 0.485, 0.45),
-        (front_belt, 0.13, 0.45, belt - 0.01, 0.465, 0.485, 0.44),
-        (0.42, 0.16, 0.40, 0.47, 0.455, 0.475, 0.42),
-        (0.480, 0.18, 0.36, 0.42, 0.42, 0.44, 0.38),
-        (0.497, 0.24, 0.33, 0.37, 0.36, 0.38, 0.33),
+        (-0.497, 0.26, 0.46, boot - 0.03, 0.43, 0.455, 0.40),
+        (-0.470, 0.17, 0.48, boot, 0.455, 0.475, 0.42),
+        (rear_foot + 0.1, 0.13, 0.48, 0.61, 0.465, 0.485, 0.44),
+        (foot, 0.13, 0.45, 0.56, 0.465, 0.485, 0.44),
+        (0.42, 0.16, 0.38, 0.44, 0.455, 0.475, 0.42),
+        (0.485, 0.18, 0.34, 0.40, 0.43, 0.45, 0.39),
+        (0.497, 0.22, 0.33, 0.38, 0.41, 0.43, 0.37),
     )
     rings: list[list[Point]] = []
     for x, bottom, shoulder, top, sill, side, upper in stations:
         half = [(x, bottom, sill), (x, shoulder, side), (x, top, upper)]
         rings.append([*half, *((a, b, -c) for a, b, c in reversed(half))])
     build.loft(PAINT, rings)
+    _cabin(build, style)
+    for x in (0.31, -0.30):
+        _car_wheel(build, x)
+    _car_ends(build, boot - 0.06)
+    return build.finish()
 
 
-def _car_cabin(
-    build: Builder, belt: float, front_belt: float, roof_front: float, roof_rear: float, rear_belt: float
-) -> None:
-    low, high, eave = 0.445, 0.36, 0.965
-    ring_low = [(front_belt, belt - 0.02, low), (rear_belt, belt - 0.02, low)]
-    ring_high = [(roof_front, eave, high), (roof_rear, eave, high)]
-    crown = [(roof_front - 0.05, 1.0, 0.28), (roof_rear + 0.04, 1.0, 0.28)]
-    build.mirrored(GLASS, ring_low[0], ring_low[1], ring_high[1], ring_high[0])
-    build.mirrored(PAINT, ring_high[0], ring_high[1], crown[1], crown[0])
-    for i in (0, 1):
-        left_low, left_high, top = ring_low[i], ring_high[i], crown[i]
-        right_low, right_high = (left_low[0], left_low[1], -left_low[2]), (left_high[0], left_high[1], -left_high[2])
-        build.polygon(GLASS, left_low, right_low, right_high, left_high)
-        build.polygon(PAINT, left_high, right_high, (top[0], top[1], -top[2]), top)
-        _pillar(build, left_low, left_high, 0.035 if i == 0 else -0.05)
+def _cabin(build: Builder, style: int) -> None:
+    front_foot, front_head, rear_head, rear_foot, _ = _CABINS[style]
+    low, high, belt, eave = 0.445, 0.36, 0.56, 0.965
+    feet: list[Point] = [(front_foot, belt - 0.02, low), (rear_foot, belt, low)]
+    heads: list[Point] = [(front_head, eave, high), (rear_head, eave, high)]
+    crown: list[Point] = [(front_head - 0.05, 1.0, 0.28), (rear_head + 0.04, 1.0, 0.28)]
+    build.mirrored(GLASS, feet[0], feet[1], heads[1], heads[0])
+    build.mirrored(PAINT, heads[0], heads[1], crown[1], crown[0])
+    for foot, head, top, wide in zip(feet, heads, crown, (0.035, -0.05), strict=True):
+        build.polygon(GLASS, foot, (foot[0], foot[1], -low), (head[0], head[1], -high), head)
+        build.polygon(PAINT, head, (head[0], head[1], -high), (top[0], top[1], -top[2]), top)
+        _side_strip(build, PAINT, foot, head, wide)
     build.polygon(PAINT, crown[0], crown[1], (crown[1][0], 1.0, -0.28), (crown[0][0], 1.0, -0.28))
-    middle = 0.5 * (roof_front + roof_rear) + 0.03
-    build.mirrored(DARK, *_side_strip(middle, 0.018, belt, eave, low, high))
+    middle = 0.5 * (front_head + rear_head) + 0.05
+    _side_strip(build, DARK, (middle, belt, low), (middle, eave, high), 0.036)
 
 
-def _pillar(build: Builder, low: Point, high: Point, width: float) -> None:
-    out = 0.004
-    build.mirrored(
-        PAINT,
-        (low[0], low[1], low[2] + out),
-        (low[0] - width, low[1], low[2] + out),
-        (high[0] - width, high[1], high[2] + out),
-        (high[0], high[1], high[2] + out),
-    )
+def _side_strip(build: Builder, part: int, low: Point, high: Point, width: float) -> None:
+    """A pillar over the side windows, from the belt to the roof."""
+    (x0, y0, z0), (x1, y1, z1), out = low, high, 0.004
+    points = (x0, y0, z0 + out), (x0 - width, y0, z0 + out), (x1 - width, y1, z1 + out), (x1, y1, z1 + out)
+    build.mirrored(part, *points)
 
 
-def _side_strip(x: float, half: float, belt: float, eave: float, low: float, high: float) -> tuple[Point, ...]:
-    out = 0.004
-    return (
-        (x - half, belt, low + out),
-        (x + half, belt, low + out),
-        (x + half, eave, high + out),
-        (x - half, eave, high + out),
-    )
-
-
-def _wheel(build: Builder, x: float) -> None:
-    radius_x, radius_y = 0.083, 0.215
-    outer: list[Point] = []
-    rim: list[Point] = []
-    for k in range(12):
-        sine, cosine = sin_cos(k * 0.5235987755982988)
-        outer.append((x + radius_x * cosine, radius_y + radius_y * sine, 0.495))
-        rim.append((x + 0.6 * radius_x * cosine, radius_y + 0.6 * radius_y * sine, 0.5))
-    inner = [(a, b, 0.36) for a, b, _ in outer]
+def _car_wheel(build: Builder, x: float) -> None:
+    outer: list[Point] = [(x + 0.083 * c, 0.215 + 0.215 * s, 0.495) for c, s in circle(12)]
     build.mirrored(TYRE, *outer)
-    build.mirrored(RIM, *rim)
-    for k in range(12):
-        build.mirrored(TYRE, outer[k], outer[k - 1], inner[k - 1], inner[k])
+    build.mirrored(RIM, *((x + 0.6 * (a - x), 0.215 + 0.6 * (b - 0.215), 0.5) for a, b, _ in outer))
+    for one, two in zip(outer, [*outer[1:], outer[0]], strict=True):
+        build.mirrored(TYRE, one, two, (two[0], two[1], 0.36), (one[0], one[1], 0.36))
 
 
-def _car_ends(build: Builder, trunk_height: float) -> None:
-    rear, top = -0.4995, trunk_height - 0.06
-    build.mirrored(REAR_LIGHT, (rear, top - 0.12, 0.27), (rear, top - 0.12, 0.43), (rear, top, 0.42), (rear, top, 0.29))
-    build.polygon(PLATE, (rear, 0.36, -0.15), (rear, 0.36, 0.15), (rear, 0.43, 0.15), (rear, 0.43, -0.15))
-    build.polygon(DARK, (rear, 0.26, -0.42), (rear, 0.26, 0.42), (rear, 0.31, 0.42), (rear, 0.31, -0.42))
-    build.mirrored(FRONT_LIGHT, (0.484, 0.345, 0.27), (0.45, 0.345, 0.462), (0.44, 0.43, 0.45), (0.488, 0.42, 0.27))
-    build.polygon(DARK, (0.4995, 0.25, -0.3), (0.4995, 0.25, 0.3), (0.4995, 0.345, 0.26), (0.4995, 0.345, -0.26))
-    build.polygon(PLATE, (0.5, 0.27, -0.14), (0.5, 0.27, 0.14), (0.5, 0.32, 0.14), (0.5, 0.32, -0.14))
+def _car_ends(build: Builder, lamp: float) -> None:
+    rear, front = -0.4995, 0.4985
+    build.mirrored(
+        REAR_LIGHT, (rear, lamp - 0.12, 0.27), (rear, lamp - 0.12, 0.43), (rear, lamp, 0.42), (rear, lamp, 0.29)
+    )
+    build.mirrored(FRONT_LIGHT, (front, 0.30, 0.25), (front, 0.30, 0.41), (front, 0.37, 0.39), (front, 0.37, 0.23))
+    for part, x, low, high, half in (
+        (DARK, rear, 0.26, 0.31, 0.42),
+        (PLATE, rear, 0.36, 0.43, 0.15),
+        (DARK, front, 0.23, 0.285, 0.36),
+        (PLATE, 0.5, 0.235, 0.28, 0.14),
+    ):
+        build.polygon(part, (x, low, -half), (x, low, half), (x, high, half), (x, high, -half))
     build.mirrored(PAINT, (0.19, 0.60, 0.45), (0.19, 0.60, 0.499), (0.16, 0.66, 0.499), (0.16, 0.66, 0.45))
 
 
 @cache
 def person(pose: int) -> Template:
-    """A walking or standing person in one of `PERSON_POSES` poses."""
+    """A standing or walking person in one of `PERSON_POSES` poses."""
     build = Builder()
     stride = (0.02, 0.14, 0.22, 0.30)[pose]
-    for side, sign in ((0.09, 1.0), (-0.09, -1.0)):
-        knee: Point = (0.35 * stride * sign + 0.02, 0.48, side)
-        foot: Point = (stride * sign, 0.06, side)
-        build.limb(LOWER, (0.0, 0.9, side), knee, 0.10, 0.75)
-        build.limb(LOWER, knee, foot, 0.075, 0.7)
-        _block(build, DARK, (foot[0] - 0.09, 0.0, side - 0.05), (foot[0] + 0.17, 0.09, side + 0.05))
-        elbow: Point = (-0.6 * stride * sign, 1.12, 2.55 * side)
+    for side, step in ((0.09, stride), (-0.09, -stride)):
+        _leg(build, (0.0, 0.9, side), (0.35 * step + 0.02, 0.48, side), (step, 0.06, side))
+        elbow: Point = (-0.6 * step, 1.12, 2.55 * side)
         build.limb(UPPER, (0.0, 1.42, 2.3 * side), elbow, 0.06, 0.85)
-        build.limb(UPPER, elbow, (elbow[0] + 0.12 - 0.4 * stride * sign, 0.9, 2.5 * side), 0.048, 0.8)
-    _torso(build, 0.0)
-    _head(build, (0.02, 1.63, 0.0))
+        build.limb(UPPER, elbow, (elbow[0] + 0.12 - 0.4 * step, 0.9, 2.5 * side), 0.048, 0.8)
+    _trunk(build, 0.0, 0.86, 0.60, lean=0.0)
     return build.finish()
 
 
@@ -234,98 +197,55 @@ def cyclist(pose: int) -> Template:
     """A person on a bicycle, in one of `CYCLIST_POSES` pedal positions."""
     build = Builder()
     for x in (-0.55, 0.55):
-        _bicycle_wheel(build, x)
-    for start, end in (
-        ((-0.55, 0.34, 0.0), (-0.1, 0.34, 0.0)),
-        ((-0.1, 0.34, 0.0), (-0.22, 0.86, 0.0)),
-        ((-0.1, 0.34, 0.0), (0.40, 0.82, 0.0)),
-        ((-0.2, 0.78, 0.0), (0.40, 0.82, 0.0)),
-        ((0.55, 0.34, 0.0), (0.40, 1.0, 0.0)),
-    ):
+        for (c0, s0), (c1, s1) in pairwise([*circle(16), (1.0, 0.0)]):
+            ring = ((0.34 * c0, 0.34 * s0), (0.34 * c1, 0.34 * s1), (0.28 * c1, 0.28 * s1), (0.28 * c0, 0.28 * s0))
+            build.mirrored(TYRE, *((x + a, 0.34 + b, 0.02) for a, b in ring))
+    hub, crank, seat, head = (-0.55, 0.34, 0.0), (-0.1, 0.34, 0.0), (-0.22, 0.86, 0.0), (0.40, 0.82, 0.0)
+    for start, end in ((hub, crank), (crank, seat), (crank, head), (seat, head), ((0.55, 0.34, 0.0), (0.40, 1.0, 0.0))):
         build.limb(PAINT, start, end, 0.028)
-    for sign in (1.0, -1.0):
-        _cyclist_side(build, sign, (0.0, 0.11, 0.17)[pose])
-    _torso(build, 0.28, low=0.9, high=1.42, at=-0.2)
-    _head(build, (0.18, 1.60, 0.0))
+    for side in (0.1, -0.1):
+        pedal = (0.0, 0.11, 0.17)[pose] * math.copysign(1.0, side)
+        _leg(build, (-0.2, 0.92, side), (0.16 + 0.5 * side, 0.72 - 0.5 * pedal, 1.2 * side), (side - 0.1, 0.37 - pedal, side))
+        build.limb(UPPER, (0.08, 1.38, 2.1 * side), (0.24, 1.16, 2.7 * side), 0.055, 0.85)
+        build.limb(UPPER, (0.24, 1.16, 2.7 * side), (0.42, 1.04, 2.4 * side), 0.045, 0.8)
+    build.box(DARK, (0.40, 1.0, -0.26), (0.44, 1.04, 0.26))
+    _trunk(build, -0.2, 0.9, 0.52, lean=0.28)
     return build.finish()
 
 
-def _cyclist_side(build: Builder, sign: float, pedal: float) -> None:
-    side = 0.1 * sign
-    foot: Point = (-0.1 + 0.1 * sign, 0.34 - pedal * sign, side)
-    knee: Point = (0.16 + 0.05 * sign, 0.72 - 0.5 * pedal * sign, 1.2 * side)
-    build.limb(LOWER, (-0.2, 0.92, side), knee, 0.09, 0.75)
-    build.limb(LOWER, knee, foot, 0.065, 0.7)
-    _block(build, DARK, (foot[0] - 0.08, foot[1] - 0.05, side - 0.04), (foot[0] + 0.15, foot[1] + 0.03, side + 0.04))
-    build.limb(UPPER, (0.08, 1.38, 2.1 * side), (0.24, 1.16, 2.7 * side), 0.055, 0.85)
-    build.limb(UPPER, (0.24, 1.16, 2.7 * side), (0.42, 1.04, 2.4 * side), 0.045, 0.8)
-    _block(build, DARK, (0.40, 1.0, min(0.0, 2.6 * side)), (0.44, 1.04, max(0.0, 2.6 * side)))
+def _leg(build: Builder, hip: Point, knee: Point, foot: Point) -> None:
+    build.limb(LOWER, hip, knee, 0.095, 0.75)
+    build.limb(LOWER, knee, foot, 0.07, 0.7)
+    x, y, z = foot
+    build.box(DARK, (x - 0.09, y - 0.06, z - 0.05), (x + 0.16, y + 0.03, z + 0.05))
 
 
-def _bicycle_wheel(build: Builder, x: float) -> None:
-    for k in range(16):
-        (s0, c0), (s1, c1) = sin_cos(k * 0.39269908169872414), sin_cos((k + 1) * 0.39269908169872414)
-        for z in (-0.02, 0.02):
-            build.polygon(
-                TYRE,
-                (x + 0.34 * c0, 0.34 + 0.34 * s0, z),
-                (x + 0.34 * c1, 0.34 + 0.34 * s1, z),
-                (x + 0.28 * c1, 0.34 + 0.28 * s1, z),
-                (x + 0.28 * c0, 0.34 + 0.28 * s0, z),
-            )
-
-
-def _torso(build: Builder, lean: float, low: float = 0.86, high: float = 1.46, at: float = 0.0) -> None:
+def _trunk(build: Builder, x: float, low: float, height: float, *, lean: float) -> None:
+    """Torso, head and hair above a hip at (x, low)."""
     rings: list[list[Point]] = []
     for level, wide, deep in ((0.0, 0.15, 0.11), (0.3, 0.16, 0.12), (0.8, 0.21, 0.13), (1.0, 0.14, 0.08)):
-        y, x = low + level * (high - low), at + lean * level
-        ring = []
-        for k in range(8):
-            sine, cosine = sin_cos(k * 0.7853981633974483 + 0.39269908169872414)
-            ring.append((x + deep * cosine, y, wide * sine))
-        rings.append(ring)
+        turns = circle(8, math.pi / 8)
+        rings.append([(x + lean * level + deep * c, low + level * height, wide * s) for c, s in turns])
     build.loft(UPPER, rings)
-
-
-def _head(build: Builder, centre: Point) -> None:
-    x, y, z = centre
-    levels = ((-0.17, 0.05), (-0.10, 0.075), (-0.01, 0.095), (0.07, 0.09), (0.13, 0.04))
-    for part, chosen in ((SKIN, levels[:3]), (HAIR, levels[2:])):
-        rings: list[list[Point]] = []
-        for rise, radius in chosen:
-            ring = []
-            for k in range(6):
-                sine, cosine = sin_cos(k * 1.0471975511965976)
-                ring.append((x + 1.15 * radius * cosine, y + rise, z + 0.9 * radius * sine))
-            rings.append(ring)
-        build.loft(part, rings)
-
-
-def _block(build: Builder, part: int, low: Point, high: Point) -> None:
-    rings: list[list[Point]] = [
-        [(low[0], y, low[2]), (high[0], y, low[2]), (high[0], y, high[2]), (low[0], y, high[2])]
-        for y in (low[1], high[1])
-    ]
-    build.loft(part, rings)
+    centre = x + lean + (0.1 if lean else 0.02), low + height + 0.17, 0.0
+    build.stack(SKIN, centre, [(-0.17, 0.06, 0.045), (-0.1, 0.086, 0.068), (-0.01, 0.11, 0.086)], 6)
+    build.stack(HAIR, centre, [(-0.01, 0.11, 0.086), (0.07, 0.1, 0.08), (0.13, 0.046, 0.036)], 6)
 
 
 @cache
 def block() -> Template:
-    """The unit box itself, for buildings and walls; `paint` sides, `dark` roof."""
+    """The unit box itself, for buildings and walls: `paint` sides, `dark` roof."""
     build = Builder()
-    for x in (-0.5, 0.5):
-        build.polygon(PAINT, (x, 0, -0.5), (x, 0, 0.5), (x, 1, 0.5), (x, 1, -0.5))
-    for z in (-0.5, 0.5):
-        build.polygon(PAINT, (-0.5, 0, z), (0.5, 0, z), (0.5, 1, z), (-0.5, 1, z))
-    build.polygon(DARK, (-0.5, 1, -0.5), (0.5, 1, -0.5), (0.5, 1, 0.5), (-0.5, 1, 0.5))
-    return build.finish()
+    build.box(PAINT, (-0.5, 0.0, -0.5), (0.5, 1.0, 0.5))
+    template = build.finish()
+    template.parts[(template.corners[..., 1] == 1.0).all(axis=1)] = DARK
+    return template
 
 
 @cache
 def house() -> Template:
     """A gabled house: `paint` walls, `dark` roof, the ridge along x."""
-    build = Builder()
-    eave = 0.68
+    build, eave = Builder(), 0.68
     for x in (-0.5, 0.5):
         build.polygon(PAINT, (x, 0, -0.5), (x, 0, 0.5), (x, eave, 0.5), (x, 1, 0), (x, eave, -0.5))
     build.mirrored(PAINT, (-0.5, 0, 0.5), (0.5, 0, 0.5), (0.5, eave, 0.5), (-0.5, eave, 0.5))
@@ -333,46 +253,45 @@ def house() -> Template:
     return build.finish()
 
 
+# Lumps of leaves: x, y, z, radius.
+_CROWNS = {
+    "broad": ((0, 3.4, 0, 1.5), (0.8, 2.9, 0.5, 1.0), (-0.8, 3, -0.5, 1.1), (0.1, 4.4, -0.2, 1.0), (-0.3, 3, 0.9, 0.9)),
+    "tall": ((0, 2.6, 0, 0.9), (0.1, 3.7, 0.1, 0.85), (-0.1, 4.8, 0, 0.7), (0, 5.7, 0, 0.4)),
+    "bush": ((0, 0.6, 0, 0.7), (0.6, 0.5, 0.2, 0.55), (-0.6, 0.45, -0.2, 0.55)),
+}
+
+
 @cache
-def tree(kind: int) -> Template:
-    """A tree: `dark` trunk and `paint` crown of a few lumps; kind 0 broad, 1 tall, 2 a bare bush."""
+def tree(kind: str) -> Template:
+    """A `broad` or `tall` tree or a `bush`: `dark` trunk and `paint` crown of a few lumps."""
     build = Builder()
-    if kind < 2:
+    if kind != "bush":
         build.limb(DARK, (0.0, 0.0, 0.0), (0.0, 2.6, 0.0), 0.16, 0.7)
-    lumps = (
-        ((0, 3.4, 0, 1.5), (0.8, 2.9, 0.5, 1.0), (-0.8, 3.0, -0.5, 1.1), (0.1, 4.4, -0.2, 1.0), (-0.3, 3.0, 0.9, 0.9)),
-        ((0, 2.6, 0, 0.9), (0.1, 3.7, 0.1, 0.85), (-0.1, 4.8, 0, 0.7), (0, 5.7, 0, 0.4)),
-        ((0, 0.6, 0, 0.7), (0.6, 0.5, 0.2, 0.55), (-0.6, 0.45, -0.2, 0.55)),
-    )[kind]
-    for x, y, z, radius in lumps:
-        _lump(build, x, y, z, radius)
+    for x, y, z, radius in _CROWNS[kind]:
+        rings: list[list[Point]] = []
+        for row, (rise, wide) in enumerate(((-0.95, 0.25), (-0.55, 0.8), (0.05, 1.0), (0.6, 0.75), (0.95, 0.2))):
+            ring: list[Point] = []
+            for k, (c, s) in enumerate(circle(8, row)):
+                reach = radius * wide * (0.88 + 0.12 * ((k * 7 + row * 5) % 4 - 1.5))
+                ring.append((x + reach * c, y + radius * rise, z + reach * s))
+            rings.append(ring)
+        build.loft(PAINT, rings)
     return build.finish()
 
 
-def _lump(build: Builder, x: float, y: float, z: float, radius: float) -> None:
-    rings: list[list[Point]] = []
-    for row, (rise, wide) in enumerate(((-0.95, 0.25), (-0.55, 0.8), (0.05, 1.0), (0.6, 0.75), (0.95, 0.2))):
-        ring = []
-        for k in range(8):
-            sine, cosine = sin_cos(k * 0.7853981633974483 + row)
-            bump = 0.88 + 0.12 * ((k * 7 + row * 5) % 4 - 1.5)
-            ring.append((x + bump * radius * wide * cosine, y + radius * rise, z + bump * radius * wide * sine))
-        rings.append(ring)
-    build.loft(PAINT, rings)
+@cache
+def lamp() -> Template:
+    """A street lamp with an arm along x."""
+    build = Builder()
+    build.limb(DARK, (0.0, 0.0, 0.0), (0.0, 6.0, 0.0), 0.09, 0.6)
+    build.box(DARK, (-0.05, 5.9, -0.1), (1.6, 6.05, 0.1))
+    return build.finish()
 
 
 @cache
-def pole(kind: int) -> Template:
-    """A post: kind 0 a lamp with an arm, 1 a traffic sign (`paint` plate)."""
+def sign() -> Template:
+    """A traffic sign: `dark` post, `paint` plate."""
     build = Builder()
-    if kind == 0:
-        build.limb(DARK, (0.0, 0.0, 0.0), (0.0, 6.0, 0.0), 0.09, 0.6)
-        _block(build, DARK, (-0.05, 5.9, -0.1), (1.6, 6.05, 0.1))
-    else:
-        build.limb(DARK, (0.0, 0.0, 0.0), (0.0, 2.2, 0.0), 0.04)
-        ring: list[Point] = []
-        for k in range(8):
-            sine, cosine = sin_cos(k * 0.7853981633974483 + 0.39269908169872414)
-            ring.append((0.05, 2.3 + 0.35 * sine, 0.35 * cosine))
-        build.polygon(PAINT, *ring)
+    build.limb(DARK, (0.0, 0.0, 0.0), (0.0, 2.2, 0.0), 0.04)
+    build.polygon(PAINT, *((0.05, 2.3 + 0.35 * s, 0.35 * c) for c, s in circle(8, math.pi / 8)))
     return build.finish()

@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monokd.scenes import meshes
-from monokd.scenes.exact import pick, uniform
+from monokd.typing import Floats, Ints
 
-Array = NDArray[np.float64]
 Colour = tuple[float, float, float]
+Choices = tuple[tuple[float, Colour], ...]  # weight and colour
 
-# The shader's and the scanner's materials.
-MATTE, GLOSS, GLASS, LAMP, CLOTH, FACADE, BRICK, BARK, LEAVES, ROOF = range(10)
-# Share of the scanner's light that comes back from a white surface of the material, and the share of returns lost.
-LOST_RETURNS = (0.03, 0.10, 0.75, 0.05, 0.03, 0.04, 0.03, 0.04, 0.12, 0.05)
+MATERIALS = ("matte", "gloss", "glass", "lamp", "cloth", "facade", "brick", "bark", "leaves", "roof")
+MATTE, GLOSS, GLASS, LAMP, CLOTH, FACADE, BRICK, BARK, LEAVES, ROOF = range(len(MATERIALS))
+# Share of the scanner's returns that each material loses.
+LOST_RETURNS = np.array([0.03, 0.10, 0.75, 0.05, 0.03, 0.04, 0.03, 0.04, 0.12, 0.05])
 
-CAR_COLOURS: tuple[tuple[float, Colour], ...] = (
+CAR_PAINTS: Choices = (
     (0.22, (38, 38, 42)),
     (0.20, (150, 153, 158)),
     (0.16, (92, 96, 102)),
@@ -29,15 +28,30 @@ CAR_COLOURS: tuple[tuple[float, Colour], ...] = (
     (0.02, (200, 160, 40)),
     (0.02, (150, 128, 96)),
 )
-SKINS: tuple[Colour, ...] = ((224, 182, 155), (198, 150, 118), (141, 98, 70), (92, 62, 46))
+SKINS: Choices = ((4, (224, 182, 155)), (3, (198, 150, 118)), (1, (141, 98, 70)), (1, (92, 62, 46)))
+HAIRS: Choices = ((3, (40, 28, 20)), (2, (90, 66, 42)), (1, (150, 140, 130)))
+TROUSERS: Choices = ((2, (38, 44, 66)), (2, (30, 30, 32)), (1, (96, 86, 70)))
+FRAMES: Choices = ((2, (30, 30, 34)), (1, (170, 30, 28)), (1, (40, 70, 140)), (1, (190, 190, 190)))
+PLASTERS: Choices = (
+    (3, (196, 182, 158)),
+    (2, (172, 164, 156)),
+    (2, (206, 196, 178)),
+    (2, (168, 118, 92)),
+    (1, (150, 150, 156)),
+)
+ROOFS: Choices = ((1, (124, 66, 52)), (1, (84, 80, 82)))
+WALLS: Choices = ((1, (150, 96, 76)), (1, (160, 156, 148)))
+GREENS: Choices = ((3, (64, 88, 40)), (3, (82, 100, 48)), (2, (48, 74, 42)), (1, (110, 100, 48)))
+SIGNS: Choices = ((1, (200, 30, 30)), (1, (30, 70, 160)), (1, (235, 200, 40)))
+GREYS: Choices = ((1, (112, 114, 112)),)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """Material (P), colour (P×3, RGB 0 to 255) of the P parts of `meshes.PARTS`."""
+    """Material (P) and colour (P×3, RGB 0 to 255) of the P parts of `meshes.PARTS`."""
 
-    materials: NDArray[np.int64]
-    colours: Array
+    materials: Ints
+    colours: Floats
 
 
 def look(parts: dict[int, tuple[int, Colour]]) -> Look:
@@ -49,70 +63,57 @@ def look(parts: dict[int, tuple[int, Colour]]) -> Look:
     return Look(materials, colours)
 
 
-def _varied(rng: np.random.Generator, colour: Colour, spread: float) -> Colour:
-    gain = uniform(rng, 1 - spread, 1 + spread)
-    red, green, blue = (min(max(c * gain + uniform(rng, -10, 10), 4.0), 250.0) for c in colour)
+def pick(rng: np.random.Generator, weights: tuple[float, ...]) -> int:
+    """An index with probability in proportion to its weight."""
+    level = rng.random() * sum(weights)
+    for index, weight in enumerate(weights):
+        level -= weight
+        if level < 0:
+            return index
+    return len(weights) - 1
+
+
+def _colour(rng: np.random.Generator, choices: Choices, spread: float) -> Colour:
+    """One of `choices`, its brightness varied by the share `spread`."""
+    base = choices[pick(rng, tuple(weight for weight, _ in choices))][1]
+    gain = rng.uniform(1 - spread, 1 + spread)
+    red, green, blue = (min(max(c * gain + rng.uniform(-10, 10), 4.0), 250.0) for c in base)
     return red, green, blue
 
 
-def car_look(rng: np.random.Generator) -> Look:
-    """A car's paint, glass, tyres and lamps."""
-    paint = CAR_COLOURS[pick(rng, tuple(weight for weight, _ in CAR_COLOURS))][1]
+def object_look(rng: np.random.Generator, name: str) -> Look:
+    """Look of a Car, Pedestrian or Cyclist."""
+    if name == "Car":
+        return look(
+            {
+                meshes.PAINT: (GLOSS, _colour(rng, CAR_PAINTS, 0.15)),
+                meshes.GLASS: (GLASS, (28, 34, 40)),
+                meshes.TYRE: (MATTE, (24, 24, 25)),
+                meshes.DARK: (MATTE, (20, 20, 22)),
+                meshes.FRONT_LIGHT: (LAMP, (236, 238, 230)),
+                meshes.REAR_LIGHT: (LAMP, (196, 22, 20)),
+                meshes.PLATE: (LAMP, (225, 225, 205)),
+                meshes.RIM: (GLOSS, _colour(rng, CAR_PAINTS[1:2], 0.2)),
+            }
+        )
     return look(
         {
-            meshes.PAINT: (GLOSS, _varied(rng, paint, 0.15)),
-            meshes.GLASS: (GLASS, (28, 34, 40)),
-            meshes.TYRE: (MATTE, (24, 24, 25)),
-            meshes.DARK: (MATTE, (20, 20, 22)),
-            meshes.FRONT_LIGHT: (LAMP, (236, 238, 230)),
-            meshes.REAR_LIGHT: (LAMP, (196, 22, 20)),
-            meshes.PLATE: (LAMP, (225, 225, 205)),
-            meshes.RIM: (GLOSS, _varied(rng, (150, 152, 156), 0.2)),
+            meshes.UPPER: (CLOTH, (rng.uniform(25, 225), rng.uniform(25, 215), rng.uniform(25, 215))),
+            meshes.LOWER: (CLOTH, _colour(rng, TROUSERS, 0.3)),
+            meshes.SKIN: (MATTE, _colour(rng, SKINS, 0.08)),
+            meshes.HAIR: (MATTE, _colour(rng, HAIRS, 0.2)),
+            meshes.PAINT: (GLOSS, _colour(rng, FRAMES, 0.2)),
+            meshes.TYRE: (MATTE, (22, 22, 22)),
         }
     )
 
 
-def person_look(rng: np.random.Generator) -> Look:
-    """A person's clothes, skin and hair."""
-    return look(_clothes(rng) | {meshes.DARK: (MATTE, (32, 28, 26))})
-
-
-def cyclist_look(rng: np.random.Generator) -> Look:
-    """A rider's clothes and the bicycle's frame."""
-    frame = _varied(rng, ((30, 30, 34), (170, 30, 28), (40, 70, 140), (190, 190, 190))[pick(rng, (2, 1, 1, 1))], 0.2)
-    bicycle = {meshes.PAINT: (GLOSS, frame), meshes.TYRE: (MATTE, (22, 22, 22)), meshes.DARK: (MATTE, (26, 26, 28))}
-    return look(_clothes(rng) | bicycle)
-
-
-def _clothes(rng: np.random.Generator) -> dict[int, tuple[int, Colour]]:
-    upper = (uniform(rng, 25, 225), uniform(rng, 25, 215), uniform(rng, 25, 215))
-    lower = _varied(rng, ((38, 44, 66), (30, 30, 32), (96, 86, 70))[pick(rng, (2, 2, 1))], 0.3)
-    skin = _varied(rng, SKINS[pick(rng, (4, 3, 1, 1))], 0.08)
-    hair = _varied(rng, ((40, 28, 20), (90, 66, 42), (150, 140, 130))[pick(rng, (3, 2, 1))], 0.2)
-    return {
-        meshes.UPPER: (CLOTH, upper),
-        meshes.LOWER: (CLOTH, lower),
-        meshes.SKIN: (MATTE, skin),
-        meshes.HAIR: (MATTE, hair),
-    }
-
-
 def clutter_look(rng: np.random.Generator, kind: str) -> Look:
-    """Look of a background solid: facade, house, wall, hedge, tree, pole, sign, bin."""
-    if kind in {"facade", "house"}:
-        base = ((196, 182, 158), (172, 164, 156), (206, 196, 178), (168, 118, 92), (150, 150, 156))[
-            pick(rng, (3, 2, 2, 2, 1))
-        ]
-        roof = ((124, 66, 52), (84, 80, 82))[pick(rng, (1, 1))]
-        return look({meshes.PAINT: (FACADE, _varied(rng, base, 0.15)), meshes.DARK: (ROOF, _varied(rng, roof, 0.15))})
-    if kind == "wall":
-        wall = _varied(rng, ((150, 96, 76), (160, 156, 148))[pick(rng, (1, 1))], 0.15)
-        return look({meshes.PAINT: (BRICK, wall), meshes.DARK: (MATTE, (140, 138, 132))})
-    if kind in {"tree", "hedge"}:
-        green = _varied(rng, ((64, 88, 40), (82, 100, 48), (48, 74, 42), (110, 100, 48))[pick(rng, (3, 3, 2, 1))], 0.2)
-        return look({meshes.PAINT: (LEAVES, green), meshes.DARK: (BARK, (84, 70, 56))})
-    if kind == "sign":
-        plate = ((200, 30, 30), (30, 70, 160), (235, 200, 40))[pick(rng, (1, 1, 1))]
-        return look({meshes.PAINT: (LAMP, plate), meshes.DARK: (MATTE, (130, 132, 134))})
-    grey = _varied(rng, (112, 114, 112), 0.3)
-    return look({meshes.PAINT: (MATTE, grey), meshes.DARK: (MATTE, grey)})
+    """Look of a background solid: building, wall, plant (trees and hedges), sign, or anything grey."""
+    paint, paints, dark, darks = {
+        "building": (FACADE, PLASTERS, ROOF, ROOFS),
+        "wall": (BRICK, WALLS, MATTE, GREYS),
+        "plant": (LEAVES, GREENS, BARK, ((1.0, (84.0, 70.0, 56.0)),)),
+        "sign": (LAMP, SIGNS, MATTE, GREYS),
+    }.get(kind, (MATTE, GREYS, MATTE, GREYS))
+    return look({meshes.PAINT: (paint, _colour(rng, paints, 0.18)), meshes.DARK: (dark, _colour(rng, darks, 0.15))})

@@ -2,96 +2,88 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 
 from monokd.scenes import meshes
-from monokd.scenes.exact import bell, pick, uniform
 from monokd.scenes.layout import Placed, Road, meets
-from monokd.scenes.palette import clutter_look
+from monokd.scenes.palette import clutter_look, pick
 
 FARTHEST_M = 95.0
-QUARTER_TURN = 1.5707963267948966
+STOREY_M = 2.9
 
 
-def sample_clutter(rng: np.random.Generator, road: Road, objects: list[Placed], *, amount: float) -> list[Placed]:
+def sample_clutter(rng: np.random.Generator, road: Road, objects: list[Placed], amount: float) -> list[Placed]:
     """Solids beside the road, clear of `objects` and each other; `amount` scales how many, 0 gives an empty plain."""
-    clutter: list[Placed] = []
-    edge = road.kerb_m + road.pavement_m
-    for side in (-1.0, 1.0):
-        _building_row(rng, road, side, edge, amount, clutter)
-    for side in (-1.0, 1.0):
-        _street_furniture(rng, road, side, edge, amount, clutter)
     kept: list[Placed] = []
-    for solid in clutter:
-        blocked = any(meets(solid, placed, 0.25) for placed in objects) or any(meets(solid, other) for other in kept)
-        if not blocked:
+    if amount <= 0:
+        return kept
+    sides = (-1.0, 1.0)
+    rows = [*(_buildings(rng, road, side, amount) for side in sides), *(_furniture(rng, road, side, amount) for side in sides)]
+    for solid in (solid for row in rows for solid in row):
+        if not any(meets(solid, placed, 0.25) for placed in objects) and not any(meets(solid, one) for one in kept):
             kept.append(solid)
     return kept
 
 
 def _solid(
+    rng: np.random.Generator,
     road: Road,
     template: meshes.Template,
-    look_kind: str,
-    rng: np.random.Generator,
-    s: float,
-    d: float,
+    kind: str,
+    place: tuple[float, float],
     size_m: tuple[float, float, float],
     turn_rad: float = 0.0,
 ) -> Placed:
-    x, z = road.place(s, d)
-    location = (x, road.ground_y(x, z) + 0.05, z)
-    rotation = road.yaw_rad - QUARTER_TURN + turn_rad
-    return Placed("", template, clutter_look(rng, look_kind), size_m, location, rotation)
+    """A solid of height, width, length `size_m` at `place` (s, d), by default with its length along the road."""
+    x, z = road.place(*place)
+    rotation = road.yaw_rad - math.pi / 2 + turn_rad
+    return Placed("", template, clutter_look(rng, kind), size_m, (x, road.ground_y(x, z) + 0.05, z), rotation)
 
 
-def _building_row(
-    rng: np.random.Generator, road: Road, side: float, edge: float, amount: float, out: list[Placed]
-) -> None:
-    setback = uniform(rng, 9.0, 18.0) if road.open_land else uniform(rng, 0.3, 6.0)
-    s = uniform(rng, 1.0, 12.0)
+def _buildings(rng: np.random.Generator, road: Road, side: float, amount: float) -> Iterator[Placed]:
+    edge = road.kerb_m + road.pavement_m
+    setback = rng.uniform(9.0, 18.0) if road.open_land else rng.uniform(0.3, 6.0)
+    s = rng.uniform(1.0, 12.0)
     while s < FARTHEST_M:
-        length, depth = uniform(rng, 7.0, 18.0), uniform(rng, 7.0, 12.0)
+        length, depth = rng.uniform(7.0, 18.0), rng.uniform(7.0, 12.0)
         blocked = road.crossing_m > 0 and s - 5.0 < road.crossing_m < s + length + 5.0
-        if not blocked and float(rng.random()) < 0.75 * amount:
-            kind = ("facade", "house")[pick(rng, (0.55, 0.45))]
-            # the shader's storeys are 2.9 m high
-            height = 2.9 * (2 + pick(rng, (3, 3, 1))) + uniform(rng, 0.1, 0.5)
-            height += 2.5 if kind == "house" else 0.0
-            template = meshes.block() if kind == "facade" else meshes.house()
-            d = side * (edge + setback + depth / 2 + uniform(rng, 0.0, 2.0))
-            out.append(_solid(road, template, kind, rng, s + length / 2, d, (height, depth, length)))
-        elif not blocked and float(rng.random()) < 0.6 * amount:
-            kind = ("wall", "hedge")[pick(rng, (1, 1))]
-            d = side * (edge + 0.3 + uniform(rng, 0.0, 2.0))
-            out.append(
-                _solid(road, meshes.block(), kind, rng, s + length / 2, d, (uniform(rng, 0.8, 2.2), 0.4, length))
-            )
-        s += length + uniform(rng, 0.0, 4.0)
+        middle = s + length / 2
+        if not blocked and rng.random() < 0.75 * amount:
+            flat = rng.random() < 0.55
+            height = STOREY_M * (2 + pick(rng, (3, 3, 1))) + rng.uniform(0.1, 0.5) + (0.0 if flat else 2.5)
+            template = meshes.block() if flat else meshes.house()
+            d = side * (edge + setback + depth / 2 + rng.uniform(0.0, 2.0))
+            yield _solid(rng, road, template, "building", (middle, d), (height, depth, length))
+        elif not blocked and rng.random() < 0.6 * amount:
+            kind = ("wall", "plant")[int(rng.integers(2))]
+            place = middle, side * (edge + 0.3 + rng.uniform(0.0, 2.0))
+            yield _solid(rng, road, meshes.block(), kind, place, (rng.uniform(0.8, 2.2), 0.4, length))
+        s += length + rng.uniform(0.0, 4.0)
 
 
-def _street_furniture(
-    rng: np.random.Generator, road: Road, side: float, edge: float, amount: float, out: list[Placed]
-) -> None:
-    s = uniform(rng, 4.0, 12.0)
-    while s < FARTHEST_M and amount > 0:
-        kind = pick(rng, (0.35, 0.15, 0.15, 0.12, 0.11, 0.12))
-        near = side * (road.kerb_m + uniform(rng, 0.4, 0.9))
-        far = side * (edge + uniform(rng, 0.5, 6.0))
-        turn = uniform(rng, -3.1, 3.1)
-        blocked = road.crossing_m > 0 and abs(s - road.crossing_m) < 5.0
-        if kind <= 2 and not blocked:
-            height = (uniform(rng, 4.5, 9.0), uniform(rng, 5.0, 11.0), uniform(rng, 0.8, 1.8))[kind]
-            wide = height * (0.75, 0.35, 1.3)[kind]
-            out.append(_solid(road, meshes.tree(kind), "tree", rng, s, far, (height, wide, wide), turn))
-        elif kind == 3 and not blocked:
-            height = uniform(rng, 5.0, 8.0)
-            turn = -side * QUARTER_TURN
-            out.append(_solid(road, meshes.pole(0), "pole", rng, s, near, (height, 0.18, 1.6), turn))
-        elif kind == 4 and not blocked:
-            turn = bell(rng, 0.0, 0.2)
-            out.append(_solid(road, meshes.pole(1), "sign", rng, s, near, (uniform(rng, 2.2, 3.0), 0.6, 0.09), turn))
-        elif not blocked:
-            size = (uniform(rng, 0.7, 1.3), uniform(rng, 0.5, 1.0), uniform(rng, 0.5, 1.4))
-            out.append(_solid(road, meshes.block(), "bin", rng, s, far, size, turn))
-        s += uniform(rng, 3.0, 14.0) / max(amount, 0.05)
+def _furniture(rng: np.random.Generator, road: Road, side: float, amount: float) -> Iterator[Placed]:
+    s = rng.uniform(4.0, 12.0)
+    while s < FARTHEST_M:
+        kind = ("broad", "tall", "bush", "lamp", "sign", "bin")[pick(rng, (0.35, 0.15, 0.15, 0.12, 0.11, 0.12))]
+        near = s, side * (road.kerb_m + rng.uniform(0.4, 0.9))
+        far = s, side * (road.kerb_m + road.pavement_m + rng.uniform(0.5, 6.0))
+        turn = rng.uniform(-math.pi, math.pi)
+        if road.crossing_m == 0 or abs(s - road.crossing_m) > 5.0:
+            if kind in ("broad", "tall", "bush"):
+                low, high, width = {"broad": (4.5, 9.0, 0.75), "tall": (5.0, 11.0, 0.35), "bush": (0.8, 1.8, 1.3)}[kind]
+                height = rng.uniform(low, high)
+                size = height, width * height, width * height
+                yield _solid(rng, road, meshes.tree(kind), "plant", far, size, turn)
+            elif kind == "lamp":
+                size = rng.uniform(5.0, 8.0), 0.18, 1.6
+                yield _solid(rng, road, meshes.lamp(), "pole", near, size, -side * math.pi / 2)
+            elif kind == "sign":
+                size = rng.uniform(2.2, 3.0), 0.6, 0.09
+                yield _solid(rng, road, meshes.sign(), "sign", near, size, rng.normal(0.0, 0.2))
+            else:
+                size = rng.uniform(0.7, 1.3), rng.uniform(0.5, 1.0), rng.uniform(0.5, 1.4)
+                yield _solid(rng, road, meshes.block(), "bin", far, size, turn)
+        s += rng.uniform(3.0, 14.0) / max(amount, 0.05)
