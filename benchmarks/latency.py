@@ -29,8 +29,9 @@ from monokd.kitti.frames import KittiFolder
 from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.decode import decode
 from monokd.models.detector import Detector, build_detector
-from monokd.models.folded import folded
+from monokd.models.fold_bn import fold_bn
 from monokd.models.outputs import DetectorOutput
+from monokd.quirks import Quirks
 from monokd.samples.batch import collate
 from monokd.samples.dataset import Frames, Sample
 from monokd.scenes.generate import generate_scenes
@@ -74,9 +75,9 @@ def one_image(folder: Path, height: int, width: int, factor: float) -> dict[str,
     """The ways from one image to its objects, and those of the network alone."""
     model, exported = folder / "model.safetensors", folder / "model.onnx"
     info = DetectorInfo(width=factor, anisotropic_decode=False, height_px=height, width_px=width)
-    save_detector(build_detector(factor, anisotropic_decode=False), model, info)
+    save_detector(build_detector(factor, quirks=Quirks.of("corrected")), model, info)
     export_command(model, exported, behaviour="corrected")
-    detector, files = folded(load_detector(model)[0]), KittiFolder(folder)
+    detector, files = fold_bn(load_detector(model)[0]), KittiFolder(folder)
     detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     frames = Frames(files, ["000000"], depth_dir=None, labels=False, height_px=height, width_px=width)
     sample, example = frames[0, 0], load_example()
@@ -99,7 +100,7 @@ def in_torch(detector: Detector, frames: Frames, threads: int) -> object:
     sample = frames[0, 0]
     output = forward(detector, sample, threads)
     batch = collate([sample])
-    return decode(output, batch.P2, batch.coord_range_px, anisotropic_decode=False, score_threshold=THRESHOLD)
+    return decode(detector, output, batch.P2, batch.coord_range_px, score_threshold=THRESHOLD)
 
 
 def forward(detector: Detector, sample: Sample, threads: int) -> DetectorOutput:

@@ -78,7 +78,7 @@ def score(params: Params, folder: KittiFolder, frames: list[str]) -> tuple[float
     data = params.active.data
     detector, _ = load_detector("model.safetensors")
     inputs = Frames(folder, frames, depth_dir=None, labels=False, height_px=data.height_px, width_px=data.width_px)
-    found = detect(detector, inputs, sees_depth=False, anisotropic_decode=False, score_threshold=0.05, batch_size=2)
+    found = detect(detector, inputs, sees_depth=False, score_threshold=0.05, batch_size=2)
     write_predictions(Path("results"), found, classes=data.classes, two_decimal_scores=False)
     cell = evaluate_folders(folder.folder / "label_2", Path("results"), frames).cells[CELL]
     good = [(recall, precision) for _, recall, precision in cell.points[:, :3] if precision >= PRECISION]

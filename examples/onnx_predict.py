@@ -38,7 +38,7 @@ def main() -> None:
 def detect(session: Any, image: Path, calib: Path, score_threshold: float) -> str:
     """The objects in an image, one KITTI line each, surest peak first."""
     about = json.loads(session.get_modelmeta().custom_metadata_map["monokd"])
-    if about["kind"] != "rgb":
+    if about["modality"] != "image":
         raise SystemExit("expected a model that sees images, found one that sees depth")
     bgr = cv2.imread(str(image), cv2.IMREAD_COLOR)
     if bgr is None:

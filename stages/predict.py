@@ -17,7 +17,7 @@ def main() -> None:
     profile, quirks, root = params.active, params.resolved_quirks(), params.data_root
     detector, info = load_detector(Path("data/models") / f"{name}.safetensors")
     split, out = profile.data.val_split, Path("data/predictions") / name
-    sees_depth = info.kind == "depth"
+    sees_depth = info.modality == "depth"
     if sees_depth and not has_labels(split):
         say(f"predict: {name} sees depth, which is made for labelled frames alone; no results for split {split}")
         write_predictions(out, iter(()), classes=(), two_decimal_scores=False)
@@ -30,13 +30,12 @@ def main() -> None:
         height_px=info.height_px,
         width_px=info.width_px,
         classes=profile.data.classes,
-        depth_scaled_twice=quirks.depth_scaled_twice,
+        depth_scaled_twice=info.depth_scaled_twice,
     )
     found = detect(
         detector,
         frames,
         sees_depth=sees_depth,
-        anisotropic_decode=quirks.anisotropic_decode,
         score_threshold=profile.predict.score_threshold,
         batch_size=profile.predict.batch_size,
         drop_last=quirks.drop_last_validation,

@@ -67,7 +67,7 @@ def test_three_classes_from_training_to_tables(workspace: Path, monkeypatch: pyt
     detector, info = load_detector(model)
     assert info.classes == NAMES
     found = detect(
-        detector, frames(workspace / "data/demo", labels=False), sees_depth=False, anisotropic_decode=False,
+        detector, frames(workspace / "data/demo", labels=False), sees_depth=False,
         score_threshold=0.0, batch_size=5,
     )  # fmt: skip
     write_predictions(results, found, classes=info.classes, two_decimal_scores=False)

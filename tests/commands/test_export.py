@@ -4,6 +4,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,8 @@ from monokd.kitti.labels import read_results
 from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.detector import build_detector
 from monokd.models.outputs import Rois
+from monokd.quirks import Quirks
+from monokd.typing import Modality
 from tests.conftest import ROOT
 
 pytest.importorskip("onnx")
@@ -29,12 +32,12 @@ onnxruntime = pytest.importorskip("onnxruntime")
 EXAMPLE = ROOT / "examples/onnx_predict.py"
 
 
-def save(path: Path, kind: str = "rgb") -> Path:
+def save(path: Path, modality: Modality = "image") -> Path:
     torch.manual_seed(0)
     info = DetectorInfo(
-        width=0.125, kind=kind, classes=("Car", "Cyclist"), anisotropic_decode=False, height_px=64, width_px=128
+        width=0.125, modality=modality, classes=("Car", "Cyclist"), anisotropic_decode=False, height_px=64, width_px=128
     )
-    save_detector(build_detector(0.125, anisotropic_decode=False), path, info)
+    save_detector(build_detector(0.125, quirks=Quirks.of("corrected")), path, info)
     return path
 
 
@@ -66,7 +69,7 @@ def test_every_output_is_torchs(exported: Path) -> None:
     coord_range = np.array([[[0, 0], [416, 128]]], dtype=np.float32)
     inputs = dict(zip(INPUTS, (image, P2, coord_range), strict=True))
     with torch.inference_mode():
-        network = RawDetections(detector, anisotropic_decode=False)
+        network = RawDetections(detector)
         expected = network(*(torch.from_numpy(values) for values in inputs.values()))
     found = session(exported / "model.onnx").run(list(OUTPUTS), inputs)
     order = np.argsort(expected[0].numpy() * 3 + expected[1].numpy())
@@ -79,7 +82,7 @@ def test_the_file_says_what_it_is(exported: Path) -> None:
     model = session(exported / "model.onnx")
     about = json.loads(model.get_modelmeta().custom_metadata_map["monokd"])
     assert about["format"] == "monokd onnx 1"
-    assert (about["kind"], about["behaviour"], about["score_decimals"]) == ("rgb", "corrected", 6)
+    assert (about["modality"], about["behaviour"], about["score_decimals"]) == ("image", "corrected", 6)
     assert (about["height_px"], about["width_px"]) == (64, 128)
     assert about["class_names"] == ["Pedestrian", "Car", "Cyclist"]
     assert about["classes"] == ["Car", "Cyclist"]
@@ -138,7 +141,8 @@ def test_a_file_that_differs_from_torch_is_not_put_in_place(
 ) -> None:
     def wrong(network: RawDetections, info: DetectorInfo, path: Path) -> None:
         """Another decoding than the one that is checked."""
-        other = RawDetections(network.detector, anisotropic_decode=not network.anisotropic_decode)
+        other = deepcopy(network)
+        other.detector.anisotropic_decode = not network.detector.anisotropic_decode
         trace(other, info, path)
 
     trace = export._trace
@@ -213,7 +217,7 @@ def test_prominence_by_hand() -> None:
 def test_a_map_with_fewer_peaks_than_regions_is_exported(seed: int, tmp_path: Path) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        info = DetectorInfo(width=0.125, kind="rgb", height_px=64, width_px=128)
+        info = DetectorInfo(width=0.125, height_px=64, width_px=128)
         save_detector(build_detector(0.125), tmp_path / "model.safetensors", info)
     export_command(tmp_path / "model.safetensors", tmp_path / "model.onnx", behaviour="published")
     assert (tmp_path / "model.onnx").is_file()

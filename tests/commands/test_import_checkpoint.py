@@ -9,19 +9,20 @@ import torch
 
 from monokd.commands.import_checkpoint import import_command
 from monokd.errors import DataError
-from monokd.models.checkpoint import load_backbone, load_detector
+from monokd.models.checkpoint import DetectorInfo, load_backbone, load_detector
 from monokd.models.detector import build_detector
+from monokd.typing import Modality
 from tests.commands.test_published import WIDTH, distillation, network, save
 
 
-@pytest.mark.parametrize(("part", "seed", "kind"), [(None, 1, "rgb"), ("teacher", 2, "depth")])
+@pytest.mark.parametrize(("part", "seed", "modality"), [(None, 1, "image"), ("teacher", 2, "depth")])
 def test_writes_the_chosen_network(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str | None, seed: int, kind: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str | None, seed: int, modality: Modality
 ) -> None:
     out = tmp_path / "out.safetensors"
     import_command(save(tmp_path / "kd.pth", distillation("module.")), out, part=part)
-    detector, info = load_detector(out, kind)
-    assert (info.width, info.anisotropic_decode) == (WIDTH, True)
+    detector, info = load_detector(out, modality)
+    assert info == DetectorInfo(width=WIDTH, modality=modality, classes=("Car",))
     expected = network(seed)
     assert all(torch.equal(t, expected[name]) for name, t in detector.state_dict().items())
     printed = capsys.readouterr().out

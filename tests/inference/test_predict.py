@@ -17,12 +17,13 @@ from monokd.kitti.labels import read_results
 from monokd.kitti.objects import Objects, from_rows
 from monokd.models.checkpoint import DetectorInfo, save_detector
 from monokd.models.detector import Detector, build_detector
+from monokd.quirks import Quirks
 from monokd.samples.dataset import Frames
 
 
 def detector() -> Detector:
     torch.manual_seed(0)
-    return build_detector(0.125, anisotropic_decode=False)
+    return build_detector(0.125, quirks=Quirks.of("corrected"))
 
 
 def frames(workspace: Path) -> Frames:
@@ -33,7 +34,7 @@ def frames(workspace: Path) -> Frames:
 @pytest.mark.parametrize(("published", "count"), [(False, 5), (True, 4)])
 def test_q6_whether_the_last_partial_batch_is_predicted(tiny_workspace: Path, published: bool, count: int) -> None:
     found = detect(
-        detector(), frames(tiny_workspace), sees_depth=False, anisotropic_decode=False, score_threshold=0.0,
+        detector(), frames(tiny_workspace), sees_depth=False, score_threshold=0.0,
         batch_size=2, drop_last=published,
     )  # fmt: skip
     assert len(list(found)) == count
@@ -43,7 +44,7 @@ def test_the_batch_size_changes_no_result(tiny_workspace: Path) -> None:
     results = [
         list(
             detect(
-                detector(), frames(tiny_workspace), sees_depth=False, anisotropic_decode=False, score_threshold=0.0,
+                detector(), frames(tiny_workspace), sees_depth=False, score_threshold=0.0,
                 batch_size=size,
             )
         )
@@ -78,7 +79,7 @@ def test_other_classes_are_left_out_and_the_file_stays(tmp_path: Path) -> None:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "model.safetensors"
-    save_detector(detector(), path, DetectorInfo(width=0.125, kind="rgb", height_px=64, width_px=128))
+    save_detector(detector(), path, DetectorInfo(width=0.125, height_px=64, width_px=128))
     return path
 
 

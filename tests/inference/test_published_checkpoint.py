@@ -12,6 +12,7 @@ from torch import Tensor
 from monokd.commands.import_checkpoint import import_command
 from monokd.commands.predict import predict_command
 from monokd.kitti.labels import read_results
+from monokd.samples.targets import CLASSES
 from tests.models.test_decode import assert_same_lines, golden_frames
 
 
@@ -23,7 +24,7 @@ def test_import_and_predict(
     text = json.loads(str(golden["txt"]))
     tensors = {f"{prefix}{name}": tensor for name, tensor in golden_weights(int(golden["seed"])).items()}
     torch.save({"epoch": 1, "model_state": tensors, "optimizer_state": None}, tmp_path / "published.pth")
-    import_command(tmp_path / "published.pth", tmp_path / "student.safetensors", part=None)
+    import_command(tmp_path / "published.pth", tmp_path / "student.safetensors", part=None, classes=CLASSES)
 
     frames = golden_frames(golden)[: 1 if prefix else None]
     for frame in frames:

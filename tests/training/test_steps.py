@@ -14,10 +14,10 @@ from monokd.distill.methods import METHODS, DistillationLoss
 from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
 from monokd.losses.replicas import Replicas
-from monokd.models.detector import build_detector, feature_channels, rois_from_targets
+from monokd.models.detector import build_detector, feature_channels
 from monokd.samples.batch import Batch, Targets, box_cells, collate
 from monokd.samples.dataset import Frames
-from monokd.training.steps import DetectionStep, TrainingStep, targets_of, trained_rois
+from monokd.training.steps import DetectionStep, TrainingStep, targets_of
 
 WIDTH = 0.125
 
@@ -100,16 +100,6 @@ def test_two_batches_accumulate_to_one_of_both(frames: Frames, method: str, empt
     assert (accumulated - gradient).norm() <= 1e-5 * gradient.norm()
 
 
-def test_a_batch_knows_where_its_regions_are(frames: Frames) -> None:
-    """What `collate` counts is what the targets say."""
-    batch = collate([frames[0, i] for i in range(3)])
-    targets, found = targets_of(batch), trained_rois(batch)
-    plain = rois_from_targets(targets.indices, targets.mask_2d, targets.class_ids)
-    assert torch.equal(found.frame_index, plain.frame_index)
-    assert torch.equal(found.cell, plain.cell)
-    assert found.most == int(targets.mask_2d.sum(1).max()) > 0
-
-
 @pytest.mark.parametrize("unclipped_masks", [False, True])
 @pytest.mark.parametrize("method", ["detection", "monodistill"])
 def test_boxes_are_predicted_where_a_loss_reads_them(frames: Frames, method: str, unclipped_masks: bool) -> None:
@@ -124,19 +114,3 @@ def test_boxes_are_predicted_where_a_loss_reads_them(frames: Frames, method: str
     for name, value in found[1][0].items():
         torch.testing.assert_close(found[0][0][name], value, rtol=1e-5, atol=1e-7, msg=name)
     assert (found[0][1] - found[1][1]).norm() <= 1e-5 * found[1][1].norm()
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("method", ["detection", "monodistill", "monoasd"])
-def test_a_step_never_waits_for_the_gpu(frames: Frames, method: str) -> None:
-    device = torch.device("cuda")
-    step = build(method).to(device).train()
-    if isinstance(step, DistillationStep):
-        step.teacher.to(device)
-    batch = collate([frames[0, i] for i in range(2)]).pin_memory()
-    torch.autograd.backward(torch.stack(list(step(batch.to(device)).values())).sum())
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        torch.autograd.backward(torch.stack(list(step(batch.to(device)).values())).sum())
-    finally:
-        torch.cuda.set_sync_debug_mode("default")

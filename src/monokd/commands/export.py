@@ -44,12 +44,11 @@ class RawDetections(nn.Module):
 
     Args:
         detector: set to evaluation mode.
-        anisotropic_decode: quirk Q7.
     """
 
-    def __init__(self, detector: Detector, *, anisotropic_decode: bool) -> None:
+    def __init__(self, detector: Detector) -> None:
         super().__init__()
-        self.detector, self.anisotropic_decode = detector, anisotropic_decode
+        self.detector = detector
         self.eval()
 
     def forward(self, image: Tensor, P2: Tensor, coord_range_px: Tensor) -> tuple[Tensor, ...]:
@@ -69,7 +68,7 @@ class RawDetections(nn.Module):
 
     def numbers(self, output: DetectorOutput, coord_range_px: Tensor) -> tuple[Tensor, ...]:
         """What `forward` returns, from the detector's output."""
-        boxes, centres, peaks = image_geometry(output, coord_range_px, anisotropic_decode=self.anisotropic_decode)
+        boxes, centres, peaks = image_geometry(self.detector, output, coord_range_px)
         depth, confidence = merged_depth(output.roi)
         rois, roi = output.rois, output.roi
         return rois.cell, rois.class_ids, peaks, confidence, boxes, centres, depth, roi.size_3d, roi.heading
@@ -91,7 +90,7 @@ def export_command(model: Path, out: Path, *, behaviour: str) -> None:
     onnx, runtime = _packages()
     published = is_published(behaviour)
     detector, info = load_detector(model)
-    network = RawDetections(detector, anisotropic_decode=published)
+    network = RawDetections(detector)
     with replacing(out, durable=True) as temporary:
         _trace(network, info, temporary)
         _describe(onnx, temporary, metadata(info, published=published))
@@ -99,7 +98,7 @@ def export_command(model: Path, out: Path, *, behaviour: str) -> None:
         deviations = [_deviation(network, session, inputs, model) for inputs in check_inputs(info)]
     size = f"{info.height_px}×{info.width_px}"
     agreement = f"{len(deviations)} inputs checked, at most {max(deviations):.1e} from torch"
-    print(printable(f"{out}: {info.kind}, {size}, opset {OPSET}; {agreement}"))
+    print(printable(f"{out}: {info.modality}, {size}, opset {OPSET}; {agreement}"))
 
 
 def metadata(info: DetectorInfo, *, published: bool) -> dict[str, Any]:
@@ -107,7 +106,7 @@ def metadata(info: DetectorInfo, *, published: bool) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": version("monokd"),
-        "kind": info.kind,
+        "modality": info.modality,
         "height_px": info.height_px,
         "width_px": info.width_px,
         "class_names": CLASSES,

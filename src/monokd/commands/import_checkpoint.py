@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from monokd.commands.published import Imported, Status, check_complete, completed, groups, read_published
+from monokd.commands.published import Imported, Status, groups, read_published
 from monokd.errors import printable
-from monokd.models.checkpoint import DetectorInfo, detector_of, save_backbone, save_detector
+from monokd.models.checkpoint import empty_detector, fill, save_backbone, save_detector
 
 COLOURS: dict[Status, str] = {"used": "green", "ignored": "yellow", "missing": "red"}
 
 
-def import_command(checkpoint: Path, out: Path, *, part: str | None) -> None:
+def import_command(checkpoint: Path, out: Path, *, part: str | None, classes: Sequence[str] = ("Car",)) -> None:
     """Write the network of a published checkpoint as safetensors and print what became of its keys.
 
     Args:
         checkpoint: a file that torch wrote, in any published layout.
         out: the file to write.
         part: `student` or `teacher` of a distillation checkpoint; None takes the student.
+        classes: that the network was trained on.
 
     Raises:
         DataError: unreadable, code inside, no known layout, tensors missing or of another shape; nothing is written.
@@ -29,15 +31,16 @@ def import_command(checkpoint: Path, out: Path, *, part: str | None) -> None:
     imported = read_published(checkpoint, part)
     console = Console()
     console.print(key_table(imported, checkpoint))
-    check_complete(imported, checkpoint)
-    tensors = completed(imported)
-    if imported.kind == "backbone":
-        save_backbone(tensors, out)
+    info = imported.info(classes)
+    detector = empty_detector(info)
+    module = detector.backbone if imported.network == "backbone" else detector
+    fill(module, imported.tensors, checkpoint)
+    if imported.network == "backbone":
+        save_backbone(module.state_dict(), out)
     else:
-        info = DetectorInfo(width=imported.width, kind=imported.kind)
-        save_detector(detector_of(tensors, info), out, info)
-    numbers = sum(tensor.numel() for tensor in tensors.values())
-    line = f"{out}: {imported.kind}, width {imported.width:g}, {numbers / 1e6:.2f} M numbers"
+        save_detector(detector, out, info)
+    numbers = sum(tensor.numel() for tensor in module.state_dict().values())
+    line = f"{out}: {imported.network}, width {imported.width:g}, {numbers / 1e6:.2f} M numbers"
     console.print(Text(printable(line)), soft_wrap=True)
 
 

@@ -73,11 +73,11 @@ def predict_command(
         DataError: a file is missing or broken, or the model sees depth.
     """
     published = is_published(behaviour)
-    detector, info = load_detector(model, "rgb")
+    detector, info = load_detector(model, "image")
     files = find_files(images, calib)
     found = detect_images(
         detector, info, files, list(files.images),
-        published=published, score_threshold=score_threshold, batch_size=batch_size,
+        score_threshold=score_threshold, batch_size=batch_size,
     )  # fmt: skip
     drawn = _drawing(found, files, out / "pictures") if draw else found
     count = write_predictions(out, drawn, classes=info.classes, two_decimal_scores=published, keep_others=True)

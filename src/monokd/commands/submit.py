@@ -50,11 +50,11 @@ def submit_command(
     if out.suffix != ".zip":
         raise DataError("expected a name that ends in .zip", out)
     published = is_published(behaviour)
-    detector, info = load_detector(model, "rgb")
+    detector, info = load_detector(model, "image")
     files = KittiFolder(root, "testing")
     names = numbered_frames(files)
     found = detect_images(
-        detector, info, files, names, published=published, score_threshold=score_threshold, batch_size=batch_size
+        detector, info, files, names, score_threshold=score_threshold, batch_size=batch_size
     )
     left_out: list[str] = []
     with tempfile.TemporaryDirectory() as folder:

@@ -59,8 +59,9 @@ def head_cells(targets: Targets, *, unclipped_masks: bool) -> Tensor:
 
 def _masked_l1(student: Tensor, teacher: Tensor, mask: Tensor, replicas: Replicas) -> Tensor:
     """Mean over the channels of masked cells."""
-    difference = (student.float() - teacher.detach().float()).abs() * mask[:, None]
-    return replicas.ratio(difference.sum(), mask.sum() * student.shape[1], kind="head_cells")
+    difference = student.float() - teacher.detach().float()
+    difference = difference.masked_fill(mask[:, None] == 0, 0.0)  # before any other arithmetic: NaN where not computed
+    return replicas.ratio(difference.abs().sum(), mask.sum() * student.shape[1], kind="head_cells")
 
 
 def _depth(student: RoiOutput, teacher: RoiOutput, replicas: Replicas) -> Tensor:

@@ -15,7 +15,7 @@ from monokd.losses.detection import detection_counts, detection_terms
 from monokd.losses.replicas import Replicas
 from monokd.models.checkpoint import load_detector, save_detector
 from monokd.models.detector import Detector, feature_channels
-from monokd.models.folded import folded
+from monokd.models.fold_bn import fold_bn
 from monokd.models.outputs import DetectorOutput, Rois
 from monokd.params import Params
 from monokd.samples.batch import Batch
@@ -49,7 +49,7 @@ class DistillationStep(TrainingStep):
         super().__init__(replicas)
         self.student = student
         self.distillation = distillation
-        self._unregistered = ((teacher if teacher_train_mode else folded(teacher)).requires_grad_(False),)
+        self._unregistered = ((teacher if teacher_train_mode else fold_bn(teacher)).requires_grad_(False),)
         self.teacher_train_mode = teacher_train_mode
         self.nan_without_depth = nan_without_depth
 
@@ -122,7 +122,7 @@ def train_student(
     """
     profile, quirks = params.active, params.resolved_quirks()
     fabric = start(accelerator=profile.machine.accelerator, precision=profile.machine.precision, seed=params.seed)
-    student, info = load_detector(baseline, "rgb")
+    student, info = load_detector(baseline, "image")
     weights = method_weights(
         params.loss if params.loss in METHODS else "none",
         fused_flags_ignored=quirks.fused_flags_ignored,

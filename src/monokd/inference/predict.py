@@ -15,7 +15,7 @@ from monokd.kitti.objects import Objects
 from monokd.models.checkpoint import DetectorInfo
 from monokd.models.decode import decode
 from monokd.models.detector import Detector
-from monokd.models.folded import folded
+from monokd.models.fold_bn import fold_bn
 from monokd.progress import track
 from monokd.samples.dataset import FrameFiles, Frames
 from monokd.samples.loader import build_loader
@@ -28,7 +28,6 @@ def detect(
     frames: Frames,
     *,
     sees_depth: bool,
-    anisotropic_decode: bool,
     score_threshold: float,
     batch_size: int,
     drop_last: bool = False,
@@ -41,7 +40,6 @@ def detect(
         detector: a copy of it runs, laid out for speed.
         frames: without augmentation.
         sees_depth: the input is the frames' depth, not their image.
-        anisotropic_decode: quirk Q7.
         score_threshold: lowest peak.
         batch_size: frames at a time.
         drop_last: quirk Q6, leave out a last batch that is not full.
@@ -52,7 +50,7 @@ def detect(
         DataError: a frame's file is missing or broken.
     """
     device = device or torch.device("cpu")
-    fast = folded(detector).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    fast = fold_bn(detector).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loader = build_loader(frames, batch_size=batch_size, training=False, drop_last=drop_last, workers=workers)
     with torch.inference_mode():
         for batch in track(loader.batches(0), "predict", len(loader)):
@@ -61,13 +59,7 @@ def detect(
             if image is None:
                 raise ValueError("this detector sees depth, but the frames carry none")
             output = fast(image, moved.P2, moved.coord_range_px)
-            found = decode(
-                output,
-                moved.P2,
-                moved.coord_range_px,
-                anisotropic_decode=anisotropic_decode,
-                score_threshold=score_threshold,
-            )
+            found = decode(fast, output, moved.P2, moved.coord_range_px, score_threshold=score_threshold)
             yield from zip(batch.frames, found, strict=True)
 
 
@@ -77,7 +69,6 @@ def detect_images(
     files: FrameFiles,
     names: Sequence[str],
     *,
-    published: bool,
     score_threshold: float,
     batch_size: int,
 ) -> Iterator[tuple[str, Objects]]:
@@ -88,7 +79,6 @@ def detect_images(
         info: what its file says.
         files: where the frames' files lie.
         names: of the frames.
-        published: decode as published (quirk Q7).
         score_threshold: lowest peak.
         batch_size: frames at a time.
     """
@@ -97,7 +87,6 @@ def detect_images(
         detector,
         frames,
         sees_depth=False,
-        anisotropic_decode=published,
         score_threshold=score_threshold,
         batch_size=batch_size,
         device=pick_device("auto"),

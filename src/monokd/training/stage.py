@@ -29,6 +29,7 @@ from monokd.training.state import checkpoint_folder, fingerprint
 from monokd.training.steps import DetectionStep, Sees, TrainingStep
 from monokd.training.validation import validation_losses
 from monokd.training.weights import TermWeights
+from monokd.typing import Modality
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -63,7 +64,7 @@ def train_detector(
         params, stage, settings, step, fabric=fabric, distillation={}, history=history, depth=depth, starts=()
     )
     if fabric.is_global_zero:
-        save_detector(detector, out, detector_info(params, quirks, "depth" if sees == "depth" else "rgb"))
+        save_detector(detector, out, detector_info(params, quirks, sees))
         shutil.rmtree(state)
 
 
@@ -176,22 +177,21 @@ def _training_files(params: Params, loader: EpochLoader, depth: Path) -> list[Pa
 
 def _new_detector(params: Params, quirks: Quirks) -> Detector:
     model = params.active.model
-    detector = build_detector(
-        model.width, anisotropic_decode=quirks.anisotropic_decode, clamped_heights=quirks.clamped_heights
-    )
+    detector = build_detector(model.width, quirks=quirks)
     if model.backbone_file:
         load_backbone(detector, model.backbone_file, model.backbone_sha256 or None)
     return detector
 
 
-def detector_info(params: Params, quirks: Quirks, kind: str) -> DetectorInfo:
+def detector_info(params: Params, quirks: Quirks, modality: Modality) -> DetectorInfo:
     """What the file of a trained detector says about itself."""
     return DetectorInfo(
         width=params.active.model.width,
-        kind=kind,
+        modality=modality,
         classes=params.active.data.classes,
         anisotropic_decode=quirks.anisotropic_decode,
         clamped_heights=quirks.clamped_heights,
+        depth_scaled_twice=quirks.depth_scaled_twice,
         height_px=params.active.data.height_px,
         width_px=params.active.data.width_px,
     )

@@ -39,9 +39,9 @@ def targets_of(batch: Batch) -> Targets:
 
 
 def trained_rois(batch: Batch) -> Rois:
-    """The regions of the targets, without waiting for the device."""
-    targets, most = targets_of(batch), None if batch.slots is None else batch.most_slots
-    return rois_from_targets(targets.indices, targets.mask_2d, targets.class_ids, batch.slots, most)
+    """The regions of the targets."""
+    targets = targets_of(batch)
+    return rois_from_targets(targets.indices, targets.mask_2d, targets.class_ids)
 
 
 class TrainingStep(nn.Module):
