@@ -146,8 +146,7 @@ def build_step(options: argparse.Namespace, fabric: Any) -> DistillationStep:
     """The student's step of the training stage, with fresh weights."""
     tree = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"behaviour": options.behaviour}
     quirks = Params.model_validate(tree).resolved_quirks()
-    geometry = {"anisotropic_decode": quirks.anisotropic_decode, "clamped_heights": quirks.clamped_heights}
-    both = [build_detector(options.channels, **geometry) for _ in range(2)]
+    both = [build_detector(options.channels, quirks=quirks) for _ in range(2)]
     step = DistillationStep(
         both[0],
         both[1].to(fabric.device),

@@ -206,7 +206,7 @@ def resized_maps(model: Path, frames: Path, depth: Path, count: int) -> list[Ten
         depth_scaled_twice=False,
     )  # fmt: skip
     (batch,) = build_loader(samples, batch_size=count, training=False).batches(0)
-    given = batch.image if info.kind == "rgb" else batch.depth
+    given = batch.image if info.modality == "image" else batch.depth
     with torch.no_grad():
         output = detector.eval()(given, batch.P2, batch.coord_range_px)
     return [level.flatten(1) for level in to_coarsest(output.fused)]

@@ -83,7 +83,7 @@ def pictures(params: Params) -> list[FramePicture]:
 def heat_of(name: str, frames: Sequence[str], params: Params) -> Mapping[str, NDArray[np.float32]]:
     """The heat maps of a few frames; on the CPU, for so few it is as fast."""
     detector, info = load_detector(MODELS / f"{name}.safetensors")
-    sees_depth = info.kind == "depth"
+    sees_depth = info.modality == "depth"
     samples = Frames(
         KittiFolder(params.data_root),
         frames,

@@ -78,7 +78,7 @@ def desk(tiny_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     shutil.copytree(training, folder / "data/demo/testing")
     shutil.rmtree(folder / "data/demo/testing/label_2")
     (folder / "data/kitti").symlink_to(folder / "data/demo")
-    info = DetectorInfo(width=0.125, kind="rgb", height_px=64, width_px=128)
+    info = DetectorInfo(width=0.125, height_px=64, width_px=128)
     for name in ("student", "baseline"):
         save_detector(build_detector(0.125), folder / f"data/models/{name}.safetensors", info)
         results = folder / "data/predictions" / name

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from monokd.commands.published import check_complete, completed, groups, read_published
+from monokd.commands.published import Imported, groups, read_published
 from monokd.errors import DataError
-from monokd.models.detector import build_detector
+from monokd.models.checkpoint import DetectorInfo, empty_detector, fill
+from monokd.models.detector import Detector, build_detector
 
 WIDTH = 0.125
 
@@ -37,27 +38,36 @@ def save(path: Path, tensors: dict[str, Tensor]) -> Path:
     return path
 
 
+def imported_detector(path: Path, part: str | None) -> Detector:
+    imported = read_published(path, part)
+    detector = empty_detector(imported.info())
+    fill(detector, imported.tensors, path)
+    return detector
+
+
 def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     assert list(found) == list(expected)
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
-@pytest.mark.parametrize(("part", "kind"), [(None, "rgb"), ("student", "rgb"), ("teacher", "depth")])
-def test_detector_alone(tmp_path: Path, part: str | None, kind: str) -> None:
+@pytest.mark.parametrize(("part", "network_"), [(None, "image"), ("student", "image"), ("teacher", "depth")])
+def test_detector_alone(tmp_path: Path, part: str | None, network_: str) -> None:
     imported = read_published(save(tmp_path / "student.pth", network(1)), part)
-    assert (imported.kind, imported.width, imported.prefix) == (kind, WIDTH, "")
+    assert (imported.network, imported.width, imported.prefix) == (network_, WIDTH, "")
     assert_equal(imported.tensors, network(1))
     assert [key.name for key in imported.keys if key.status != "used"] == ["epoch", "optimizer_state"]
 
 
 @pytest.mark.parametrize("module", ["", "module."])
-@pytest.mark.parametrize(("part", "seed", "kind"), [(None, 1, "rgb"), ("student", 1, "rgb"), ("teacher", 2, "depth")])
-def test_distillation_checkpoint(tmp_path: Path, module: str, part: str | None, seed: int, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("part", "seed", "network_"), [(None, 1, "image"), ("student", 1, "image"), ("teacher", 2, "depth")]
+)
+def test_distillation_checkpoint(tmp_path: Path, module: str, part: str | None, seed: int, network_: str) -> None:
     path = save(tmp_path / "kd.pth", distillation(module))
     imported = read_published(path, part)
-    assert imported.kind == kind
+    assert imported.network == network_
     assert_equal(imported.tensors, network(seed))
-    check_complete(imported, path)
+    fill(empty_detector(imported.info()), imported.tensors, path)
     ignored = {(name, note) for name, status, note, *_ in groups(imported.keys) if status == "ignored"}
     other = (
         ("centernet_depth", "the teacher: --part teacher")
@@ -83,9 +93,10 @@ def test_imagenet_backbone_without_counters(tmp_path: Path) -> None:
     old = {name: t for name, t in whole.items() if not name.endswith("num_batches_tracked")}
     torch.save(old, tmp_path / "dla34.pth")
     imported = read_published(tmp_path / "dla34.pth")
-    assert imported.kind == "backbone"
-    check_complete(imported, "")
-    assert_equal(completed(imported), whole)
+    assert imported.network == "backbone"
+    backbone = empty_detector(imported.info()).backbone
+    fill(backbone, imported.tensors, "")
+    assert_equal(backbone.state_dict(), whole)
     assert {key.name for key in imported.keys if key.status == "missing"} == whole.keys() - old.keys()
 
 
@@ -100,7 +111,7 @@ def test_shared_memory_is_separated(tmp_path: Path) -> None:
     tensors = network(1)
     tensors["backbone.level0.1.bias"] = tensors["backbone.level0.1.weight"]
     imported = read_published(save(tmp_path / "shared.pth", tensors))
-    pointers = [t.data_ptr() for t in completed(imported).values()]
+    pointers = [t.data_ptr() for t in imported.tensors.values()]
     assert len(set(pointers)) == len(pointers)
 
 
@@ -111,15 +122,26 @@ def test_missing_tensors(tmp_path: Path) -> None:
     path = save(tmp_path / "part.pth", tensors)
     imported = read_published(path)
     assert sum(key.status == "missing" for key in imported.keys) == 3
-    with pytest.raises(DataError, match=r"part\.pth: tensor heatmap\.2\.bias is missing, 2 in all"):
-        check_complete(imported, path)
+    with pytest.raises(DataError, match=r'part\.pth: expected .* Missing .*"heatmap\.2\.bias", "size_3d\.0\.weight"'):
+        fill(empty_detector(imported.info()), imported.tensors, path)
+
+
+def test_what_the_file_of_an_imported_network_says() -> None:
+    """Every published network has the same geometry and scale of depth; its classes are asked for."""
+    imported = Imported({}, "depth", WIDTH, "", ())
+    info = DetectorInfo(
+        width=WIDTH, modality="depth", classes=("Car",), height_px=384, width_px=1280,
+        anisotropic_decode=True, clamped_heights=True, depth_scaled_twice=True,
+    )  # fmt: skip
+    assert imported.info() == info
+    assert imported.info(["Pedestrian", "Car"]).classes == ("Pedestrian", "Car")
 
 
 @pytest.mark.parametrize(
     ("change", "part", "reason"),
     [
-        ({"heatmap.2.bias": torch.zeros(4)}, None, r"tensor heatmap\.2\.bias: expected shape \(3,\), found \(4,\)"),
-        ({"heatmap.2.bias": torch.full((3,), float("inf"))}, None, "expected finite numbers"),
+        ({"heatmap.2.bias": torch.zeros(4)}, None, r"size mismatch for heatmap\.2\.bias: .*\[4\].*\[3\]"),
+        ({"heatmap.2.bias": torch.full((3,), float("inf"))}, None, "expected finite torch.float32"),
         ({"backbone.level5.root.conv.weight": torch.zeros(3)}, None, "expected 8 to 2048 channels"),
         ({"centernet_rgb.x": torch.zeros(3)}, "teacher", "expected a teacher .* found only a student"),
         ({}, "tutor", "part: expected student or teacher, found 'tutor'"),
@@ -128,7 +150,7 @@ def test_missing_tensors(tmp_path: Path) -> None:
 def test_refusals(tmp_path: Path, change: dict[str, Tensor], part: str | None, reason: str) -> None:
     path = save(tmp_path / "bad.pth", network(1) | change)
     with pytest.raises(DataError, match=reason) as caught:
-        read_published(path, part)
+        imported_detector(path, part)
     assert "\n" not in str(caught.value)
 
 

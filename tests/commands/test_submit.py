@@ -16,6 +16,7 @@ from monokd.kitti.frames import KittiFolder
 from monokd.kitti.objects import Objects, from_rows
 from monokd.models.checkpoint import DetectorInfo, save_detector
 from monokd.models.detector import build_detector
+from monokd.quirks import Quirks
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def model(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     path = tmp_path / "model.safetensors"
     info = DetectorInfo(width=0.125, anisotropic_decode=False, height_px=64, width_px=128)
-    save_detector(build_detector(0.125, anisotropic_decode=False), path, info)
+    save_detector(build_detector(0.125, quirks=Quirks.of("corrected")), path, info)
     return path
 
 

@@ -51,7 +51,7 @@ def write_models(folder: Path) -> None:
     """Three untrained networks with their histories, and what else the report reads beside their predictions."""
     torch.manual_seed(0)
     for name in MODELS:
-        info = DetectorInfo(width=0.125, kind="depth" if name == "teacher" else "rgb", height_px=64, width_px=128)
+        info = DetectorInfo(width=0.125, modality="depth" if name == "teacher" else "image", height_px=64, width_px=128)
         save_detector(build_detector(0.125), folder / f"data/models/{name}.safetensors", info)
         write_history(folder / f"metrics/{name}/history.csv", [{"epoch": 1.0, "total": 2.0}])
     write_json(folder / "metrics/depth.json", {"frames": 10})

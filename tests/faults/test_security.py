@@ -19,7 +19,7 @@ from rich.console import Console
 
 from monokd.errors import DataError, printable
 from monokd.kitti import parsing
-from monokd.models.checkpoint import read_torch_file
+from monokd.models.torch_file import read_torch_file
 from monokd.params import load_params
 from monokd.report.page import write_report
 from monokd.report.tables import headline, to_rich

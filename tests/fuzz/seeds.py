@@ -14,7 +14,7 @@ import yaml
 from safetensors.torch import save
 from torch import Tensor
 
-from monokd.models.checkpoint import FORMAT, DetectorInfo, checksum
+from monokd.models.checkpoint import FORMAT, DetectorInfo
 from monokd.models.detector import build_detector
 
 LABELS = b"""\
@@ -115,7 +115,7 @@ def tensors() -> dict[str, Tensor]:
 
 def detector() -> bytes:
     """A model file."""
-    words = {"format": FORMAT, **asdict(INFO), "crc32": checksum(tensors(), asdict(INFO))}
+    words = {"format": FORMAT, "info": asdict(INFO)}
     return bytes(save(tensors(), metadata={"monokd": json.dumps(words)}))
 
 

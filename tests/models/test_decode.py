@@ -16,8 +16,9 @@ from monokd.kitti.frames import KittiFolder
 from monokd.kitti.labels import read_results, write_results
 from monokd.kitti.objects import Objects
 from monokd.models.decode import back_project, decode, heading_angle, merged_depth
-from monokd.models.detector import Detector
+from monokd.models.detector import Detector, build_detector
 from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
+from monokd.quirks import Quirks
 from monokd.samples.affine import crop_affine, transform_points
 from monokd.samples.batch import Batch, collate
 from monokd.samples.dataset import Frames
@@ -53,10 +54,15 @@ def one_object(frames: int = 1) -> DetectorOutput:
     return DetectorOutput(heatmap, offset_2d, size_2d, rois, roi, (), ())
 
 
-def decode_one(output: DetectorOutput, **options: Any) -> list[Objects]:
+def detector(*, anisotropic: bool = True) -> Detector:
+    with torch.device("meta"):
+        return build_detector(0.125, quirks=Quirks(anisotropic_decode=anisotropic))
+
+
+def decode_one(output: DetectorOutput, score_threshold: float = 0.2) -> list[Objects]:
     frames = output.heatmap.shape[0]
-    options = {"anisotropic_decode": True} | options
-    return decode(output, P2.expand(frames, 3, 4), RANGE_PX.expand(frames, 2, 2), **options)
+    cameras, ranges_px = P2.expand(frames, 3, 4), RANGE_PX.expand(frames, 2, 2)
+    return decode(detector(), output, cameras, ranges_px, score_threshold=score_threshold)
 
 
 def test_hand_solved_object() -> None:
@@ -142,7 +148,7 @@ def test_boxes_return_to_the_image(anisotropic: bool, error_px: float) -> None:
     output.offset_2d.flatten(2)[0, :, cell] = torch.tensor([column - int(column), row - int(row)], dtype=torch.float32)
     output.size_2d.flatten(2)[0, :, cell] = 8.0
     ranges = torch.from_numpy(affine.coord_range_px)[None]
-    box = decode(output, P2, ranges, anisotropic_decode=anisotropic)[0].boxes_px[0]
+    box = decode(detector(anisotropic=anisotropic), output, P2, ranges)[0].boxes_px[0]
     found = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
     error = np.abs(found - centre_px[0])
     assert error.max() <= error_px
@@ -172,15 +178,15 @@ def test_golden_frames(
     """Real files through preprocessing, network and decoding: maps, regions, and the published result lines."""
     golden = np.load(golden_dir / "forward.npz")
     text = json.loads(str(golden["txt"]))
-    detector = golden_detector(int(golden["seed"]))
+    network = golden_detector(int(golden["seed"]))
     for frame in golden_frames(golden):
         batch = whole_frame(frame, kitti_dir)
         assert batch.depth is not None
         for kind, image in (("depth", batch.depth), ("rgb", batch.image)):
             with torch.inference_mode():
-                output = detector(image, batch.P2, batch.coord_range_px)
+                output = network(image, batch.P2, batch.coord_range_px)
             assert_golden_outputs(output, golden, f"{frame}.{kind}")
-        found = decode(output, batch.P2, batch.coord_range_px, anisotropic_decode=True)[0]
+        found = decode(network, output, batch.P2, batch.coord_range_px)[0]
         write_results(tmp_path / "found.txt", found, score_decimals=2)
         (tmp_path / "expected.txt").write_text("\n".join(text[f"{frame}.rgb"]) + "\n")
         assert_same_lines(read_results(tmp_path / "found.txt"), read_results(tmp_path / "expected.txt"))

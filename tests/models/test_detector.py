@@ -10,21 +10,11 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
-from monokd.models.detector import (
-    Detector,
-    boxes_to_image,
-    build_detector,
-    feature_boxes,
-    peak_rois,
-    ray_cells,
-    rois_from_targets,
-)
+from monokd.models.detector import Detector, build_detector, peak_rois, rois_from_targets
 from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
-from monokd.samples.affine import crop_affine, transform_points
+from monokd.quirks import Quirks
 from tests.models.golden import ROI_KEYS, assert_within_range, outputs_by_key
 
 P2 = torch.tensor([[[720.0, 0.0, 610.0, 45.0], [0.0, 720.0, 173.0, 0.2], [0.0, 0.0, 1.0, 0.003]]])
@@ -34,7 +24,7 @@ RANGE_PX = torch.tensor([[[0.0, 0.0], [1242.0, 375.0]]])
 @pytest.fixture(scope="module")
 def tiny() -> Detector:
     torch.manual_seed(0)
-    return build_detector(0.125)
+    return build_detector(0.125, quirks=Quirks(published_initialisation=False))
 
 
 def run(detector: Detector, height: int, width: int, rois: Rois | None, frames: int = 2) -> DetectorOutput:
@@ -60,6 +50,34 @@ def test_state_dict_is_the_published_layout(published_layout: dict[str, list[int
 def test_parameter_count() -> None:
     """The published network has 21.35 million."""
     assert round(sum(p.numel() for p in build_detector().parameters()) / 1e6, 2) == 21.35
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_q19_how_weights_start(published: bool) -> None:
+    """Standard deviations over a layer; Xavier's rules share theirs and differ in the largest value."""
+    torch.manual_seed(0)
+    start = {
+        name: p.detach()
+        for name, p in build_detector(quirks=Quirks(published_initialisation=published)).named_parameters()
+    }
+    fan_in, fan_out, torchs = 69 * 9, 256 * 9, (1 / (3 * 64 * 9)) ** 0.5  # of torch's own rule for the first layer
+    stds = {
+        "feat_up.ida_2.node_1.conv.weight": (2 / (9 * 64)) ** 0.5 if published else (1 / (3 * 128 * 9)) ** 0.5,
+        "size_2d.0.weight": 0.001 if published else torchs,
+        "size_2d.2.weight": 0.001,
+        "offset_2d.0.weight": 0.001 if published else torchs,
+        "heatmap.0.weight": torchs,
+        "vis_depth.0.weight": (2 / (fan_in + fan_out)) ** 0.5,
+        "heading.0.weight": (2 / (fan_in + fan_out)) ** 0.5,
+    }
+    for name, std in stds.items():
+        assert float(start[name].std()) == pytest.approx(std, rel=0.1), name
+    uniform_limit = (6 / (fan_in + fan_out)) ** 0.5
+    assert (float(start["heading.0.weight"].abs().max()) <= uniform_limit) == published
+    assert torch.equal(start["heatmap.2.bias"], torch.full((3,), -2.19))
+    assert bool(start["size_2d.0.bias"].any()) == (not published)
+    for name in ("size_2d.2.bias", "offset_2d.2.bias", "heading.0.bias", "att_depth.2.bias"):
+        assert not start[name].any(), name
 
 
 @pytest.mark.parametrize("mode", ["test", "train"])
@@ -126,6 +144,18 @@ def test_without_a_heatmap_the_rest_is_the_same(tiny: Detector) -> None:
     assert torch.equal(bare.roi.ins_depth_m, whole.roi.ins_depth_m)
 
 
+def test_boxes_at_some_cells_only(tiny: Detector) -> None:
+    """The regions see the same boxes; a loss on other cells sees NaN."""
+    tiny.eval()
+    rois = some_rois(2, 3, 16 * 24)
+    whole = run(tiny, 64, 96, rois)
+    torch.manual_seed(1)
+    cells = (rois.frame_index * 16 * 24 + rois.cell).unique()
+    some = tiny(torch.randn(2, 3, 64, 96), P2.expand(2, 3, 4), RANGE_PX.expand(2, 2, 2), rois, box_cells=cells)
+    torch.testing.assert_close(some.roi.ins_depth_m, whole.roi.ins_depth_m)
+    assert int(some.size_2d[:, 0].isfinite().sum()) == len(cells)
+
+
 def test_peaks_are_local_maxima_of_all_classes_highest_first() -> None:
     heatmap = torch.full((1, 3, 6, 8), -9.0)
     heatmap[0, 1, 2, 3] = 2.0
@@ -135,61 +165,6 @@ def test_peaks_are_local_maxima_of_all_classes_highest_first() -> None:
     rois = peak_rois(heatmap, 3)
     assert rois.class_ids.tolist() == [2, 1, 0]
     assert rois.cell.tolist() == [47, 19, 20]
-
-
-def test_boxes_are_centred_at_peak_plus_offset() -> None:
-    offset, size = torch.zeros(1, 2, 4, 6), torch.zeros(1, 2, 4, 6)
-    offset[0, :, 2, 3] = torch.tensor([0.25, -0.5])
-    size[0, :, 2, 3] = torch.tensor([4.0, 2.0])
-    rois = Rois(torch.tensor([0]), torch.tensor([15]), torch.tensor([1]))
-    assert feature_boxes(offset, size, rois).tolist() == [[1.25, 0.5, 5.25, 2.5]]
-
-
-@given(
-    st.sampled_from([(1242, 375), (1224, 370), (1392, 512)]),
-    st.sampled_from([(1280, 384), (320, 96)]),
-    st.floats(0.6, 1.4),
-)
-def test_corrected_boxes_invert_the_input_transform(
-    image: tuple[int, int], network: tuple[int, int], scale: float
-) -> None:
-    """Q7 corrected: a feature point comes back to the image point that the resizing took it from."""
-    centre = image[0] * 0.47, image[1] * 0.52
-    affine = crop_affine(centre, (image[0] * scale, image[1] * scale), width_px=network[0], height_px=network[1])
-    points = np.array([[0.0, 0.0], [100.0, 300.0], [1200.0, 20.0]])
-    cells = torch.from_numpy(transform_points(affine.forward, points) / 4)
-    ranges = torch.from_numpy(affine.coord_range_px).double().expand(3, 2, 2)
-    back = boxes_to_image(cells, ranges, (network[1] // 4, network[0] // 4), anisotropic_decode=False)
-    np.testing.assert_allclose(back.numpy(), points, atol=2e-3)
-
-
-def test_published_boxes_miss_the_input_transform_vertically() -> None:
-    """Q7 published: separate scales err by up to 1.9 px at the upper and lower edge, and by nothing in between."""
-    affine = crop_affine((612.0, 185.0), (1224.0, 370.0), width_px=1280, height_px=384)
-    points = np.array([[0.0, 0.0], [612.0, 185.0], [1224.0, 370.0]])
-    cells = torch.from_numpy(transform_points(affine.forward, points) / 4)
-    ranges = torch.from_numpy(affine.coord_range_px).double().expand(3, 2, 2)
-    error = boxes_to_image(cells, ranges, (96, 320), anisotropic_decode=True).numpy() - points
-    np.testing.assert_allclose(error[:, 0], 0, atol=1e-9)
-    assert error[1, 1] == pytest.approx(0, abs=1e-9)
-    assert 1.0 < abs(error[0, 1]) < 2.0
-    assert error[2, 1] == pytest.approx(-error[0, 1])
-
-
-def test_published_boxes_scale_each_axis_by_the_crop() -> None:
-    boxes = torch.tensor([[0.0, 0.0, 80.0, 24.0], [40.0, 12.0, 20.0, 6.0]])
-    ranges = torch.tensor([[[10.0, 20.0], [810.0, 140.0]]]).expand(2, 2, 2)
-    mapped = boxes_to_image(boxes, ranges, (24, 80), anisotropic_decode=True)
-    assert mapped.tolist() == [[10.0, 20.0, 810.0, 140.0], [410.0, 80.0, 210.0, 50.0]]
-
-
-def test_rays_run_from_corner_to_corner() -> None:
-    """Hand-solved: x = (u − cu)/f − tx/f at z = 1, equal steps over the seven cells."""
-    rays = ray_cells(torch.tensor([[610.0, 173.0, 1330.0, 245.0]]), P2)
-    x = torch.arange(7) / 6 - 45 / 720
-    y = torch.arange(7) / 60 - 0.2 / 720
-    torch.testing.assert_close(rays[0, 0], x.expand(7, 7), rtol=0, atol=1e-6)
-    torch.testing.assert_close(rays[0, 1], y[:, None].expand(7, 7), rtol=0, atol=1e-6)
 
 
 def test_camera_reaches_the_regions(tiny: Detector) -> None:
@@ -206,7 +181,7 @@ def test_corrected_geometry_reaches_the_depth() -> None:
     outputs = []
     for anisotropic in (True, False):
         torch.manual_seed(0)
-        detector = build_detector(0.125, anisotropic_decode=anisotropic).eval()
+        detector = build_detector(0.125, quirks=Quirks(anisotropic_decode=anisotropic)).eval()
         with torch.no_grad():
             detector.get_submodule("size_2d.2").get_parameter("bias").fill_(9.0)
             detector.get_submodule("vis_depth.2").get_parameter("weight").zero_()
@@ -222,7 +197,7 @@ def test_q17_scales_of_the_visual_depth(height_px: float, same: bool) -> None:
     depths = []
     for clamped in (True, False):
         torch.manual_seed(0)
-        detector = build_detector(0.125, clamped_heights=clamped).eval()
+        detector = build_detector(0.125, quirks=Quirks(clamped_heights=clamped)).eval()
         with torch.no_grad():
             detector.get_submodule("size_2d.2").get_parameter("bias").fill_(height_px)
             detector.get_submodule("vis_depth.2").get_parameter("weight").zero_()
@@ -238,7 +213,7 @@ def test_q17_whether_depth_pushes_the_height_of_a_flat_box(clamped: bool) -> Non
     So do all young networks' boxes pass that zone, and some stay in it.
     """
     torch.manual_seed(0)
-    detector = build_detector(0.125, clamped_heights=clamped).eval()
+    detector = build_detector(0.125, quirks=Quirks(clamped_heights=clamped)).eval()
     for name in ("offset_3d", "vis_depth", "att_depth"):  # what the rays say to them counts for nothing here
         with torch.no_grad():
             detector.get_submodule(f"{name}.0").get_parameter("weight").zero_()
@@ -327,7 +302,7 @@ class Exported(torch.nn.Module):
 def test_peaks_regions_and_heads_run_in_onnx(tmp_path: Path) -> None:
     """Top peaks, RoIAlign and all heads use only operators that export, and give the same numbers there."""
     torch.manual_seed(0)
-    model = Exported(build_detector(0.125)).eval()
+    model = Exported(build_detector(0.125, quirks=Quirks(published_initialisation=False))).eval()
     with torch.no_grad():
         model.get_submodule("detector.size_2d.2").get_parameter("bias").fill_(9.0)
     inputs = torch.randn(1, 3, 64, 96), P2, RANGE_PX

@@ -15,11 +15,13 @@ import torch
 from torch import Tensor
 
 from monokd.errors import DataError
-from monokd.models.checkpoint import DetectorInfo, TorchFile, check_fit, empty_detector, read_torch_file
+from monokd.models.checkpoint import COUNTER, DetectorInfo, empty_detector
+from monokd.models.torch_file import TorchFile, read_torch_file
 
 PREFIXES = {"student": "centernet_rgb.", "teacher": "centernet_depth."}
-KINDS = {"student": "rgb", "teacher": "depth"}
+NETWORKS: dict[str, Network] = {"student": "image", "teacher": "depth"}
 FULL_WIDTH_CHANNELS = 512
+Network = Literal["image", "depth", "backbone"]
 Status = Literal["used", "ignored", "missing"]
 
 
@@ -45,24 +47,34 @@ class Imported:
     """A checkpoint's network.
 
     Attributes:
-        tensors: by their names in our detector (or in its backbone), in its order.
-        kind: `rgb`, `depth`, or `backbone`.
+        tensors: by their names in our detector (or in its backbone), in its order; some may be missing, which `fill`
+            of `models.checkpoint` refuses.
+        network: what the detector sees, or `backbone`.
         width: factor of the channels.
         prefix: of the network's keys in the checkpoint.
         keys: every key of the checkpoint, then the missing ones.
     """
 
     tensors: dict[str, Tensor]
-    kind: str
+    network: Network
     width: float
     prefix: str
     keys: tuple[Key, ...]
 
+    def info(self, classes: Sequence[str] = ("Car",)) -> DetectorInfo:
+        """Say what the file of this network says: input and geometry as all published ones, and its classes."""
+        return DetectorInfo(
+            width=self.width,
+            modality="depth" if self.network == "depth" else "image",
+            classes=tuple(classes),
+            anisotropic_decode=True,
+            clamped_heights=True,
+            depth_scaled_twice=True,
+        )
+
 
 def read_published(path: str | Path, part: str | None = None) -> Imported:
     """Read a checkpoint in any published layout, without running code from it.
-
-    Tensors may be missing from the result: `check_complete` refuses that.
 
     Args:
         path: the file.
@@ -70,49 +82,31 @@ def read_published(path: str | Path, part: str | None = None) -> Imported:
             detector alone what it is.
 
     Raises:
-        DataError: unreadable, code inside, no known layout, no such part, or a tensor of another shape.
+        DataError: unreadable, code inside, no known layout, or no such part.
     """
     if part not in (None, *PREFIXES):
         raise DataError(f"part: expected student or teacher, found {part!r}")
     file = read_torch_file(path)
-    prefix, kind = _layout(file.tensors, part, path)
+    prefix, network = _layout(file.tensors, part, path)
     found = {name.removeprefix(prefix): t for name, t in file.tensors.items() if name.startswith(prefix)}
-    width = _width(found, kind, path)
-    expected = _expected(width, kind)
-    check_fit(found, expected, path, partial=True)
+    width = _width(found, network, path)
+    detector = empty_detector(DetectorInfo(width=width))
+    expected = (detector.backbone if network == "backbone" else detector).state_dict()
     tensors = {name: _standard(found[name]) for name in expected if name in found}
     keys = (*_found_keys(file, prefix, expected), *_missing_keys(expected, found))
-    return Imported(tensors, kind, width, prefix, keys)
+    return Imported(tensors, network, width, prefix, keys)
 
 
-def check_complete(imported: Imported, path: str | Path) -> None:
-    """Refuse a checkpoint that lacks tensors other than counters of batches.
-
-    Raises:
-        DataError: naming the first and how many.
-    """
-    missing = [key.name for key in imported.keys if key.status == "missing" and not _is_counter(key.name)]
-    if missing:
-        raise DataError(f"tensor {missing[0]} is missing, {len(missing)} in all", path)
-
-
-def completed(imported: Imported) -> dict[str, Tensor]:
-    """The tensors, with counters of batches, which old files lack, at zero."""
-    expected = _expected(imported.width, imported.kind)
-    zero = torch.zeros((), dtype=torch.int64)
-    return {name: imported.tensors[name] if name in imported.tensors else zero.clone() for name in expected}
-
-
-def _layout(names: Mapping[str, Tensor], part: str | None, path: str | Path) -> tuple[str, str]:
-    """The prefix of the wanted network's keys, and its kind."""
+def _layout(names: Mapping[str, Tensor], part: str | None, path: str | Path) -> tuple[str, Network]:
+    """Give the prefix of the wanted network's keys, and what it is."""
     held = [name for name, prefix in PREFIXES.items() if any(key.startswith(prefix) for key in names)]
     if held:
         wanted = part or "student"
         if wanted not in held:
             raise DataError(f"expected a {wanted} ('{PREFIXES[wanted]}…'), found only a {held[0]}", path)
-        return PREFIXES[wanted], KINDS[wanted]
+        return PREFIXES[wanted], NETWORKS[wanted]
     if any(key.startswith("backbone.") for key in names):
-        return "", KINDS[part or "student"]
+        return "", NETWORKS[part or "student"]
     if "base_layer.0.weight" in names:
         if part is not None:
             raise DataError(f"expected a detector to take the {part} from, found a backbone alone", path)
@@ -121,8 +115,8 @@ def _layout(names: Mapping[str, Tensor], part: str | None, path: str | Path) -> 
     raise DataError(f"expected keys of a detector or of a DLA-34 backbone, found {first[:60]!r}", path)
 
 
-def _width(found: Mapping[str, Tensor], kind: str, path: str | Path) -> float:
-    name = "level5.root.conv.weight" if kind == "backbone" else "backbone.level5.root.conv.weight"
+def _width(found: Mapping[str, Tensor], network: Network, path: str | Path) -> float:
+    name = "level5.root.conv.weight" if network == "backbone" else "backbone.level5.root.conv.weight"
     if name not in found:
         raise DataError(f"tensor {name} is missing", path)
     shape = tuple(found[name].shape)
@@ -130,11 +124,6 @@ def _width(found: Mapping[str, Tensor], kind: str, path: str | Path) -> float:
     if not 8 <= channels <= 4 * FULL_WIDTH_CHANNELS:
         raise DataError(f"tensor {name}: expected 8 to {4 * FULL_WIDTH_CHANNELS} channels, found shape {shape}", path)
     return channels / FULL_WIDTH_CHANNELS
-
-
-def _expected(width: float, kind: str) -> dict[str, Tensor]:
-    detector = empty_detector(DetectorInfo(width=width))
-    return detector.backbone.state_dict() if kind == "backbone" else detector.state_dict()
 
 
 def _found_keys(file: TorchFile, prefix: str, expected: Mapping[str, Tensor]) -> list[Key]:
@@ -148,7 +137,7 @@ def _found_keys(file: TorchFile, prefix: str, expected: Mapping[str, Tensor]) ->
 
 def _missing_keys(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[Key]:
     return [
-        Key(name, "missing", "counts batches: set to 0" if _is_counter(name) else "needed", tensor.numel())
+        Key(name, "missing", "counts batches: set to 0" if name.endswith(COUNTER) else "needed", tensor.numel())
         for name, tensor in expected.items()
         if name not in found
     ]
@@ -161,29 +150,25 @@ def _reason(name: str, prefix: str) -> str:
     return "not in the network" if name.startswith(prefix) and prefix else "distillation only"
 
 
-def _is_counter(name: str) -> bool:
-    return name.endswith("num_batches_tracked")
-
-
 def _standard(tensor: Tensor) -> Tensor:
     # A copy, because entries of a checkpoint may share memory, which safetensors does not write.
     return tensor.detach().to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True).contiguous()
 
 
 def groups(keys: Sequence[Key]) -> list[tuple[str, Status, str, int, int]]:
-    """Keys of one part of a network with one fate: (part, status, note, tensors, numbers), in order of appearance."""
+    """Count keys of one module with one status: (module, status, note, tensors, numbers), in order of appearance."""
     counts: dict[tuple[str, Status, str], tuple[int, int]] = {}
     for key in keys:
-        group = _part(key), key.status, key.note
+        group = _module(key), key.status, key.note
         tensors, numbers = counts.get(group, (0, 0))
         counts[group] = tensors + 1, numbers + key.numbers
     return [(*group, *count) for group, count in counts.items()]
 
 
-def _part(key: Key) -> str:
+def _module(key: Key) -> str:
     """`backbone.level3` and the like of the wanted network, without its prefix; whole modules of all else."""
     parts = key.name.split(".")
-    if key.status == "missing" and _is_counter(key.name):
+    if key.status == "missing" and key.name.endswith(COUNTER):
         return "*.num_batches_tracked"
     if key.status == "ignored":
         return parts[0]

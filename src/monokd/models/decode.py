@@ -2,52 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from monokd.kitti.objects import Objects
-from monokd.models.detector import boxes_to_image, feature_boxes, peak_points
+from monokd.models.detector import Detector
+from monokd.models.geometry import feature_boxes, peak_points
 from monokd.models.outputs import DetectorOutput, RoiOutput
 from monokd.samples.targets import CLASSES, HEADING_BINS, MEAN_SIZES_M
-
-Array = NDArray[np.float64]
+from monokd.typing import Floats
 
 
 def decode(
-    output: DetectorOutput,
-    P2: Tensor,
-    coord_range_px: Tensor,
-    *,
-    anisotropic_decode: bool,
-    score_threshold: float = 0.2,
-    class_names: Sequence[str] = CLASSES,
-    mean_sizes_m: Array = MEAN_SIZES_M,
+    detector: Detector, output: DetectorOutput, P2: Tensor, coord_range_px: Tensor, *, score_threshold: float = 0.2
 ) -> list[Objects]:
-    """The objects of every frame, surest peak first.
+    """Give the objects of every frame, surest peak first.
 
     A region is kept where its peak on the heatmap reaches the threshold, no side is negative and every number is
     finite. Its score is peak × depth confidence; truncation and occlusion, which the network does not say, are 0.
 
     Args:
+        detector: what made the output; it says how boxes map to the image.
         output: of B frames.
         P2: B×3×4 projection.
         coord_range_px: B×2×2 corners of the crop in image pixels.
-        anisotropic_decode: True scales x and y separately, as published; False inverts the input's similarity (Q7).
         score_threshold: lowest peak.
-        class_names: names of class ids.
-        mean_sizes_m: C×3 class means of height, width, length.
     """
     frame = output.rois.frame_index.cpu().numpy()
     class_ids = output.rois.class_ids.cpu().numpy()
     cameras = P2.detach().cpu().double().numpy()[frame]
-    geometry = image_geometry(output, coord_range_px, anisotropic_decode=anisotropic_decode)
-    boxes_px, peaks_px, scores = (_numpy(values) for values in geometry)
+    boxes_px, peaks_px, scores = (_numpy(values) for values in image_geometry(detector, output, coord_range_px))
     depth_m, confidence = (_numpy(values) for values in merged_depth(output.roi))
-    sizes_m = _numpy(output.roi.size_3d) + mean_sizes_m[class_ids]
+    sizes_m = _numpy(output.roi.size_3d) + MEAN_SIZES_M[class_ids]
     locations_m = back_project(peaks_px, depth_m, cameras) + sizes_m[:, :1] / 2 * [0.0, 1.0, 0.0]
     alpha_rad = heading_angle(_numpy(output.roi.heading))
     centre_x_px = (boxes_px[:, 0] + boxes_px[:, 2]) / 2
@@ -56,57 +43,54 @@ def decode(
     finite = np.isfinite(np.column_stack((boxes_px, sizes_m, locations_m, rotation_y_rad, confidence))).all(1)
     kept = (scores >= score_threshold) & (sizes_m >= 0).all(1) & finite
     everything = Objects(
-        tuple(class_names[i] for i in class_ids),
+        tuple(CLASSES[i] for i in class_ids),
         *(zeros, zeros, alpha_rad, boxes_px, sizes_m, locations_m, rotation_y_rad, scores * confidence),
     )
     return [everything.select(kept & (frame == i)) for i in range(P2.shape[0])]
 
 
-def image_geometry(
-    output: DetectorOutput, coord_range_px: Tensor, *, anisotropic_decode: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """2D boxes (M×4) and projected 3D centres (M×2) in image pixels, and heights of the peaks (M).
+def image_geometry(detector: Detector, output: DetectorOutput, coord_range_px: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Give 2D boxes (M×4) and projected 3D centres (M×2) in image pixels, and heights of the peaks (M).
 
     Args:
+        detector: what made the output.
         output: of B frames.
         coord_range_px: B×2×2 corners of the crop in image pixels.
-        anisotropic_decode: as in `decode`.
     """
     rois, map_size = output.rois, output.heatmap.shape[-2:]
-    ranges = coord_range_px[rois.frame_index]
     boxes = feature_boxes(output.offset_2d, output.size_2d, rois)
-    peaks = peak_points(rois, map_size[1]).to(boxes.dtype) + output.roi.offset_3d
-    both = boxes_to_image(torch.cat((boxes, peaks), 1), ranges, map_size, anisotropic_decode)
+    centres = peak_points(rois, map_size[1]).to(boxes.dtype) + output.roi.offset_3d
+    both = detector.to_image(torch.cat((boxes, centres), 1), coord_range_px[rois.frame_index], map_size)
     scores = output.heatmap.flatten(2)[rois.frame_index, rois.class_ids, rois.cell].sigmoid().clamp(1e-4, 1 - 1e-4)
     return both[:, :4], both[:, 4:], scores
 
 
 def merged_depth(roi: RoiOutput) -> tuple[Tensor, Tensor]:
-    """Depth in metres and its confidence (both M) from the 7×7 cells, weighted by p = exp(−e^(u/2))."""
+    """Give depth in metres and its confidence (both M) from the 7×7 cells, weighted by p = exp(−e^(u/2))."""
     weight = (-(0.5 * roi.ins_log_uncertainty).exp()).exp().flatten(1)
     total = weight.sum(1)
     return (roi.ins_depth_m.flatten(1) * weight).sum(1) / total, weight.square().sum(1) / total
 
 
-def heading_angle(heading: Array) -> Array:
+def heading_angle(heading: Floats) -> Floats:
     """M×24 bin logits and residuals → M observation angles in [−π, π): the likeliest bin's centre + its residual."""
     chosen = heading[:, :HEADING_BINS].argmax(1)
     residual_rad = heading[np.arange(len(heading)), HEADING_BINS + chosen]
     return wrap_angle(chosen * (2 * np.pi / HEADING_BINS) + residual_rad)
 
 
-def back_project(points_px: Array, depth_m: Array, P2: Array) -> Array:
+def back_project(points_px: Floats, depth_m: Floats, P2: Floats) -> Floats:
     """M×2 pixels at z = `depth_m` → M×3 camera points; P2's shift in depth (mm) is left out, as in targets."""
     focal_px, centre_px, shift = P2[:, [0, 1], [0, 1]], P2[:, :2, 2], P2[:, :2, 3]
     lateral_m = ((points_px - centre_px) * depth_m[:, None] - shift) / focal_px
     return np.column_stack((lateral_m, depth_m))
 
 
-def wrap_angle(angle_rad: Array) -> Array:
-    """The same angles in [−π, π)."""
-    wrapped: Array = (angle_rad + np.pi) % (2 * np.pi) - np.pi
+def wrap_angle(angle_rad: Floats) -> Floats:
+    """Give the same angles in [−π, π)."""
+    wrapped: Floats = (angle_rad + np.pi) % (2 * np.pi) - np.pi
     return wrapped
 
 
-def _numpy(values: Tensor) -> Array:
+def _numpy(values: Tensor) -> Floats:
     return values.detach().cpu().double().numpy()

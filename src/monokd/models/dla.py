@@ -8,26 +8,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-
-from monokd.models.rebuilt import joined, norm_relu
 
 DLA34_CHANNELS = (16, 32, 64, 128, 256, 512)
 
 
 def scaled_channels(channels: int, width: float) -> int:
-    """`channels` × `width`, rounded to a multiple of 8, at least 8."""
+    """Multiply `channels` by `width` and round to a multiple of 8, at least 8."""
     return max(8, round(channels * width / 8) * 8)
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions with a residual that the caller may supply.
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        stride: stride of the first convolution.
-    """
+    """Two 3×3 convolutions, `stride` in the first, with a residual that the caller may supply."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
@@ -39,13 +33,13 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """B×C×H×W → B×C'×H/s×W/s."""
-        inner = self.bn2(self.conv2(norm_relu(self.bn1, self.conv1(x))))
+        inner = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
         result: Tensor = self.relu(inner + (x if residual is None else residual))
         return result
 
 
 class Root(nn.Module):
-    """The aggregation node: 1×1 convolution, normalisation and ReLU of all children."""
+    """The aggregation node: concatenation of all children, 1×1 convolution, normalisation, ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -54,20 +48,7 @@ class Root(nn.Module):
 
     def forward(self, children: Sequence[Tensor]) -> Tensor:
         """Maps of one size → B×C'×H×W."""
-        return norm_relu(self.bn, self.conv(joined(children)))
-
-
-class ConvNormSequence(nn.Sequential):
-    """Convolution, batch normalisation, ReLU, named by position."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> None:
-        convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
-        super().__init__(convolution, nn.BatchNorm2d(out_channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W → B×C'×H/s×W/s."""
-        convolution, norm = self
-        return norm_relu(norm, convolution(x))
+        return F.relu(self.bn(self.conv(torch.cat(tuple(children), 1))), inplace=True)
 
 
 class Tree(nn.Module):
@@ -135,15 +116,15 @@ class DLA34(nn.Module):
         super().__init__()
         c = tuple(channels)
         self.channels = c
-        self.base_layer = ConvNormSequence(3, c[0], kernel=7)
-        self.level0 = ConvNormSequence(c[0], c[0])
-        self.level1 = ConvNormSequence(c[0], c[1], stride=2)
+        self.base_layer = _conv_norm_relu(3, c[0], kernel=7)
+        self.level0 = _conv_norm_relu(c[0], c[0])
+        self.level1 = _conv_norm_relu(c[0], c[1], stride=2)
         self.level2 = Tree(1, c[1], c[2], stride=2)
         self.level3 = Tree(2, c[2], c[3], stride=2, level_root=True)
         self.level4 = Tree(2, c[3], c[4], stride=2, level_root=True)
         self.level5 = Tree(1, c[4], c[5], stride=2, level_root=True)
         self.fc = nn.Conv2d(c[5], classes, 1)
-        self.apply(_initialise)
+        self.apply(initialise)
         self.fc.requires_grad_(False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -154,11 +135,17 @@ class DLA34(nn.Module):
         return tuple(maps)
 
 
-def _projection(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels))
-
-
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
+    """Draw a convolution's weights from normal(0, √(2/n)), n = kernel area × output channels; leave other modules."""
     if isinstance(module, nn.Conv2d):
         fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
         nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / fan_out))
+
+
+def _conv_norm_relu(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
+
+
+def _projection(in_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels))

@@ -57,7 +57,7 @@ class MapHead(Head):
 
 
 def maps_at(heads: Sequence[MapHead], features: Tensor, cells: Tensor) -> list[Tensor]:
-    """What heads give for some cells, 0 in all others; it costs as little as the cells are few.
+    """Compute heads at some cells only, in time proportional to their number; all other cells are NaN.
 
     Args:
         heads: on the same features.
@@ -72,8 +72,8 @@ def maps_at(heads: Sequence[MapHead], features: Tensor, cells: Tensor) -> list[T
     maps = []
     for head in heads:
         values = head.at(windows)
-        flat = values.new_zeros(frames * height * width, values.shape[1]).index_copy(0, cells, values)
-        maps.append(flat.view(frames, height, width, -1).permute(0, 3, 1, 2))
+        empty = values.new_full((frames * height * width, values.shape[1]), torch.nan)
+        maps.append(empty.index_copy(0, cells, values).view(frames, height, width, -1).permute(0, 3, 1, 2))
     return maps
 
 
@@ -89,50 +89,24 @@ def _windows(features: Tensor, cells: Tensor) -> Tensor:
     return found.permute(0, 3, 1, 2)
 
 
-def map_head(in_channels: int, hidden: int, outputs: int, bias: float | None = None) -> MapHead:
-    """3×3 convolution, ReLU, 1×1 convolution on a feature map.
-
-    Args:
-        in_channels: channels of the map.
-        hidden: channels between.
-        outputs: channels of the prediction.
-        bias: initial bias of the prediction, for heatmaps; None starts regressions at zero with tiny weights.
-    """
-    last = nn.Conv2d(hidden, outputs, 1)
-    if bias is None:
-        nn.init.normal_(last.weight, 0.0, 0.001)
-    _fill_bias(last, 0.0 if bias is None else bias)
-    return MapHead(nn.Conv2d(in_channels, hidden, 3, 1, 1), nn.ReLU(inplace=True), last)
+def map_head(in_channels: int, hidden: int, outputs: int) -> MapHead:
+    """Build a head on a feature map; torch's own start, see `start_heatmap` and `start_regression`."""
+    return MapHead(
+        nn.Conv2d(in_channels, hidden, 3, 1, 1), nn.ReLU(inplace=True), nn.Conv2d(hidden, outputs, 1)
+    )  # fmt: skip
 
 
 def pooled_head(in_channels: int, hidden: int, outputs: int) -> Head:
-    """Region head of one vector: 3×3 convolution, normalisation, ReLU, mean over cells, 1×1 convolution."""
-    return _xavier(
-        Head(
-            nn.Conv2d(in_channels, hidden, 3, 1, 1),
-            RegionNorm(hidden),
-            nn.ReLU(inplace=True),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Conv2d(hidden, outputs, 1),
-        )
+    """Build a region head of one vector: 3×3 convolution, normalisation, ReLU, mean over cells, 1×1 convolution."""
+    return Head(
+        nn.Conv2d(in_channels, hidden, 3, 1, 1),
+        RegionNorm(hidden),
+        nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Conv2d(hidden, outputs, 1),
     )
 
 
 def cell_head(in_channels: int, hidden: int, outputs: int = 1) -> Head:
-    """Region head of one map of cells: 3×3 convolution, leaky ReLU, 1×1 convolution."""
-    return _xavier(
-        Head(nn.Conv2d(in_channels, hidden, 3, 1, 1), nn.LeakyReLU(inplace=True), nn.Conv2d(hidden, outputs, 1))
-    )
-
-
-def _fill_bias(layer: nn.Conv2d, value: float) -> None:
-    if layer.bias is not None:
-        nn.init.constant_(layer.bias, value)
-
-
-def _xavier(head: Head) -> Head:
-    for module in head:
-        if isinstance(module, nn.Conv2d):
-            nn.init.xavier_normal_(module.weight)
-            _fill_bias(module, 0.0)
-    return head
+    """Build a region head of one map of cells: 3×3 convolution, leaky ReLU, 1×1 convolution."""
+    return Head(nn.Conv2d(in_channels, hidden, 3, 1, 1), nn.LeakyReLU(inplace=True), nn.Conv2d(hidden, outputs, 1))

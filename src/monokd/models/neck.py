@@ -6,11 +6,13 @@ Attribute names spell the published checkpoints' keys.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from monokd.models.rebuilt import joined, norm_relu
+Upsampling: TypeAlias = Literal["transposed", "shuffled"]
 
 
 class ConvNormReLU(nn.Module):
@@ -23,7 +25,35 @@ class ConvNormReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W → B×C'×H×W."""
-        return norm_relu(self.bn, self.conv(x))
+        return F.relu(self.bn(self.conv(x)), inplace=True)
+
+
+class Upsample(nn.Module):
+    """Learned upsampling of each channel by an even factor f; starts as bilinear interpolation.
+
+    Args:
+        channels: C.
+        factor: f.
+        method: the operator, with the same weights and the same result up to rounding. `transposed`: a depthwise
+            transposed convolution, as published. `shuffled`: a depthwise convolution whose f² outputs a channel become
+            f×f pixels, for devices where the other is slow.
+    """
+
+    def __init__(self, channels: int, factor: int, method: Upsampling) -> None:
+        super().__init__()
+        self.factor, self.method = factor, method
+        ramp = 1 - (torch.arange(2 * factor) - (factor - 0.5)).abs() / factor
+        self.weight = nn.Parameter((ramp[:, None] * ramp).repeat(channels, 1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×C×H×W → B×C×fH×fW."""
+        channels, factor = len(self.weight), self.factor
+        if self.method == "transposed":
+            return F.conv_transpose2d(x, self.weight, stride=factor, padding=factor // 2, groups=channels)
+        # Output pixel f·q + r sees input pixel q + k − 1, k < 3, through tap f·(1 − k) + r + f/2 of the weight.
+        taps = F.pad(self.weight, [factor // 2] * 4).view(channels, 3, factor, 3, factor).flip(1, 3)
+        kernel = taps.permute(0, 2, 4, 1, 3).reshape(-1, 1, 3, 3)
+        return F.pixel_shuffle(F.conv2d(x, kernel, padding=1, groups=channels), factor)
 
 
 class IterativeUp(nn.Module):
@@ -33,14 +63,17 @@ class IterativeUp(nn.Module):
         in_channels: of the maps, finest first.
         out_channels: of the results.
         factors: how much coarser each map is than the first.
+        upsampling: see `Upsample`.
     """
 
-    def __init__(self, in_channels: Sequence[int], out_channels: int, factors: Sequence[int]) -> None:
+    def __init__(
+        self, in_channels: Sequence[int], out_channels: int, factors: Sequence[int], upsampling: Upsampling
+    ) -> None:
         super().__init__()
         self.steps = len(in_channels) - 1
         for i in range(1, len(in_channels)):
             self.add_module(f"proj_{i}", ConvNormReLU(in_channels[i], out_channels))
-            self.add_module(f"up_{i}", _upsampling(out_channels, factors[i]))
+            self.add_module(f"up_{i}", Upsample(out_channels, factors[i], upsampling))
             self.add_module(f"node_{i}", ConvNormReLU(2 * out_channels, out_channels))
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -48,7 +81,7 @@ class IterativeUp(nn.Module):
         results = [maps[0]]
         for i in range(1, self.steps + 1):
             right = self.get_submodule(f"up_{i}")(self.get_submodule(f"proj_{i}")(maps[i]))
-            results.append(self.get_submodule(f"node_{i}")(joined((results[-1], right))))
+            results.append(self.get_submodule(f"node_{i}")(torch.cat((results[-1], right), 1)))
         return results
 
 
@@ -57,9 +90,10 @@ class DLAUp(nn.Module):
 
     Args:
         channels: of the maps, finest first.
+        upsampling: see `Upsample`.
     """
 
-    def __init__(self, channels: Sequence[int]) -> None:
+    def __init__(self, channels: Sequence[int], upsampling: Upsampling = "transposed") -> None:
         super().__init__()
         count = len(channels)
         self.steps = count - 1
@@ -67,7 +101,7 @@ class DLAUp(nn.Module):
         for step in range(self.steps):
             left = count - step - 2
             factors = [stride // strides[left] for stride in strides[left:]]
-            self.add_module(f"ida_{step}", IterativeUp(current[left:], current[left], factors))
+            self.add_module(f"ida_{step}", IterativeUp(current[left:], current[left], factors, upsampling))
             current[left + 1 :] = [current[left]] * (step + 1)
             strides[left + 1 :] = [strides[left]] * (step + 1)
 
@@ -79,12 +113,3 @@ class DLAUp(nn.Module):
             current[left:] = self.get_submodule(f"ida_{step}")(current[left:])
             fused.append(current[-1])
         return tuple(reversed(fused))
-
-
-def _upsampling(channels: int, factor: int) -> nn.ConvTranspose2d:
-    """Depthwise transposed convolution that starts as bilinear interpolation."""
-    up = nn.ConvTranspose2d(channels, channels, 2 * factor, factor, factor // 2, groups=channels, bias=False)
-    ramp = 1 - (torch.arange(2 * factor) - (factor - 0.5)).abs() / factor
-    with torch.no_grad():
-        up.weight.copy_(ramp[:, None] * ramp[None, :])
-    return up

@@ -9,19 +9,17 @@ from torch import Tensor
 
 @dataclass(slots=True)
 class Rois:
-    """M regions of interest, one an object slot or peak.
+    """M regions of interest, each an object slot of the targets or a peak of the heatmap.
 
     Attributes:
-        frame_index: M int64, which frame of the batch.
+        frame_index: M int64, ascending: which frame of the batch.
         cell: M int64, peak cell as y·w + x.
         class_ids: M int64.
-        most: the greatest number of regions in one frame, None where only the device knows.
     """
 
     frame_index: Tensor
     cell: Tensor
     class_ids: Tensor
-    most: int | None = None
 
 
 @dataclass(slots=True)
@@ -55,10 +53,14 @@ class RoiOutput:
 class DetectorOutput:
     """Everything a loss may ask for.
 
+    `offset_2d` and `size_2d` are computed in the cells that the step asked for (`box_cells` of `Detector.forward`) and
+    are NaN in all others, so that a loss on other cells fails at once. A loss on the whole maps runs the detector with
+    `box_cells=None`; one on some cells picks them before any arithmetic, because 0 × NaN is NaN.
+
     Attributes:
         heatmap: B×3×h×w logits.
-        offset_2d: B×2×h×w, feature pixels; 0 in cells that were not asked for.
-        size_2d: B×2×h×w width, height, feature pixels; likewise.
+        offset_2d: B×2×h×w, peak cell to box centre, feature pixels.
+        size_2d: B×2×h×w width, height, feature pixels.
         rois: the regions that the region heads saw, in order of (frame, slot).
         roi: their outputs.
         backbone: backbone maps of strides 1, 2, 4, 8, 16, 32, finest first.

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from monokd.models.detector import Detector, build_detector
-from monokd.models.folded import folded
+from monokd.models.fold_bn import fold_bn
+from monokd.quirks import Quirks
 from tests.models.test_detector import P2, RANGE_PX, some_rois
 
 
@@ -21,7 +22,7 @@ def outputs(detector: Detector) -> list[Tensor]:
 def lively_detector() -> Detector:
     """Statistics, weights and biases of normalisation that are none of the neutral ones."""
     torch.manual_seed(0)
-    detector = build_detector(0.125)
+    detector = build_detector(0.125, quirks=Quirks.of("corrected"))
     for module in detector.modules():
         if isinstance(module, nn.BatchNorm2d):
             for values in (module.running_var, module.weight):
@@ -36,11 +37,11 @@ def lively_detector() -> Detector:
 def test_the_numbers_stay() -> None:
     detector = lively_detector()
     before = {name: value.clone() for name, value in detector.state_dict().items()}
-    copied = folded(detector)
+    copied = fold_bn(detector)
     for found, expected in zip(outputs(copied), outputs(detector), strict=True):
         assert (found - expected).norm() <= 1e-5 * expected.norm()
     assert all(torch.equal(value, before[name]) for name, value in detector.state_dict().items())
 
 
 def test_no_normalisation_is_left() -> None:
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded(build_detector(0.125)).modules())
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fold_bn(build_detector(0.125)).modules())

@@ -12,11 +12,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 M = TypeVar("M", bound=nn.Module)
 
 
-def folded(model: M) -> M:
-    """A copy of `model` for evaluation alone: the same numbers up to rounding, a pass over every map less.
+def fold_bn(model: M) -> M:
+    """Copy `model` for evaluation alone: the same numbers up to rounding, one pass less over every map.
 
-    Wherever a module registers a normalisation right behind a convolution, it must also compute them in this order,
-    as all of the detector's do.
+    A normalisation that is registered right behind a convolution must also run right behind it, as in the detector.
     """
     copied = deepcopy(model).eval()
     for parent in copied.modules():
