@@ -22,7 +22,7 @@ from monokd.inference.predict import detect, write_predictions
 from monokd.kitti.frames import KittiFolder
 from monokd.models.checkpoint import load_detector
 from monokd.params import Params
-from monokd.samples.dataset import Frames
+from monokd.samples.dataset import Frames, InputSettings
 from monokd.training.stage import train_detector
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,7 +77,7 @@ def score(params: Params, folder: KittiFolder, frames: list[str]) -> tuple[float
     """Recall of moderate cars where precision is high enough, their number, and that precision."""
     data = params.active.data
     detector, _ = load_detector("model.safetensors")
-    inputs = Frames(folder, frames, depth_dir=None, labels=False, height_px=data.height_px, width_px=data.width_px)
+    inputs = Frames(folder, frames, InputSettings(data.height_px, data.width_px))
     found = detect(detector, inputs, sees_depth=False, anisotropic_decode=False, score_threshold=0.05, batch_size=2)
     write_predictions(Path("results"), found, classes=data.classes, two_decimal_scores=False)
     cell = evaluate_folders(folder.folder / "label_2", Path("results"), frames).cells[CELL]

@@ -36,7 +36,7 @@ from monokd.files import write_json
 from monokd.kitti.frames import KittiFolder
 from monokd.losses.replicas import Replicas
 from monokd.models.checkpoint import load_detector
-from monokd.samples.dataset import Frames
+from monokd.samples.dataset import Frames, InputSettings
 from monokd.samples.loader import build_loader
 
 # Levels of the published size after resizing to 12×40: 64 to 512 channels of 480 positions.
@@ -202,11 +202,10 @@ def resized_maps(model: Path, frames: Path, depth: Path, count: int) -> list[Ten
     folder = KittiFolder(frames)
     names = sorted(p.stem for p in depth.glob("*.png"))[:count]
     samples = Frames(
-        folder, names, depth_dir=depth, labels=False, height_px=info.height_px, width_px=info.width_px,
-        depth_scaled_twice=False,
+        folder, names, InputSettings(info.height_px, info.width_px, depth_scaled_twice=False), depth_dir=depth
     )  # fmt: skip
     (batch,) = build_loader(samples, batch_size=count, training=False).batches(0)
-    given = batch.image if info.kind == "rgb" else batch.depth
+    given = batch.input("image" if info.kind == "rgb" else "depth")
     with torch.no_grad():
         output = detector.eval()(given, batch.P2, batch.coord_range_px)
     return [level.flatten(1) for level in to_coarsest(output.fused)]

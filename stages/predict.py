@@ -9,7 +9,7 @@ from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import has_labels, split_frames, split_half
 from monokd.models.checkpoint import load_detector
 from monokd.params import load_params
-from monokd.samples.dataset import Frames
+from monokd.samples.dataset import Frames, InputSettings
 
 
 def main() -> None:
@@ -25,12 +25,8 @@ def main() -> None:
     frames = Frames(
         KittiFolder(root, split_half(split)),
         split_frames(root, split),
+        InputSettings(info.height_px, info.width_px, profile.data.classes, quirks.depth_scaled_twice),
         depth_dir=Path("data/depth") if sees_depth else None,
-        labels=False,
-        height_px=info.height_px,
-        width_px=info.width_px,
-        classes=profile.data.classes,
-        depth_scaled_twice=quirks.depth_scaled_twice,
     )
     found = detect(
         detector,

@@ -20,7 +20,7 @@ from monokd.report.inputs import FramePicture, ModelResult
 from monokd.report.page import write_report
 from monokd.report.previous import find_previous
 from monokd.report.summary import summary
-from monokd.samples.dataset import Frames
+from monokd.samples.dataset import Frames, InputSettings
 
 METRICS, PREDICTIONS, MODELS, DEPTH = Path("metrics"), Path("data/predictions"), Path("data/models"), Path("data/depth")
 NAMES = ("teacher", "baseline", "student")
@@ -84,15 +84,13 @@ def heat_of(name: str, frames: Sequence[str], params: Params) -> Mapping[str, ND
     """The heat maps of a few frames; on the CPU, for so few it is as fast."""
     detector, info = load_detector(MODELS / f"{name}.safetensors")
     sees_depth = info.kind == "depth"
+    quirks, classes = params.resolved_quirks(), params.active.data.classes
+    settings = InputSettings(info.height_px, info.width_px, classes, quirks.depth_scaled_twice)
     samples = Frames(
         KittiFolder(params.data_root),
         frames,
+        settings,
         depth_dir=DEPTH if sees_depth else None,
-        labels=False,
-        height_px=info.height_px,
-        width_px=info.width_px,
-        classes=params.active.data.classes,
-        depth_scaled_twice=params.resolved_quirks().depth_scaled_twice,
     )
     return heat_maps(detector, samples, sees_depth=sees_depth)
 

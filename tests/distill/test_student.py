@@ -12,7 +12,7 @@ from monokd.kitti.frames import KittiFolder
 from monokd.losses.replicas import Replicas
 from monokd.models.detector import build_detector, feature_channels
 from monokd.samples.batch import Batch, collate
-from monokd.samples.dataset import Frames
+from monokd.samples.dataset import Frames, InputSettings
 
 WIDTH = 0.125
 
@@ -20,9 +20,7 @@ WIDTH = 0.125
 @pytest.fixture(scope="module")
 def batch(tiny_workspace: Path) -> Batch:
     root = KittiFolder(tiny_workspace / "data/demo")
-    frames = Frames(
-        root, root.frames(), depth_dir=tiny_workspace / "data/depth", labels=True, height_px=64, width_px=128
-    )
+    frames = Frames(root, root.frames(), InputSettings(64, 128), depth_dir=tiny_workspace / "data/depth", labels=True)
     return collate([frames[0, index] for index in range(2)])
 
 

@@ -23,8 +23,8 @@ from monokd.models.decode import image_geometry, merged_depth
 from monokd.models.detector import Detector
 from monokd.models.outputs import DetectorOutput, Rois
 from monokd.samples.affine import crop_affine, warp_image
-from monokd.samples.augment import MEAN, STD, normalise
-from monokd.samples.targets import CLASSES, HEADING_BINS, MEAN_SIZES_M
+from monokd.samples.augment import normalise
+from monokd.samples.constants import CLASSES, HEADING_BINS, IMAGE_MEAN, IMAGE_STD, MEAN_SIZES_M
 from monokd.scenes.generate import SceneSettings, render_frame
 
 OPSET = 17
@@ -113,8 +113,8 @@ def metadata(info: DetectorInfo, *, published: bool) -> dict[str, Any]:
         "class_names": CLASSES,
         "classes": info.classes,
         "mean_sizes_m": MEAN_SIZES_M.tolist(),
-        "image_mean": [float(x) for x in MEAN],
-        "image_std": [float(x) for x in STD],
+        "image_mean": [float(x) for x in IMAGE_MEAN],
+        "image_std": [float(x) for x in IMAGE_STD],
         "heading_bins": HEADING_BINS,
         "behaviour": "published" if published else "corrected",
         "score_decimals": score_decimals(published),

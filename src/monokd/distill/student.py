@@ -21,7 +21,7 @@ from monokd.params import Params
 from monokd.samples.batch import Batch
 from monokd.training.devices import start
 from monokd.training.stage import DEPTH, loss_replicas, train_stage
-from monokd.training.steps import DetectionStep, TrainingStep, detector_input, targets_of, trained_rois
+from monokd.training.steps import DetectionStep, TrainingStep, targets_of, trained_rois
 
 
 class DistillationStep(TrainingStep):
@@ -60,11 +60,11 @@ class DistillationStep(TrainingStep):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Named terms, scalars, detection first."""
-        targets, replicas = targets_of(batch), self.replicas.sharing(batch.shares, batch.accumulated)
+        targets, replicas = targets_of(batch), self.replicas
         rois = trained_rois(batch)
         taught = self._taught(batch, rois) if self.distillation.weights else None
         output: DetectorOutput = self.student(
-            batch.image, batch.P2, batch.coord_range_px, rois, box_cells=batch.box_cells
+            batch.input("image"), batch.P2, batch.coord_range_px, rois, box_cells=batch.box_cells
         )
         terms = detection_terms(output, targets, nan_without_depth=self.nan_without_depth, replicas=replicas)
         if taught is None:
@@ -79,7 +79,7 @@ class DistillationStep(TrainingStep):
         self.teacher.train(self.teacher_train_mode)
         with _frozen():
             output: DetectorOutput = self.teacher(
-                detector_input(batch, "depth"), batch.P2, batch.coord_range_px, rois, box_cells=batch.box_cells,
+                batch.input("depth"), batch.P2, batch.coord_range_px, rois, box_cells=batch.box_cells,
                 heatmap=False,
             )  # fmt: skip
         return replace(output, backbone=output.backbone[-3:])

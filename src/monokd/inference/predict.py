@@ -17,7 +17,7 @@ from monokd.models.decode import decode
 from monokd.models.detector import Detector
 from monokd.models.folded import folded
 from monokd.progress import track
-from monokd.samples.dataset import FrameFiles, Frames
+from monokd.samples.dataset import Frames, FrameSource, InputSettings
 from monokd.samples.loader import build_loader
 
 PUBLISHED_DECIMALS, DECIMALS = 2, 6
@@ -53,14 +53,13 @@ def detect(
     """
     device = device or torch.device("cpu")
     fast = folded(detector).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loader = build_loader(frames, batch_size=batch_size, training=False, drop_last=drop_last, workers=workers)
+    loader = build_loader(
+        frames, batch_size=batch_size, training=False, drop_last=drop_last, workers=workers, device=device
+    )
     with torch.inference_mode():
         for batch in track(loader.batches(0), "predict", len(loader)):
             moved = batch.to(device)
-            image = moved.depth if sees_depth else moved.image
-            if image is None:
-                raise ValueError("this detector sees depth, but the frames carry none")
-            output = fast(image, moved.P2, moved.coord_range_px)
+            output = fast(moved.input("depth" if sees_depth else "image"), moved.P2, moved.coord_range_px)
             found = decode(
                 output,
                 moved.P2,
@@ -74,7 +73,7 @@ def detect(
 def detect_images(
     detector: Detector,
     info: DetectorInfo,
-    files: FrameFiles,
+    files: FrameSource,
     names: Sequence[str],
     *,
     published: bool,
@@ -92,7 +91,7 @@ def detect_images(
         score_threshold: lowest peak.
         batch_size: frames at a time.
     """
-    frames = Frames(files, names, depth_dir=None, labels=False, height_px=info.height_px, width_px=info.width_px)
+    frames = Frames(files, names, InputSettings(info.height_px, info.width_px))
     return detect(
         detector,
         frames,

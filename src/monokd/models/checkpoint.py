@@ -21,7 +21,7 @@ from monokd.errors import DataError
 from monokd.files import write_bytes
 from monokd.models.detector import Detector, build_detector
 from monokd.reading import check_archive, check_file
-from monokd.samples.targets import CLASSES
+from monokd.samples.constants import CLASSES
 
 FORMAT = "monokd detector 1"
 BACKBONE_FORMAT = "monokd backbone 1"

@@ -12,7 +12,7 @@ from torch import Tensor
 from monokd.kitti.objects import Objects
 from monokd.models.detector import boxes_to_image, feature_boxes, peak_points
 from monokd.models.outputs import DetectorOutput, RoiOutput
-from monokd.samples.targets import CLASSES, HEADING_BINS, MEAN_SIZES_M
+from monokd.samples.constants import CLASSES, HEADING_BINS, MEAN_SIZES_M
 
 Array = NDArray[np.float64]
 

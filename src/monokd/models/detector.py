@@ -19,7 +19,7 @@ from monokd.models.neck import DLAUp
 from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
 from monokd.models.rebuilt import rebuilding
 from monokd.models.roi import roi_align
-from monokd.samples.targets import CELLS, HEADING_BINS, MEAN_SIZES_M, STRIDE
+from monokd.samples.constants import CELLS, HEADING_BINS, MEAN_SIZES_M, STRIDE
 
 
 class Detector(nn.Module):

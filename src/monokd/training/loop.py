@@ -146,7 +146,7 @@ def fit(
             factors = weights.weights(epoch)
             recorder = _Recorder(epoch, 1 if fabric.device.type == "cpu" else READ_EVERY)
             _run_epoch(
-                wrapped, _groups(loader.batches(epoch), step, accumulate), factors, recorder,
+                wrapped, _groups(loader.batches(epoch), accumulate), factors, recorder,
                 fabric=fabric, optimiser=wrapped_optimiser, rate=partial(rate, epoch), steps=steps,
                 gradient_clip=gradient_clip, advance=partial(bar.advance, task),
             )  # fmt: skip
@@ -171,10 +171,10 @@ def _steps(loader: EpochLoader, accumulate: int) -> int:
     return len(loader) // accumulate
 
 
-def _groups(batches: Iterator[Batch], step: TrainingStep, accumulate: int) -> Iterator[list[Batch]]:
+def _groups(batches: Iterator[Batch], accumulate: int) -> Iterator[list[Batch]]:
     """The batches of each step of the optimiser."""
     while len(group := list(islice(batches, accumulate))) == accumulate:
-        yield step.parts(group)
+        yield group
 
 
 def _run_epoch(

@@ -19,14 +19,16 @@ from monokd.models.checkpoint import DetectorInfo, load_backbone, save_detector
 from monokd.models.detector import Detector, build_detector
 from monokd.params import Params, Training
 from monokd.quirks import Quirks
-from monokd.samples.dataset import Frames
+from monokd.samples.augment import Augmentation
+from monokd.samples.constants import Modality
+from monokd.samples.dataset import Frames, InputSettings
 from monokd.samples.loader import EpochLoader, build_loader
 from monokd.training.batch_norm import synchronise
 from monokd.training.devices import replicas_of, start
 from monokd.training.loop import fit
 from monokd.training.schedule import build_optimiser, learning_rate
 from monokd.training.state import checkpoint_folder, fingerprint
-from monokd.training.steps import DetectionStep, Sees, TrainingStep
+from monokd.training.steps import DetectionStep, TrainingStep
 from monokd.training.validation import validation_losses
 from monokd.training.weights import TermWeights
 
@@ -53,7 +55,7 @@ def train_detector(
     """
     profile, quirks = params.active, params.resolved_quirks()
     settings: Training = getattr(profile, stage)
-    sees: Sees = "depth" if stage == "teacher" else "image"
+    sees: Modality = "depth" if stage == "teacher" else "image"
     fabric = start(accelerator=profile.machine.accelerator, precision=profile.machine.precision, seed=params.seed)
     detector = _new_detector(params, quirks)
     step = DetectionStep(
@@ -138,20 +140,14 @@ def _loader(
 ) -> EpochLoader:
     profile, root = params.active, params.data_root
     data = profile.data
+    augmentation = Augmentation(params.seed, settings.flip, settings.crop, settings.jitter)
     frames = Frames(
         KittiFolder(root, split_half(split)),
         split_frames(root, split),
+        InputSettings(data.height_px, data.width_px, data.classes, params.resolved_quirks().depth_scaled_twice),
         depth_dir=depth,
         labels=True,
-        height_px=data.height_px,
-        width_px=data.width_px,
-        classes=data.classes,
-        augment=training,
-        seed=params.seed,
-        flip=settings.flip,
-        crop=settings.crop,
-        jitter=settings.jitter,
-        depth_scaled_twice=params.resolved_quirks().depth_scaled_twice,
+        augmentation=augmentation if training else None,
         cache=profile.machine.cache_images,
     )
     return build_loader(
@@ -160,9 +156,8 @@ def _loader(
         training=training,
         seed=params.seed,
         workers=profile.machine.workers,
-        pin_memory=fabric.device.type == "cuda",
-        rank=fabric.global_rank,
-        world_size=fabric.world_size,
+        device=fabric.device,
+        process=(fabric.global_rank, fabric.world_size),
     )
 
 

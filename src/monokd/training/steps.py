@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
@@ -14,21 +10,7 @@ from monokd.losses.replicas import Replicas
 from monokd.models.detector import Detector, rois_from_targets
 from monokd.models.outputs import Rois
 from monokd.samples.batch import Batch, Targets
-
-Sees = Literal["image", "depth"]
-
-
-def detector_input(batch: Batch, sees: Sees) -> Tensor:
-    """B×3×H×W: the normalised image, or the teacher's depth map.
-
-    Raises:
-        ValueError: the batch carries no depth.
-    """
-    if sees == "image":
-        return batch.image
-    if batch.depth is None:
-        raise ValueError("this detector sees depth, but the batch carries none")
-    return batch.depth
+from monokd.samples.constants import Modality
 
 
 def targets_of(batch: Batch) -> Targets:
@@ -67,13 +49,6 @@ class TrainingStep(nn.Module):
         """The detection terms of the detector that trains, of this process alone."""
         raise NotImplementedError
 
-    def parts(self, batches: Sequence[Batch]) -> list[Batch]:
-        """Batches whose gradients accumulate, each with its share in what they count together."""
-        if len(batches) == 1:
-            return list(batches)
-        shares = self.replicas.shares_of([self.counts(batch) for batch in batches])
-        return [replace(b, shares=s, accumulated=len(batches)) for b, s in zip(batches, shares, strict=True)]
-
 
 class DetectionStep(TrainingStep):
     """The detection terms of one detector, teacher or baseline.
@@ -85,20 +60,20 @@ class DetectionStep(TrainingStep):
         replicas: the processes that share a batch.
     """
 
-    def __init__(self, detector: Detector, *, sees: Sees, nan_without_depth: bool, replicas: Replicas) -> None:
+    def __init__(self, detector: Detector, *, sees: Modality, nan_without_depth: bool, replicas: Replicas) -> None:
         super().__init__(replicas)
         self.detector = detector
-        self.sees: Sees = sees
+        self.sees: Modality = sees
         self.nan_without_depth = nan_without_depth
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Named terms, scalars."""
-        targets, replicas = targets_of(batch), self.replicas.sharing(batch.shares, batch.accumulated)
+        targets = targets_of(batch)
         output = self.detector(
-            detector_input(batch, self.sees), batch.P2, batch.coord_range_px, trained_rois(batch),
+            batch.input(self.sees), batch.P2, batch.coord_range_px, trained_rois(batch),
             box_cells=batch.box_cells,
         )  # fmt: skip
-        return detection_terms(output, targets, nan_without_depth=self.nan_without_depth, replicas=replicas)
+        return detection_terms(output, targets, nan_without_depth=self.nan_without_depth, replicas=self.replicas)
 
     def counts(self, batch: Batch) -> dict[str, Tensor]:
         """Of the detection terms."""
