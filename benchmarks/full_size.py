@@ -43,7 +43,7 @@ from monokd.models.outputs import DetectorOutput, RoiOutput
 from monokd.params import Params
 from monokd.quirks import Quirks
 from monokd.samples.batch import Batch, collate
-from monokd.samples.dataset import Frames
+from monokd.samples.dataset import Frames, InputSettings
 from monokd.training.devices import replicas_of, start
 from monokd.training.schedule import build_optimiser
 from monokd.training.steps import targets_of, trained_rois
@@ -175,13 +175,13 @@ def distillation(method: str, quirks: Quirks, width: float) -> DistillationLoss:
 
 def batch_of(options: argparse.Namespace) -> tuple[float, Batch]:
     """The first frames that have a car to train on, again from the start if they are few, and the seconds they took."""
-    root, size = KittiFolder(options.root), {"height_px": options.height, "width_px": options.width}
+    root, settings = KittiFolder(options.root), InputSettings(options.height, options.width)
     with tempfile.TemporaryDirectory() as name:
         depth = options.depth or Path(name)
         chosen = [frame for frame in root.frames() if "Car" in root.label(frame).read_text()][: options.batch]
         if options.depth is None:
             densify_folder(root, depth, chosen, workers=1)
-        frames = Frames(root, chosen, depth_dir=depth, labels=True, **size)
+        frames = Frames(root, chosen, settings, depth_dir=depth, labels=True)
         frames[0, 0]  # compiled code is loaded
         began = time.perf_counter()
         batch = collate([frames[0, index % len(chosen)] for index in range(options.batch)])
@@ -289,8 +289,8 @@ def terms(step: DistillationStep, batch: Batch, fabric: Any, repeats: int = 3) -
     """
     rois = trained_rois(batch)
     with torch.no_grad(), fabric.autocast():
-        made = step.student(batch.image, batch.P2, batch.coord_range_px, rois)
-        taught = step.teacher(batch.depth, batch.P2, batch.coord_range_px, rois)
+        made = step.student(batch.input("image"), batch.P2, batch.coord_range_px, rois)
+        taught = step.teacher(batch.input("depth"), batch.P2, batch.coord_range_px, rois)
     whole, times = step.distillation, {}
     for name in whole.weights:
         kept, whole.weights = whole.weights, {name: 1.0}
@@ -323,7 +323,7 @@ def leaves(output: DetectorOutput) -> DetectorOutput:
 
 
 def wait(batch: Batch) -> None:
-    if batch.image.is_cuda:
+    if batch.P2.is_cuda:
         torch.cuda.synchronize()
 
 

@@ -32,7 +32,8 @@ from monokd.depth.folder import densify_folder
 from monokd.distill.methods import METHODS
 from monokd.files import read_json, write_json
 from monokd.kitti.frames import KittiFolder
-from monokd.samples.dataset import Frames
+from monokd.samples.augment import Augmentation
+from monokd.samples.dataset import Frames, InputSettings
 from monokd.samples.loader import build_loader
 from monokd.scenes.generate import generate_scenes
 from monokd.scenes.settings import SceneSettings
@@ -168,13 +169,13 @@ def data_path(work: Path, options: argparse.Namespace) -> list[dict[str, float]]
     batch = options.batches[0]
     names = (root.frames()[: options.frames] * (1 + 8 * batch // options.frames))[: 8 * batch]
     frames = Frames(
-        root, names, depth_dir=work / "depth", labels=True, height_px=options.height, width_px=options.width,
-        augment=True,
+        root, names, InputSettings(options.height, options.width), depth_dir=work / "depth", labels=True,
+        augmentation=Augmentation(),
     )  # fmt: skip
     rows = []
     for workers in options.workers:
         loader = build_loader(
-            frames, batch_size=batch, training=True, workers=workers, pin_memory=options.device == "cuda"
+            frames, batch_size=batch, training=True, workers=workers, device=torch.device(options.device)
         )
         for _ in loader.batches(0):  # starts the workers and loads compiled code
             pass

@@ -31,8 +31,8 @@ from monokd.models.decode import decode
 from monokd.models.detector import Detector, build_detector
 from monokd.models.folded import folded
 from monokd.models.outputs import DetectorOutput
-from monokd.samples.batch import collate
-from monokd.samples.dataset import Frames, Sample
+from monokd.samples.batch import Sample, collate
+from monokd.samples.dataset import Frames, InputSettings
 from monokd.scenes.generate import generate_scenes
 from monokd.scenes.settings import SceneSettings
 
@@ -79,9 +79,11 @@ def one_image(folder: Path, height: int, width: int, factor: float) -> dict[str,
     export(model, exported)
     detector, files = folded(load_detector(model)[0]), KittiFolder(folder)
     detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    frames = Frames(files, ["000000"], depth_dir=None, labels=False, height_px=height, width_px=width)
+    frames = Frames(files, ["000000"], InputSettings(height, width))
     sample, example = frames[0, 0], load_example()
-    inputs = dict(zip(INPUTS, (sample.image[None], sample.P2[None], sample.coord_range_px[None]), strict=True))
+    batch = collate([sample])
+    tensors = (batch.input("image"), batch.P2, batch.coord_range_px)
+    inputs = {name: tensor.numpy() for name, tensor in zip(INPUTS, tensors, strict=True)}
     ways: dict[str, Callable[[], object]] = {"reading and warping": lambda: frames[0, 0]}
     paths = files.image("000000"), files.calibration("000000")
     for threads in THREADS:
@@ -108,7 +110,7 @@ def forward(detector: Detector, sample: Sample, threads: int) -> DetectorOutput:
     torch.set_num_threads(threads)
     batch = collate([sample])
     with torch.inference_mode():
-        output: DetectorOutput = detector(batch.image, batch.P2, batch.coord_range_px)
+        output: DetectorOutput = detector(batch.input("image"), batch.P2, batch.coord_range_px)
     return output
 
 

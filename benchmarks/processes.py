@@ -37,13 +37,15 @@ from monokd.distill.methods import METHODS, DistillationLoss
 from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
 from monokd.models.detector import build_detector, feature_channels
-from monokd.samples.dataset import Frame, Frames
-from monokd.samples.loader import build_loader, epoch_order
+from monokd.samples.augment import Augmentation
+from monokd.samples.dataset import Frame, Frames, InputSettings
+from monokd.samples.loader import build_loader
+from monokd.samples.order import epoch_order
 from monokd.scenes.generate import generate_scenes
 from monokd.scenes.settings import SceneSettings
 from monokd.training.batch_norm import synchronise
 from monokd.training.devices import replicas_of, start
-from monokd.training.steps import DetectionStep, TrainingStep, targets_of
+from monokd.training.steps import DetectionStep, TrainingStep
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -154,11 +156,7 @@ def cast(batch: Batch, dtype: torch.dtype) -> Batch:
     def move(value: Tensor) -> Tensor:
         return value.to(dtype) if value.is_floating_point() else value
 
-    depth = None if batch.depth is None else move(batch.depth)
-    targets, ranges = targets_of(batch).each(move), move(batch.coord_range_px)
-    return replace(
-        batch, image=move(batch.image), depth=depth, P2=move(batch.P2), coord_range_px=ranges, targets=targets
-    )
+    return batch.each(move)
 
 
 def gradient(step: TrainingStep) -> Tensor:
@@ -185,10 +183,12 @@ def batches(folder: Path, steps: int, fabric: Fabric) -> Iterator[Batch]:
     """This process's part of the first steps; the first two frames of the first batch keep no object."""
     root = KittiFolder(folder / "demo")
     names = root.frames()
-    frames = SomeEmpty(root, names, depth_dir=folder / "depth", labels=True, height_px=64, width_px=128, augment=True)
+    frames = SomeEmpty(
+        root, names, InputSettings(64, 128), depth_dir=folder / "depth", labels=True, augmentation=Augmentation()
+    )
     frames.empty = frozenset(names[i] for i in epoch_order(0, 0, len(names))[: BATCH // 2])
     rank, processes = fabric.global_rank, fabric.world_size
-    loader = build_loader(frames, batch_size=BATCH, training=True, rank=rank, world_size=processes)
+    loader = build_loader(frames, batch_size=BATCH, training=True, process=(rank, processes))
     endless = (batch for epoch in range(steps) for batch in loader.batches(epoch))
     return (batch for _, batch in zip(range(steps), endless, strict=False))
 

@@ -15,8 +15,8 @@ from monokd.models.checkpoint import load_detector
 from monokd.params import load_params
 from monokd.report.summary import summary
 from monokd.report.tables import headline, to_markdown
-from monokd.samples.dataset import Frames
-from monokd.samples.targets import CLASSES, MEAN_SIZES_M
+from monokd.samples.constants import CLASSES, MEAN_SIZES_M
+from monokd.samples.dataset import Frames, InputSettings
 from monokd.training.stage import train_detector
 
 NAMES = ("Car", "Pedestrian", "Cyclist")
@@ -32,7 +32,7 @@ Cyclist 0.00 0 0.30 260.00 50.00 300.00 100.00 1.70 0.50 1.80 3.00 1.50 10.00 0.
 def frames(root: Path, *, labels: bool) -> Frames:
     folder = KittiFolder(root)
     names = folder.frames()
-    return Frames(folder, names, depth_dir=None, labels=labels, height_px=64, width_px=128, classes=NAMES)
+    return Frames(folder, names, InputSettings(64, 128, NAMES), labels=labels)
 
 
 def test_targets_hold_each_class_with_its_own_mean_size(tiny_workspace: Path, tmp_path: Path) -> None:

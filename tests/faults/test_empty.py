@@ -19,7 +19,8 @@ from monokd.kitti.labels import read_labels, write_labels, write_results
 from monokd.kitti.objects import Objects, from_rows
 from monokd.report.tables import UNDEFINED, detail, headline
 from monokd.samples.affine import crop_affine
-from monokd.samples.targets import MAX_OBJECTS, frame_targets
+from monokd.samples.constants import MAX_OBJECTS
+from monokd.samples.targets import frame_targets
 from tests.faults.conftest import MODELS, Ended, write_models
 from tests.report.fakes import camera, objects, scored
 

@@ -16,7 +16,7 @@ from monokd.kitti.labels import read_results
 from monokd.kitti.objects import Objects, from_rows
 from monokd.models.checkpoint import DetectorInfo, save_detector
 from monokd.models.detector import Detector, build_detector
-from monokd.samples.dataset import Frames
+from monokd.samples.dataset import Frames, InputSettings
 
 
 def detector() -> Detector:
@@ -26,7 +26,7 @@ def detector() -> Detector:
 
 def frames(workspace: Path) -> Frames:
     root = KittiFolder(workspace / "data/demo")
-    return Frames(root, root.frames()[:5], depth_dir=None, labels=False, height_px=64, width_px=128)
+    return Frames(root, root.frames()[:5], InputSettings(64, 128))
 
 
 def test_q6_the_last_partial_batch_is_left_out() -> None:

@@ -21,7 +21,7 @@ from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
 from monokd.quirks import Quirks
 from monokd.samples.affine import crop_affine, transform_points
 from monokd.samples.batch import Batch, collate
-from monokd.samples.dataset import Frames
+from monokd.samples.dataset import Frames, InputSettings
 from tests.models.golden import assert_within_range, outputs_by_key
 
 P2 = torch.tensor([[[700.0, 0.0, 600.0, 42.0], [0.0, 700.0, 180.0, -7.0], [0.0, 0.0, 1.0, 0.003]]])
@@ -163,11 +163,8 @@ def whole_frame(frame: str, kitti_dir: Path) -> Batch:
     frames = Frames(
         KittiFolder(kitti_dir),
         [frame],
+        InputSettings(384, 1280, depth_scaled_twice=True),
         depth_dir=kitti_dir / "training" / "depth_dense",
-        labels=False,
-        height_px=384,
-        width_px=1280,
-        depth_scaled_twice=True,
     )
     return collate([frames[0, 0]])
 
@@ -181,8 +178,7 @@ def test_golden_frames(
     network = golden_detector(int(golden["seed"]))
     for frame in golden_frames(golden):
         batch = whole_frame(frame, kitti_dir)
-        assert batch.depth is not None
-        for kind, image in (("depth", batch.depth), ("rgb", batch.image)):
+        for kind, image in (("depth", batch.input("depth")), ("rgb", batch.input("image"))):
             with torch.inference_mode():
                 output = network(image, batch.P2, batch.coord_range_px)
             assert_golden_outputs(output, golden, f"{frame}.{kind}")

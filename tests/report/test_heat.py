@@ -11,7 +11,7 @@ import torch
 
 from monokd.kitti.frames import KittiFolder
 from monokd.report.heat import heat_maps, over_image
-from monokd.samples.dataset import Frames
+from monokd.samples.dataset import Frames, InputSettings
 from tests.report.fakes import write_frames
 
 
@@ -62,11 +62,8 @@ def test_only_the_trained_classes_show(tmp_path: Path) -> None:
     frames = Frames(
         KittiFolder(tmp_path),
         ["000000", "000001"],
+        InputSettings(96, 320, ("Car",)),
         depth_dir=tmp_path / "training/depth",
-        labels=False,
-        height_px=96,
-        width_px=320,
-        classes=("Car",),
     )
     detector = Detector()
     maps = heat_maps(cast("Any", detector), frames, sees_depth=True)

@@ -16,8 +16,7 @@ from monokd.samples.augment import (
     EIGENVALUES,
     EIGENVECTORS,
     GREY,
-    MEAN,
-    STD,
+    Augmentation,
     Jitter,
     Plan,
     crop_of,
@@ -26,6 +25,7 @@ from monokd.samples.augment import (
     plan_augmentation,
     wrap_angle,
 )
+from monokd.samples.constants import IMAGE_MEAN, IMAGE_STD
 from monokd.samples.targets import observation_angles, project_centres
 
 ANGLE = st.floats(-math.pi, math.pi)
@@ -38,7 +38,7 @@ def _one(left: float, right: float, x: float, heading: float) -> Objects:
 
 def test_plan_repeats_and_varies() -> None:
     """The same key gives the same plan; any other seed, epoch or index gives another one."""
-    keys = list(itertools.product((0, 1), (0, 1, 2), (0, 1, 2)))
+    keys = list(itertools.product((Augmentation(0), Augmentation(1)), (0, 1, 2), (0, 1, 2)))
     plans = [plan_augmentation(*key) for key in keys]
     assert plans == [plan_augmentation(*key) for key in reversed(keys)][::-1]
     assert len({(plan.jitter, plan.flip) for plan in plans}) == len(keys)
@@ -46,7 +46,7 @@ def test_plan_repeats_and_varies() -> None:
 
 def test_plan_distribution() -> None:
     """Flip and crop at even chances, independent; scale and shift within their bounds and centred."""
-    plans = [plan_augmentation(7, epoch, index) for epoch in range(10) for index in range(200)]
+    plans = [plan_augmentation(Augmentation(7), epoch, index) for epoch in range(10) for index in range(200)]
     flips = np.array([plan.flip for plan in plans])
     crops = np.array([plan.scale != 1 or plan.shift != (0.0, 0.0) for plan in plans])
     assert abs(flips.mean() - 0.5) < 0.04
@@ -65,10 +65,11 @@ def test_plan_distribution() -> None:
 def test_settings_do_not_change_each_other() -> None:
     """Without jitter or crops the same frames are mirrored."""
     for index in range(50):
-        full = plan_augmentation(0, 3, index)
-        assert plan_augmentation(0, 3, index, jitter=False) == Plan(full.flip, full.scale, full.shift, None)
-        assert plan_augmentation(0, 3, index, crop_probability=0.0) == Plan(flip=full.flip, jitter=full.jitter)
-        assert not plan_augmentation(0, 3, index, flip_probability=0.0).flip
+        full = plan_augmentation(Augmentation(), 3, index)
+        plain = plan_augmentation(Augmentation(jitter=False), 3, index)
+        assert plain == Plan(full.flip, full.scale, full.shift, None)
+        assert plan_augmentation(Augmentation(crop=0.0), 3, index) == Plan(flip=full.flip, jitter=full.jitter)
+        assert not plan_augmentation(Augmentation(flip=0.0), 3, index).flip
 
 
 def test_crop_by_hand() -> None:
@@ -126,14 +127,14 @@ def test_jitter_step_by_step(
         other = {0: 0.0, 1: grey.mean(), 2: grey}[kind]
         slow = factors[kind] * slow + (1 - factors[kind]) * other
     slow += (EIGENVECTORS @ (EIGENVALUES * lighting))[:, None, None]
-    expected = (slow - MEAN[:, None, None]) / STD[:, None, None]
+    expected = (slow - IMAGE_MEAN[:, None, None]) / IMAGE_STD[:, None, None]
     np.testing.assert_allclose(normalise(image, jitter), expected, atol=2e-5)
 
 
 def test_no_jitter_normalises_exactly() -> None:
     """Without jitter the image is (v/255 − mean)/std in float32; a jitter of ones and zeros changes nothing."""
     image = np.arange(3 * 256, dtype=np.uint32).reshape(3, 16, 16).astype(np.uint8)
-    expected = (image.astype(np.float32) / 255 - MEAN[:, None, None]) / STD[:, None, None]
+    expected = (image.astype(np.float32) / 255 - IMAGE_MEAN[:, None, None]) / IMAGE_STD[:, None, None]
     np.testing.assert_array_equal(normalise(image, None), expected)
     same = normalise(image, Jitter((2, 1, 0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)))
     np.testing.assert_allclose(same, expected, atol=1e-5)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from monokd.kitti.frames import KittiFolder
 from monokd.samples.augment import Plan
-from monokd.samples.dataset import Frames, Sample
+from monokd.samples.batch import Batch, collate
+from monokd.samples.dataset import Frames, InputSettings
 
 PLANS = {
     "plain": Plan(),
@@ -51,42 +52,40 @@ def golden(golden_dir: Path) -> dict[str, NDArray]:
 def frames(golden: dict[str, NDArray], kitti_dir: Path) -> Frames:
     ids = sorted({key.split(".")[0] for key in golden if key.count(".") == 2})
     folder = KittiFolder(kitti_dir)
-    return Frames(
-        folder, ids, depth_dir=folder.folder / "depth_dense", labels=True, height_px=384, width_px=1280, cache=True
-    )
+    settings = InputSettings(384, 1280)
+    return Frames(folder, ids, settings, depth_dir=folder.folder / "depth_dense", labels=True, cache=True)
 
 
-def _sample(frames: Frames, index: int, mode: str) -> Sample:
-    assert frames._kept is not None
-    return frames.apply(frames.frames[index], frames._kept[index], PLANS[mode])
+def _batch(frames: Frames, index: int, mode: str) -> Batch:
+    return collate([frames.apply(frames.frames[index], frames.read(index), PLANS[mode])])
 
 
 @pytest.mark.parametrize("mode", PLANS)
 def test_inputs(frames: Frames, golden: dict[str, NDArray], mode: str) -> None:
     """RGB to the bit of the 8-bit resampling, teacher depth, camera and crop, for every frame."""
     for index, frame in enumerate(frames.frames):
-        sample, key = _sample(frames, index, mode), f"{frame}.{mode}."
-        assert sample.depth is not None
-        depth = golden[key + "input_depth"][0]
-        np.testing.assert_allclose(sample.image[:, ::16, ::16], golden[key + "input_rgb"], atol=TOLERANCE, rtol=0)
-        np.testing.assert_allclose(sample.depth[::16, ::16] / depth.max(), depth / depth.max(), atol=TOLERANCE, rtol=0)
+        batch, key = _batch(frames, index, mode), f"{frame}.{mode}."
+        image, depth = (batch.input(modality)[0, :, ::16, ::16] for modality in ("image", "depth"))
+        expected = golden[key + "input_depth"][0]
+        np.testing.assert_allclose(image, golden[key + "input_rgb"], atol=TOLERANCE, rtol=0)
+        np.testing.assert_allclose(depth[0] / expected.max(), expected / expected.max(), atol=TOLERANCE, rtol=0)
         expected = golden[key + "P2"].copy()
         expected[2, 2] = 1  # the published mirrored matrix leaves this unused element 0
-        np.testing.assert_allclose(sample.P2, expected, atol=TOLERANCE, rtol=TOLERANCE)
-        np.testing.assert_allclose(sample.coord_range_px, golden[key + "coord_range"], rtol=TOLERANCE)
+        np.testing.assert_allclose(batch.P2[0], expected, atol=TOLERANCE, rtol=TOLERANCE)
+        np.testing.assert_allclose(batch.coord_range_px[0], golden[key + "coord_range"], rtol=TOLERANCE)
 
 
 @pytest.mark.parametrize("mode", PLANS)
 def test_targets(frames: Frames, golden: dict[str, NDArray], mode: str) -> None:
     """Every target of every frame; box corners relative to their size of up to 1,000 pixels."""
     for index, frame in enumerate(frames.frames):
-        targets = _sample(frames, index, mode).targets
+        targets = _batch(frames, index, mode).targets
         assert targets is not None
         for published, ours in TARGETS.items():
             expected, found = golden[f"{frame}.{mode}.{published}"], getattr(targets, ours)
             atol = CELL_TOLERANCE_M if published in ("vis_depth", "att_depth") else TOLERANCE
             np.testing.assert_allclose(
-                found.astype(np.float64).reshape(expected.shape),
+                found.double().numpy().reshape(expected.shape),
                 expected.astype(np.float64),
                 atol=atol,
                 rtol=TOLERANCE if published.startswith("box2d") else 0,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
@@ -46,7 +44,8 @@ def test_q9_filtered_objects(published: bool) -> None:
     assert mask[0, 10, 14].item() == 1
 
 
-def test_the_radius_by_hand() -> None:
-    """A box of 20×20: (−2·0.7·40 + √((2·0.7·40)² + 16·0.7·0.3·400)) / 2, the smallest of the three roots."""
-    r = gaussian_radius(torch.tensor(20.0), torch.tensor(20.0)).item()
-    assert r == pytest.approx((-56 + math.sqrt(56**2 + 16 * 0.7 * 0.3 * 400)) / 2)
+@pytest.mark.parametrize(("size", "expected"), [((10, 10), 2.73), ((20, 40), 7.36), ((40, 20), 7.36), ((0, 0), 0)])
+def test_the_radius_by_hand(size: tuple[int, int], expected: float) -> None:
+    """10×10: roots (20 + 18.15)/2, (40 + 33.47)/2 and (−28 + 33.47)/2; 40×20: (−84 + √(84² + 2688))/2; the least."""
+    height, width = (torch.tensor(float(side), dtype=torch.float64) for side in size)
+    assert gaussian_radius(height, width).item() == pytest.approx(expected, abs=0.005)

@@ -12,15 +12,13 @@ from hypothesis import strategies as st
 from monokd.kitti.calibration import Calibration
 from monokd.kitti.objects import Objects, from_rows
 from monokd.samples.affine import Affine, crop_affine
+from monokd.samples.batch import Targets
+from monokd.samples.constants import CLASSES, MEAN_SIZES_M
 from monokd.samples.targets import (
-    CLASSES,
-    MEAN_SIZES_M,
-    FrameTargets,
     area_average,
     draw_gaussian,
     frame_targets,
-    gaussian_radius,
-    heading_class,
+    heading_classes,
     roi_align_map,
     trainable,
 )
@@ -40,7 +38,7 @@ def _with(**changes: float) -> tuple[float, ...]:
     return tuple(changes.get(name, value) for name, value in zip((*names, "score"), CAR, strict=True))
 
 
-def _targets(objects: Objects, affine: Affine = FULL, classes: tuple[str, ...] = CLASSES) -> FrameTargets:
+def _targets(objects: Objects, affine: Affine = FULL, classes: tuple[str, ...] = CLASSES) -> Targets:
     depth = np.full((affine.height_px, affine.width_px), 18.0, np.float32)
     return frame_targets(objects, CAMERA, affine, depth, classes=classes)
 
@@ -86,7 +84,7 @@ def test_depth_cells_far_from_the_object_are_masked() -> None:
     assert not mask.all()
     assert (targets.vis_depth_m[0][~mask] == 0).all()
     assert (targets.att_depth_m[0][~mask] == 20).all()
-    assert (np.abs(targets.vis_depth_m[0][mask] - 20) < 3).all()
+    assert ((targets.vis_depth_m[0][mask] - 20).abs() < 3).all()
     assert not frame_targets(_objects(CAR), CAMERA, FULL, None).depth_mask.any()
 
 
@@ -131,9 +129,9 @@ def test_classes_filter_and_extra_names_draw_on_car() -> None:
     assert not cars.heatmap.any()
     assert not cars.mask_2d.any()
     merged = _targets(objects, classes=("Cyclist", "Van"))
-    assert merged.heatmap.max(axis=(1, 2)).tolist() == [0, 1, 1]
+    assert merged.heatmap.amax(dim=(1, 2)).tolist() == [0, 1, 1]
     assert merged.mask_2d[:3].tolist() == [False, False, True]
-    assert merged.boxes_px[:3].any(axis=1).tolist() == [False, True, True]
+    assert merged.boxes_px[:3].any(dim=1).tolist() == [False, True, True]
 
 
 def test_peaks_off_the_map() -> None:
@@ -141,7 +139,7 @@ def test_peaks_off_the_map() -> None:
     # x = −18.4 m at 20 m projects to −4: one cell off. −18.3 m: 0.125 cells off.
     targets = _targets(_objects(_with(x=-18.4), _with(x=-18.3)))
     assert targets.mask_2d[:2].tolist() == [False, True]
-    assert targets.boxes_px[:2].any(axis=1).all()
+    assert targets.boxes_px[:2].any(dim=1).all()
     assert targets.indices[1] == 48 * 320
     assert targets.offset_3d[1, 0] == pytest.approx(-0.125, abs=1e-3)
 
@@ -150,18 +148,10 @@ def test_peaks_off_the_map() -> None:
 @settings(deadline=None)
 def test_heading_round_trip(angle: float) -> None:
     """The bin's centre plus the residual is the angle, and the residual is at most half a bin."""
-    number, residual = heading_class(angle)
+    (number,), (residual,) = heading_classes(np.array([angle]))
     assert 0 <= number < 12
     assert abs(residual) <= math.radians(15) + 1e-9
     assert abs(math.remainder(number * math.radians(30) + residual - angle, 2 * math.pi)) < 1e-9
-
-
-def test_gaussian_radius_by_hand() -> None:
-    """10×10: roots (20 + 18.15)/2, (40 + 33.47)/2 and (−28 + 33.47)/2 = 2.73, the least is kept."""
-    assert gaussian_radius(10, 10) == 2
-    assert gaussian_radius(0, 0) == 0
-    # 40×20: (−84 + √(84² + 2688))/2 = 7.36
-    assert gaussian_radius(40, 20) == 7 == gaussian_radius(20, 40)
 
 
 def test_gaussian_by_hand() -> None:

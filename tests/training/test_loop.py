@@ -31,7 +31,7 @@ class Pull(TrainingStep):
         self.bad = bad
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        target = batch.image.mean()
+        target = batch.inputs["image"].mean()
         terms = {name: (self.x - target).square() for name in ("seg", "offset2d", "size2d", "depth")}
         terms |= dict.fromkeys(("offset3d", "size3d", "heading"), self.x * 0) | {"extra": (self.x + 1).abs()}
         if self.bad in batch.frames:
@@ -52,7 +52,7 @@ class Loader:
         nothing = torch.zeros(0)
         for index in range(3):
             image = torch.full((1, 3, 2, 2), epoch + index / 3)
-            yield Batch((f"{epoch}{index}",), image, None, nothing, nothing, nothing, None)
+            yield Batch((f"{epoch}{index}",), {"image": image}, nothing, nothing, nothing)
 
 
 def train(folder: Path, step: Pull, epochs: int, **changes: Any) -> list[dict[str, str]]:

@@ -1,10 +1,9 @@
-"""Batches whose gradients accumulate give the losses and gradients of one batch of all their frames."""
+"""What a step reads of a batch: regions and box cells."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,8 +14,8 @@ from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
 from monokd.losses.means import Processes as Replicas
 from monokd.models.detector import build_detector, feature_channels, rois_from_targets
-from monokd.samples.batch import Batch, Targets, box_cells, collate
-from monokd.samples.dataset import Frames
+from monokd.samples.batch import Batch, collate
+from monokd.samples.dataset import Frames, InputSettings
 from monokd.training.steps import DetectionStep, TrainingStep, targets_of, trained_rois
 
 WIDTH = 0.125
@@ -25,7 +24,7 @@ WIDTH = 0.125
 @pytest.fixture(scope="module")
 def frames(tiny_workspace: Path) -> Frames:
     root, depth = KittiFolder(tiny_workspace / "data/demo"), tiny_workspace / "data/depth"
-    return Frames(root, root.frames(), depth_dir=depth, labels=True, height_px=64, width_px=128)
+    return Frames(root, root.frames(), InputSettings(64, 128), depth_dir=depth, labels=True)
 
 
 def build(method: str, *, unclipped_masks: bool = False) -> TrainingStep:
@@ -55,49 +54,11 @@ def build(method: str, *, unclipped_masks: bool = False) -> TrainingStep:
 
 def losses_and_gradient(step: TrainingStep, batches: list[Batch]) -> tuple[dict[str, Tensor], Tensor]:
     sums: dict[str, Tensor] = {}
-    for batch in step.parts(batches):
+    for batch in batches:
         terms = {name: term / len(batches) for name, term in step(batch).items() if name != "spearman"}
         torch.autograd.backward(torch.stack(list(terms.values())).sum())
         sums = {name: sums.get(name, torch.zeros(())) + term.detach() for name, term in terms.items()}
     return sums, torch.cat([p.grad.flatten() for p in step.parameters() if p.grad is not None])
-
-
-def without_objects(batch: Batch) -> Batch:
-    """A batch in which nothing trains, as the loader would make it."""
-    targets = targets_of(batch)
-    emptied = Targets(*(torch.zeros_like(getattr(targets, name)) for name in Targets.__dataclass_fields__))
-    cells = box_cells(emptied)
-    return replace(batch, targets=emptied, slots=torch.zeros(0, dtype=torch.int64), most_slots=0, box_cells=cells)
-
-
-def joined(first: Batch, second: Batch) -> Batch:
-    a, b = targets_of(first), targets_of(second)
-    both = Targets(*(torch.cat([getattr(a, name), getattr(b, name)]) for name in Targets.__dataclass_fields__))
-    names = ("image", "depth", "P2", "coord_range_px", "image_size_px")
-    tensors: dict[str, Any] = {name: torch.cat([getattr(first, name), getattr(second, name)]) for name in names}
-    slots = both.mask_2d.flatten().nonzero()[:, 0]
-    return replace(
-        first,
-        frames=first.frames + second.frames,
-        targets=both,
-        slots=slots,
-        most_slots=max(first.most_slots, second.most_slots),
-        box_cells=box_cells(both),
-        **tensors,
-    )
-
-
-@pytest.mark.parametrize("method", ["detection", "monodistill", "monoskd", "monoasd"])
-@pytest.mark.parametrize("empty", [False, True])
-def test_two_batches_accumulate_to_one_of_both(frames: Frames, method: str, empty: bool) -> None:
-    """Unequal numbers of objects, peaks, depth cells and box cells, and a batch without any."""
-    first, second = (collate([frames[0, i], frames[0, i + 1]]) for i in (0, 2))
-    second = without_objects(second) if empty else second
-    whole, gradient = losses_and_gradient(build(method), [joined(first, second)])
-    parts, accumulated = losses_and_gradient(build(method), [first, second])
-    for name, value in whole.items():
-        torch.testing.assert_close(parts[name], value, rtol=1e-5, atol=1e-7, msg=name)
-    assert (accumulated - gradient).norm() <= 1e-5 * gradient.norm()
 
 
 def test_a_batch_knows_where_its_regions_are(frames: Frames) -> None:

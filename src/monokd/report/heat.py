@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from monokd.models.detector import Detector
 from monokd.samples.affine import crop_affine
 from monokd.samples.batch import collate
+from monokd.samples.constants import CLASSES
 from monokd.samples.dataset import Frames
-from monokd.samples.targets import CLASSES
 
 STRIDE = 4
 
 
 def heat_maps(detector: Detector, frames: Frames, *, sees_depth: bool) -> dict[str, NDArray[np.float32]]:
-    """Frame → h×w from 0 to 1 over its whole image: the largest of the heat maps of `frames.classes`.
+    """Frame → h×w from 0 to 1 over its whole image: the largest of the heat maps of `frames.settings.classes`.
 
     Args:
         detector: on the CPU; it is set to evaluation mode.
@@ -28,15 +28,12 @@ def heat_maps(detector: Detector, frames: Frames, *, sees_depth: bool) -> dict[s
         DataError: a frame's file is missing or broken.
     """
     detector.eval()
-    ids = [CLASSES.index(name) for name in frames.classes]
+    ids = [CLASSES.index(name) for name in frames.settings.classes]
     maps = {}
     for index, frame in enumerate(frames.frames):
         batch = collate([frames[0, index]])
-        image = batch.depth if sees_depth else batch.image
-        if image is None:
-            raise ValueError("this detector sees depth, but the frames carry none")
         with torch.inference_mode():
-            output = detector(image, batch.P2, batch.coord_range_px)
+            output = detector(batch.input("depth" if sees_depth else "image"), batch.P2, batch.coord_range_px)
         heat = output.heatmap[0, ids].sigmoid().amax(dim=0).numpy()
         width_px, height_px = (int(size) for size in batch.image_size_px[0])
         maps[frame] = over_image(heat, width_px, height_px)

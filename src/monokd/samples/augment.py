@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from monokd.compiled import compiled
 from monokd.kitti.objects import Objects
+from monokd.samples.constants import IMAGE_MEAN, IMAGE_STD
 
 Array = NDArray[np.float64]
-MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
-STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 # PCA of ImageNet's colours (Krizhevsky et al. 2012): standard deviations, and components as columns.
 EIGENVALUES = np.array([0.2141788, 0.01817699, 0.00341571])
 EIGENVECTORS = np.array(
@@ -25,6 +24,25 @@ EIGENVECTORS = np.array(
 # Grey weights of R, G, B: the published code hands an RGB image to a BGR conversion.
 GREY = np.array([0.114, 0.587, 0.299])
 PLAN_STREAM = 1
+SCALE = 0.4  # standard deviation and bound of a crop's scale about 1
+SHIFT = 0.1  # standard deviation of a crop's shift; its bound is twice that
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How frames of a training are varied.
+
+    Attributes:
+        seed: of the run, not negative.
+        flip: probability of mirroring.
+        crop: probability of scaling and shifting.
+        jitter: vary the colours.
+    """
+
+    seed: int = 0
+    flip: float = 0.5
+    crop: float = 0.5
+    jitter: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,44 +77,24 @@ class Plan:
     jitter: Jitter | None = None
 
 
-def plan_augmentation(
-    seed: int,
-    epoch: int,
-    index: int,
-    *,
-    flip_probability: float = 0.5,
-    crop_probability: float = 0.5,
-    scale: float = 0.4,
-    shift: float = 0.1,
-    jitter: bool = True,
-) -> Plan:
+def plan_augmentation(augmentation: Augmentation, epoch: int, index: int) -> Plan:
     """Draw the plan of sample `index` in `epoch`; the same arguments give the same plan in any process.
 
     Every number is drawn whether used or not, so that one setting does not change what the others draw.
-
-    Args:
-        seed: of the run, not negative.
-        epoch: counted from 0.
-        index: of the frame in its data set.
-        flip_probability: of mirroring.
-        crop_probability: of scaling and shifting.
-        scale: standard deviation and bound of the crop's scale about 1.
-        shift: standard deviation of the centre's shift, bound at twice this.
-        jitter: draw colour jitter too.
     """
-    stream = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(PLAN_STREAM, epoch, index))))
-    flip, crop = stream.random() < flip_probability, stream.random() < crop_probability
-    normal = stream.standard_normal(3)
+    sequence = np.random.SeedSequence(augmentation.seed, spawn_key=(PLAN_STREAM, epoch, index))
+    stream = np.random.Generator(np.random.Philox(sequence))
+    flip, crop = stream.random() < augmentation.flip, stream.random() < augmentation.crop
+    zoom, right, down = stream.standard_normal(3).tolist()
     factors = 1 + stream.uniform(-0.4, 0.4, 3)
     lighting = stream.normal(0, 0.1, 3)
     first, second, third = stream.permutation(3).tolist()
-    drawn = Jitter((first, second, third), _triple(factors.tolist()), _triple(lighting.tolist())) if jitter else None
+    jitter = Jitter((first, second, third), _triple(factors.tolist()), _triple(lighting.tolist()))
+    plan = Plan(flip=bool(flip), jitter=jitter if augmentation.jitter else None)
     if not crop:
-        return Plan(flip=bool(flip), jitter=drawn)
-    right, down = np.clip(shift * normal[1:], -2 * shift, 2 * shift)
-    return Plan(
-        bool(flip), float(np.clip(1 + scale * normal[0], 1 - scale, 1 + scale)), (float(right), float(down)), drawn
-    )
+        return plan
+    shift = (_clip(SHIFT * right, 2 * SHIFT), _clip(SHIFT * down, 2 * SHIFT))
+    return replace(plan, scale=1 + _clip(SCALE * zoom, SCALE), shift=shift)
 
 
 def crop_of(plan: Plan, width_px: int, height_px: int) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -145,14 +143,18 @@ def normalise(image: NDArray[np.uint8], jitter: Jitter | None) -> NDArray[np.flo
     """The network's image of a 3×h×w RGB image: jitter, then ImageNet's mean and standard deviation; float32."""
     out = np.empty(image.shape, dtype=np.float32)
     if jitter is None:
-        values = (np.arange(256, dtype=np.float32)[None] / np.float32(255) - MEAN[:, None]) / STD[:, None]
+        values = (np.arange(256, dtype=np.float32)[None] / np.float32(255) - IMAGE_MEAN[:, None]) / IMAGE_STD[:, None]
         _look_up(image.reshape(3, -1), values, out.reshape(3, -1))
         return out
     mean_grey = float(GREY @ image.reshape(3, -1).sum(axis=1, dtype=np.int64)) / (255 * image[0].size)
     matrix, offset = jitter_matrix(jitter, mean_grey)
-    scaled = (matrix / 255 / STD[:, None]).astype(np.float32)
-    _mix(image.reshape(3, -1), scaled, ((offset - MEAN) / STD).astype(np.float32), out.reshape(3, -1))
+    scaled = (matrix / 255 / IMAGE_STD[:, None]).astype(np.float32)
+    _mix(image.reshape(3, -1), scaled, ((offset - IMAGE_MEAN) / IMAGE_STD).astype(np.float32), out.reshape(3, -1))
     return out
+
+
+def _clip(value: float, bound: float) -> float:
+    return min(max(value, -bound), bound)
 
 
 def _triple(values: list[float]) -> tuple[float, float, float]:

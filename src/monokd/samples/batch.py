@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from monokd.samples.dataset import Sample
+from monokd.samples.constants import STRIDE, Modality
 from monokd.samples.masks import centre_mask
-from monokd.samples.targets import STRIDE, FrameTargets
 
 
 @dataclass(slots=True)
 class Targets:
     """Targets of a batch: B frames, K object slots, feature map h×w of stride 4, 7×7 RoI cells.
 
-    Slot k belongs to label line k. Lines that do not train (class, level, nearer than 2 m, peak off the map) leave
-    their slot at zeros and `mask_2d` False, in the middle of others; select with `mask_2d`.
+    Those of one frame have no dimension B. Slot k belongs to label line k. Lines that do not train (class, level,
+    nearer than 2 m, peak off the map) leave their slot at zeros and `mask_2d` False, in the middle of others; select
+    with `mask_2d`.
 
     Attributes:
         heatmap: B×3×h×w, Gaussian peaks at projected 3D centres.
@@ -64,96 +63,132 @@ class Targets:
     object_count: Tensor
 
     def each(self, move: Callable[[Tensor], Tensor]) -> Targets:
-        """The same targets of moved tensors."""
+        """Return the same targets of moved tensors."""
         return Targets(*(move(getattr(self, f.name)) for f in fields(self)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One frame ready to be batched; the fields of `Batch` without the batch dimension."""
+
+    frame: str
+    inputs: dict[Modality, Tensor]
+    P2: Tensor
+    coord_range_px: Tensor
+    image_size_px: Tensor
+    targets: Targets | None
 
 
 @dataclass(slots=True)
 class Batch:
     """B frames ready for a step.
 
+    The last three fields are what a GPU would have to be waited for, so they are found where the batch is made.
+
     Attributes:
         frames: ids, for messages and predictions.
-        image: B×3×H×W normalised RGB.
-        depth: B×3×H×W teacher input, three equal channels (an expanded view until it is moved or written).
+        inputs: what networks see, by modality, B×C×H×W; ask `input` for it.
         P2: B×3×4 float32 projection, of the mirrored camera where the frame is flipped.
         coord_range_px: B×2×2, top-left and bottom-right of the crop in image pixels.
         image_size_px: B×2 width, height of the file's image.
         targets: absent at prediction.
-        slots: M int64, where `mask_2d` of the targets holds, as positions in the flattened B×K. Counted here, because
-            a GPU would have to be waited for.
+        slots: M int64, where `mask_2d` of the targets holds, as positions in the flattened B×K.
         most_slots: the greatest number of them in one frame.
-        box_cells: N int64, see `box_cells`; found here for the same reason.
-        shares: where batches accumulate, see `monokd.losses.replicas.Replicas`.
-        accumulated: how many do.
+        box_cells: N int64, see `box_cells`.
     """
 
     frames: tuple[str, ...]
-    image: Tensor
-    depth: Tensor | None
+    inputs: dict[Modality, Tensor]
     P2: Tensor
     coord_range_px: Tensor
     image_size_px: Tensor
-    targets: Targets | None
+    targets: Targets | None = None
     slots: Tensor | None = None
     most_slots: int = 0
     box_cells: Tensor | None = None
-    shares: dict[str, Tensor] | None = None
-    accumulated: int = 1
+
+    def input(self, modality: Modality) -> Tensor:
+        """Return a network's input, B×3×H×W: the normalised image, or depth in three equal channels.
+
+        Raises:
+            ValueError: the batch does not carry it.
+        """
+        if modality not in self.inputs:
+            carried = ", ".join(self.inputs) or "nothing"
+            raise ValueError(f"this network sees {modality}, but the batch carries {carried}")
+        return self.inputs[modality].expand(-1, 3, -1, -1)
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on `device`; from page-locked memory nobody waits for the copy."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+        """Return the same batch on `device`; from page-locked memory nobody waits for the copy."""
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
-        """The same batch in page-locked memory; a DataLoader calls this."""
-        return self._each(Tensor.pin_memory)
+        """Return the same batch in page-locked memory; a DataLoader calls this."""
+        return self.each(Tensor.pin_memory)
 
-    def _each(self, move: Callable[[Tensor], Tensor]) -> Batch:
-        """The same batch of moved tensors; of the depth's three equal channels only one travels."""
+    def each(self, move: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the same batch of moved tensors."""
         return replace(
             self,
-            image=move(self.image),
-            depth=None if self.depth is None else move(self.depth[:, :1]).expand(-1, 3, -1, -1),
+            inputs={modality: move(tensor) for modality, tensor in self.inputs.items()},
             P2=move(self.P2),
             coord_range_px=move(self.coord_range_px),
             image_size_px=move(self.image_size_px),
             targets=None if self.targets is None else self.targets.each(move),
             slots=None if self.slots is None else move(self.slots),
             box_cells=None if self.box_cells is None else move(self.box_cells),
-            shares=None if self.shares is None else {kind: move(share) for kind, share in self.shares.items()},
         )
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples in their order; depth and targets are there if every sample has them.
+    """Stack samples in their order; a modality and targets are there if every sample has them.
 
     Raises:
         ValueError: no samples.
     """
     if not samples:
         raise ValueError("expected at least one sample, found none")
-    depth = [sample.depth for sample in samples if sample.depth is not None]
+    modalities = [m for m in samples[0].inputs if all(m in sample.inputs for sample in samples)]
     targets = [sample.targets for sample in samples if sample.targets is not None]
-    stacked = _stack_targets(targets) if len(targets) == len(samples) else None
-    return Batch(
+    batch = Batch(
         tuple(sample.frame for sample in samples),
-        _stack([sample.image for sample in samples]),
-        _stack(depth)[:, None].expand(-1, 3, -1, -1) if len(depth) == len(samples) else None,
+        {modality: _stack([sample.inputs[modality] for sample in samples]) for modality in modalities},
         _stack([sample.P2 for sample in samples]),
         _stack([sample.coord_range_px for sample in samples]),
         _stack([sample.image_size_px for sample in samples]),
-        stacked,
-        None if stacked is None else stacked.mask_2d.flatten().nonzero()[:, 0],
-        0 if stacked is None else int(stacked.mask_2d.sum(1).max()),
-        None if stacked is None else box_cells(stacked),
+    )
+    return with_targets(batch, _stack_targets(targets)) if len(targets) == len(samples) else batch
+
+
+def tensors_of(batch: Batch) -> list[Tensor]:
+    """List a batch's tensors."""
+    found: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    batch.each(keep)
+    return found
+
+
+def with_targets(batch: Batch, targets: Targets) -> Batch:
+    """Return the batch with these targets, on the CPU, and what is found from them."""
+    trained = targets.mask_2d
+    return replace(
+        batch,
+        targets=targets,
+        slots=trained.flatten().nonzero()[:, 0],
+        most_slots=int(trained.sum(1).max()),
+        box_cells=box_cells(targets),
     )
 
 
 def box_cells(targets: Targets) -> Tensor:
-    """Cells whose predicted 2D boxes a loss reads, as ascending positions in the flattened B×h×w.
+    """Find the cells whose predicted 2D boxes some loss reads, as ascending positions in the flattened B×h×w.
 
-    These are the peaks that train, and what head distillation compares, with quirk Q9 or without: a few per cent of it.
+    These are the peaks that train, and what head distillation compares, with quirk Q9 or without: a few per cent of
+    the map, so that a detector need not run its box heads on the rest.
     """
     height, width = targets.heatmap.shape[-2:]
     read = torch.zeros(targets.mask_2d.shape[0], height * width, dtype=torch.bool)
@@ -166,11 +201,11 @@ def box_cells(targets: Targets) -> Tensor:
     return read.flatten().nonzero()[:, 0]
 
 
-def _stack(arrays: Sequence[np.ndarray]) -> Tensor:
+def _stack(tensors: Sequence[Tensor]) -> Tensor:
     """In a worker process torch stacks straight into memory that the main process shares."""
-    stacked: Tensor = default_collate([torch.from_numpy(np.asarray(array)) for array in arrays])
+    stacked: Tensor = default_collate(list(tensors))
     return stacked
 
 
-def _stack_targets(targets: Sequence[FrameTargets]) -> Targets:
+def _stack_targets(targets: Sequence[Targets]) -> Targets:
     return Targets(*(_stack([getattr(one, field.name) for one in targets]) for field in fields(Targets)))

@@ -1,4 +1,4 @@
-"""Frames of a KITTI folder as network inputs and targets."""
+"""Frames of a data source as network inputs and targets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from monokd.errors import DataError
@@ -18,54 +19,42 @@ from monokd.kitti.labels import read_labels
 from monokd.kitti.objects import Objects
 from monokd.progress import worker_count
 from monokd.samples.affine import crop_affine, warp_depth, warp_image
-from monokd.samples.augment import Plan, crop_of, mirror_objects, normalise, plan_augmentation
-from monokd.samples.targets import CLASSES, FrameTargets, frame_targets
+from monokd.samples.augment import Augmentation, Plan, crop_of, mirror_objects, normalise, plan_augmentation
+from monokd.samples.batch import Sample
+from monokd.samples.constants import CLASSES, Modality
+from monokd.samples.targets import frame_targets
 
 DEPTH_RANGE_M = 80.0
 STORED_STEPS_PER_M = 256
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """A frame as its files hold it.
+@dataclass(frozen=True, slots=True)
+class InputSettings:
+    """What frames become.
 
     Attributes:
-        image: H×W×3 RGB.
-        depth: H×W, metres × 256, padded to the image's size; None without a depth folder.
-        calibration: in single precision.
-        objects: in single precision; None without labels.
+        height_px: of the network's input, a multiple of 32.
+        width_px: of the network's input, a multiple of 32.
+        classes: names that train; Van, Truck and DontCare only draw on Car's heatmap.
+        depth_scaled_twice: quirk Q8: depth inputs are metres / 256, as published, instead of metres.
+
+    Raises:
+        ValueError: a size that is no multiple of 32.
     """
 
-    image: NDArray[np.uint8]
-    depth: NDArray[np.uint16] | None
-    calibration: Calibration
-    objects: Objects | None
+    height_px: int
+    width_px: int
+    classes: tuple[str, ...] = CLASSES
+    depth_scaled_twice: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the size."""
+        if self.height_px % 32 or self.width_px % 32 or min(self.height_px, self.width_px) < 32:
+            found = f"{self.height_px} and {self.width_px}"
+            raise ValueError(f"height_px and width_px must be multiples of 32, found {found}")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sample:
-    """One frame ready to be batched.
-
-    Attributes:
-        frame: its id.
-        image: 3×H×W normalised RGB.
-        depth: H×W teacher input (one of its three equal channels), None without a depth map.
-        P2: 3×4 of the camera, mirrored where the frame is.
-        coord_range_px: 2×2 corners of the crop in image pixels.
-        image_size_px: width, height of the file's image.
-        targets: None without labels.
-    """
-
-    frame: str
-    image: NDArray[np.float32]
-    depth: NDArray[np.float32] | None
-    P2: NDArray[np.float32]
-    coord_range_px: NDArray[np.float32]
-    image_size_px: NDArray[np.int64]
-    targets: FrameTargets | None
-
-
-class FrameFiles(Protocol):
+class FrameSource(Protocol):
     """Where the files of a frame are; `KittiFolder` is one."""
 
     @property
@@ -86,85 +75,124 @@ class FrameFiles(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A frame as its files hold it.
+
+    Attributes:
+        image: H×W×3 RGB.
+        depth: H×W, metres × 256, padded to the image's size; None without a depth folder.
+        calibration: in single precision.
+        objects: in single precision; None without labels.
+    """
+
+    image: NDArray[np.uint8]
+    depth: NDArray[np.uint16] | None
+    calibration: Calibration
+    objects: Objects | None
+
+
+class SampleSet(Protocol):
+    """Samples by (epoch, index)."""
+
+    frames: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Count the frames."""
+        ...
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        """Make the sample of (epoch, index)."""
+        ...
+
+
+class JoinedFrames:
+    """Two sets as one, the first one's indices first.
+
+    Args:
+        first: such as the frames with labels.
+        second: such as the frames without.
+    """
+
+    def __init__(self, first: SampleSet, second: SampleSet) -> None:
+        self.first, self.second = first, second
+        self.frames = (*first.frames, *second.frames)
+
+    def __len__(self) -> int:
+        """Count the frames of both."""
+        return len(self.frames)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        """Make the sample of (epoch, index)."""
+        epoch, index = key
+        start = len(self.first)
+        return self.first[epoch, index] if index < start else self.second[epoch, index - start]
+
+
 class Frames:
     """Samples by (epoch, index), with the same bits in whatever process and order they are asked for.
 
     Args:
-        folder: where the files are, as a half of a KITTI folder says.
+        source: where the files are.
         frames: ids, in the order of their indices.
+        settings: what the frames become.
         depth_dir: dense depth PNGs named by frame; None gives samples without depth.
         labels: read labels and make targets.
-        height_px: of the network's input, a multiple of 32.
-        width_px: of the network's input, a multiple of 32.
-        classes: names that train; Van, Truck and DontCare only draw on Car's heatmap.
-        augment: flip, crop and jitter by (seed, epoch, index); otherwise every epoch gives the plain frame.
-        seed: of the augmentation.
-        flip: probability of mirroring.
-        crop: probability of scaling and shifting.
-        jitter: colour jitter as part of the augmentation.
-        depth_scaled_twice: quirk Q8: the teacher's depth is metres / 256, as published, instead of metres.
+        augmentation: flip, crop and jitter by (seed, epoch, index); without, every epoch gives the plain frame.
         cache: read and decode every file once, at construction; about 2.3 MB a KITTI frame.
 
     Raises:
         DataError: no frames, or (with `cache`) files missing or broken.
-        ValueError: a size that is no multiple of 32.
     """
 
     def __init__(
         self,
-        folder: FrameFiles,
+        source: FrameSource,
         frames: Sequence[str],
+        settings: InputSettings,
         *,
-        depth_dir: Path | None,
-        labels: bool,
-        height_px: int,
-        width_px: int,
-        classes: tuple[str, ...] = CLASSES,
-        augment: bool = False,
-        seed: int = 0,
-        flip: float = 0.5,
-        crop: float = 0.5,
-        jitter: bool = True,
-        depth_scaled_twice: bool = True,
+        depth_dir: Path | None = None,
+        labels: bool = False,
+        augmentation: Augmentation | None = None,
         cache: bool = False,
     ) -> None:
-        if height_px % 32 or width_px % 32 or min(height_px, width_px) < 32:
-            raise ValueError(f"height_px and width_px must be multiples of 32, found {height_px} and {width_px}")
         if not frames:
-            raise DataError("expected frames, found none", folder.folder)
-        self.folder, self.frames, self.depth_dir, self.labels = folder, tuple(frames), depth_dir, labels
-        self.height_px, self.width_px, self.classes = height_px, width_px, classes
-        self.augment, self.seed = augment, seed
-        self.flip, self.crop, self.jitter = flip, crop, jitter
-        self.depth_scaled_twice = depth_scaled_twice
-        self._kept = self._read_all() if cache else None
+            raise DataError("expected frames, found none", source.folder)
+        self.source, self.frames, self.settings = source, tuple(frames), settings
+        self.depth_dir, self.labels, self.augmentation = depth_dir, labels, augmentation
+        self._cached = self._read_all() if cache else None
 
     def __len__(self) -> int:
-        """Frames."""
+        """Count the frames."""
         return len(self.frames)
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
-        """The sample of (epoch, index).
+        """Make the sample of (epoch, index).
 
         Raises:
             DataError: a file is missing or broken.
         """
         epoch, index = key
-        plan = self.plan(epoch, index)
-        frame = self._read(self.frames[index]) if self._kept is None else self._kept[index]
-        return self.apply(self.frames[index], frame, plan)
+        return self.apply(self.frames[index], self.read(index), self.plan(epoch, index))
 
     def plan(self, epoch: int, index: int) -> Plan:
-        """What happens to frame `index` in `epoch`."""
-        if not self.augment:
-            return Plan()
-        chances = {"flip_probability": self.flip, "crop_probability": self.crop}
-        return plan_augmentation(self.seed, epoch, index, **chances, jitter=self.jitter)
+        """Draw what happens to frame `index` in `epoch`."""
+        return Plan() if self.augmentation is None else plan_augmentation(self.augmentation, epoch, index)
+
+    def read(self, index: int) -> Frame:
+        """Return frame `index`, from memory where it is cached.
+
+        Raises:
+            DataError: a file is missing or broken.
+        """
+        return self._read(self.frames[index]) if self._cached is None else self._cached[index]
 
     def apply(self, name: str, frame: Frame, plan: Plan) -> Sample:
-        """The sample that a plan makes of a frame; pure."""
+        """Make the sample that a plan makes of a frame; pure."""
         height, width = frame.image.shape[:2]
-        affine = crop_affine(*crop_of(plan, width, height), width_px=self.width_px, height_px=self.height_px)
+        settings = self.settings
+        crop = crop_of(plan, width, height)
+        affine = crop_affine(*crop, width_px=settings.width_px, height_px=settings.height_px)
         calibration, objects = frame.calibration, frame.objects
         if plan.flip:
             calibration = calibration.flipped(width)
@@ -172,38 +200,41 @@ class Frames:
         depth = None if frame.depth is None else warp_depth(frame.depth, affine, flip=plan.flip)
         targets = None
         if objects is not None:
-            targets = frame_targets(objects, calibration, affine, depth, classes=self.classes)
+            targets = frame_targets(objects, calibration, affine, depth, classes=settings.classes)
+        image = normalise(warp_image(frame.image, affine, flip=plan.flip), plan.jitter)
+        inputs: dict[Modality, torch.Tensor] = {"image": torch.from_numpy(image)}
         if depth is not None:  # metres until here; in place, because fresh pages cost more than the product
-            depth *= np.float32(plan.scale / DEPTH_RANGE_M / (STORED_STEPS_PER_M if self.depth_scaled_twice else 1))
+            steps = STORED_STEPS_PER_M if settings.depth_scaled_twice else 1
+            depth *= np.float32(plan.scale / DEPTH_RANGE_M / steps)
+            inputs["depth"] = torch.from_numpy(depth)[None]
         return Sample(
             name,
-            normalise(warp_image(frame.image, affine, flip=plan.flip), plan.jitter),
-            depth,
-            calibration.P2.astype(np.float32),
-            affine.coord_range_px,
-            np.array([width, height]),
+            inputs,
+            torch.from_numpy(calibration.P2.astype(np.float32)),
+            torch.from_numpy(affine.coord_range_px),
+            torch.tensor([width, height]),
             targets,
         )
 
     def _read_all(self) -> list[Frame]:
-        """Every frame; threads, because decoding leaves Python alone."""
+        """Read every frame; in threads, because decoding leaves Python alone."""
         with ThreadPoolExecutor(worker_count(0)) as pool:
             return list(pool.map(self._read, self.frames))
 
     def _read(self, frame: str) -> Frame:
-        image = read_image(self.folder.image(frame))
+        image = read_image(self.source.image(frame))
         depth = None
         if self.depth_dir is not None:
             path = self.depth_dir / f"{frame}.png"
             depth = pad_depth(read_stored_depth(path), image.shape[0], image.shape[1], path)
-        objects = single_precision(read_labels(self.folder.label(frame))) if self.labels else None
-        calibration = read_calibration(self.folder.calibration(frame))
+        objects = single_precision(read_labels(self.source.label(frame))) if self.labels else None
+        calibration = read_calibration(self.source.calibration(frame))
         P2 = calibration.P2.astype(np.float32).astype(np.float64)
         return Frame(image, depth, replace(calibration, P2=P2), objects)
 
 
 def pad_depth(stored: NDArray[np.uint16], height: int, width: int, path: Path) -> NDArray[np.uint16]:
-    """A depth map grown to the image by its border: all missing rows on top, columns half left, the rest right.
+    """Grow a depth map to the image by its border: all missing rows on top, columns half left, the rest right.
 
     Raises:
         DataError: the map is larger than the image.
@@ -218,7 +249,7 @@ def pad_depth(stored: NDArray[np.uint16], height: int, width: int, path: Path) -
 
 
 def single_precision(objects: Objects) -> Objects:
-    """Boxes and locations rounded to float32, as the published code reads them."""
+    """Round boxes and locations to float32, as the published code reads them."""
     return replace(
         objects,
         boxes_px=objects.boxes_px.astype(np.float32).astype(np.float64),

@@ -1,0 +1,155 @@
+"""Which frames make which batch: a function of (seed, epoch) alone, whatever the number of workers and processes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from monokd.errors import DataError
+from monokd.typing import Ints
+
+ORDER_STREAM = 0
+Key = tuple[int, int]  # epoch, index of a frame
+
+
+def epoch_order(seed: int, epoch: int, count: int, part: int = 0) -> Ints:
+    """Permute 0 to count − 1; the order depends on (seed, epoch, part of the data) alone."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(ORDER_STREAM, epoch, *((part,) if part else ())))
+    return np.random.Generator(np.random.Philox(sequence)).permutation(count).astype(np.int64)
+
+
+class BatchOrder(Sampler[list[Key]]):
+    """This process's part of every batch of an epoch, as the (epoch, index) of its frames.
+
+    Args:
+        batch_size: over all processes.
+        process: number of this process, and how many share each batch.
+
+    Attributes:
+        epoch: the next iteration's epoch.
+
+    Raises:
+        ValueError: a batch size that the processes cannot share evenly.
+    """
+
+    def __init__(self, batch_size: int, process: tuple[int, int]) -> None:
+        if batch_size < 1 or batch_size % process[1]:
+            raise ValueError(f"batch size {batch_size} must be a positive multiple of the {process[1]} processes")
+        self.batch_size, self.process, self.epoch = batch_size, process, 0
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Count the batches of an epoch."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[list[Key]]:
+        """Give this process's part of each batch of `epoch`."""
+
+
+class EpochBatches(BatchOrder):
+    """Every frame once an epoch.
+
+    The parts of one step, joined in the order of the processes, are the batch that a single process would see.
+
+    Args:
+        count: frames.
+        batch_size: over all processes.
+        seed: of the order.
+        shuffle: a new order each epoch; otherwise 0, 1, 2, ….
+        drop_last: leave out a last batch that is not full.
+        process: number of this process, and how many share each batch; of a last batch that is not full some may get
+            no part.
+
+    Raises:
+        ValueError: a batch size that the processes cannot share evenly.
+        DataError: `drop_last` leaves nothing.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        *,
+        seed: int,
+        shuffle: bool,
+        drop_last: bool,
+        process: tuple[int, int] = (0, 1),
+    ) -> None:
+        super().__init__(batch_size, process)
+        if drop_last and count < batch_size:
+            raise DataError(f"expected at least one full batch of {batch_size} frames, found {count} frames")
+        self.count, self.seed, self.shuffle, self.drop_last = count, seed, shuffle, drop_last
+
+    def __len__(self) -> int:
+        """Count the batches of an epoch."""
+        return self.count // self.batch_size if self.drop_last else -(-self.count // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        """Give this process's part of each batch of `epoch`."""
+        order = epoch_order(self.seed, self.epoch, self.count) if self.shuffle else np.arange(self.count)
+        rank, processes = self.process
+        for step in range(len(self)):
+            whole = order[step * self.batch_size : (step + 1) * self.batch_size]
+            part = np.array_split(whole, processes)[rank]
+            if len(part):
+                yield [(self.epoch, int(index)) for index in part]
+
+
+class MixedBatches(BatchOrder):
+    """Batches of two sets at a fixed share, such as frames with labels and frames without.
+
+    Each set is shuffled and drawn from without repetition until it is used up, then shuffled anew, whatever the
+    epochs' borders. A frame's key holds the number of its set's pass in place of the epoch, so that a frame that
+    comes again within an epoch is augmented anew.
+
+    Args:
+        counts: frames of the first and of the second set; the second's indices go on from the first's.
+        batch_size: over all processes.
+        share: of each batch that comes from the second set, rounded to whole frames.
+        steps: batches of an epoch.
+        seed: of the order.
+        process: number of this process, and how many share each batch; each gets the sets' shares, to one frame.
+
+    Raises:
+        ValueError: a batch size that the processes cannot share evenly.
+        DataError: a set without frames that a batch needs.
+    """
+
+    def __init__(
+        self,
+        counts: tuple[int, int],
+        batch_size: int,
+        *,
+        share: float,
+        steps: int,
+        seed: int,
+        process: tuple[int, int] = (0, 1),
+    ) -> None:
+        super().__init__(batch_size, process)
+        second = round(batch_size * share)
+        self.counts, self.drawn = counts, (batch_size - second, second)
+        self.steps, self.seed = steps, seed
+        for count, drawn in zip(counts, self.drawn, strict=True):
+            if drawn > 0 and count < 1:
+                raise DataError(f"expected frames for {drawn} of each batch of {batch_size}, found none")
+
+    def __len__(self) -> int:
+        """Count the batches of an epoch."""
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        """Give this process's part of each batch of `epoch`."""
+        order = lru_cache(maxsize=4)(epoch_order)
+        rank, processes = self.process
+        for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
+            whole = []
+            for part, (count, drawn) in enumerate(zip(self.counts, self.drawn, strict=True)):
+                for number in range(step * drawn, (step + 1) * drawn):
+                    turn, place = divmod(number, count)
+                    index = int(order(self.seed, turn, count, part)[place])
+                    whole.append((turn, index + part * self.counts[0]))
+            yield whole[rank::processes]
