@@ -1,4 +1,4 @@
-"""Stages `depth` and `depth_unlabelled`: dense depth maps, and their errors. Usage: python stages/depth.py labelled|unlabelled"""
+"""Stages `depth`, `depth_unlabelled`: dense depth and its errors. Usage: python stages/depth.py labelled|unlabelled"""
 
 import shutil
 import sys
@@ -8,6 +8,7 @@ from monokd.depth.folder import check_depth_files, densify_folder
 from monokd.depth.held_out import measure_folder
 from monokd.errors import DataError, run, say
 from monokd.files import replacing, write_json
+from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import has_labels, split_files, split_frames
 from monokd.params import Params, load_params
 from monokd.progress import track, worker_count

@@ -14,18 +14,17 @@ from monokd.inference.predict import (
     share_of_process,
     write_predictions,
 )
-from monokd.kitti.frames import KittiFolder
-from monokd.kitti.splits import has_labels, split_frames, split_half
+from monokd.kitti.splits import has_labels, split_files, split_frames
 from monokd.models.checkpoint import load_detector
 from monokd.params import load_params
-from monokd.samples.dataset import Frames
+from monokd.samples.dataset import Frames, InputSettings
 
 
 def main() -> None:
     name, params = sys.argv[1], load_params()
     profile, quirks, root = params.active, params.resolved_quirks(), params.data_root
     detector, info = load_detector(Path("data/models") / f"{name}.safetensors")
-    split, out, sees_depth = profile.data.val_split, Path("data/predictions") / name, info.kind == "depth"
+    split, out, sees_depth = profile.data.val_split, Path("data/predictions") / name, info.modality == "depth"
     if processes()[1] == 1:
         shutil.rmtree(out, ignore_errors=True)  # of a run without DVC, which removes it itself
     out.mkdir(parents=True, exist_ok=True)
@@ -39,22 +38,18 @@ def main() -> None:
     if not names:
         return
     frames = Frames(
-        KittiFolder(root, split_half(split)),
+        split_files(root, split),
         names,
+        InputSettings(info.height_px, info.width_px, profile.data.classes, info.depth_scaled_twice),
         depth_dir=Path("data/depth") if sees_depth else None,
-        labels=False,
-        height_px=info.height_px,
-        width_px=info.width_px,
-        classes=profile.data.classes,
-        depth_scaled_twice=quirks.depth_scaled_twice,
     )
     found = detect(
         detector,
         frames,
-        sees_depth=sees_depth,
+        modality=info.modality,
         score_threshold=profile.predict.score_threshold,
         batch_size=batch_size,
-        workers=profile.machine.workers,
+        workers=-1 if profile.machine.workers == "auto" else profile.machine.workers,
         device=pick_device(profile.machine.accelerator),
     )
     decimals = 2 if quirks.two_decimal_scores else SCORE_DECIMALS

@@ -6,7 +6,7 @@ import reprlib
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from ruamel.yaml import YAML
@@ -110,7 +110,6 @@ class Unlabelled(_Section):
     share: Share = 0.5
     keep_score: Share | None = None
     ignore_score: Share | None = None
-    score_weights: bool = False
     headings: Literal["axis", "full"] = "axis"
 
 
@@ -252,7 +251,7 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     """Read and validate params.yaml.
 
     Raises:
-        DataError: unreadable, no YAML, a key twice or unknown, a wrong type or value; the message names the dotted path.
+        DataError: unreadable, no YAML, a key twice or unknown, a wrong value; the message names the dotted path.
     """
     content = read_bytes(path, "parameters")
     try:

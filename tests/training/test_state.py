@@ -43,7 +43,7 @@ def test_other_runs_states_stay_and_only_the_oldest_go(
     assert left == {"baseline-new"} | {f"teacher-{age}" for age in range(state.KEPT_STATES)}
     said = capsys.readouterr().err
     assert f"teacher-{state.KEPT_STATES}: the state of an older run is removed" in said
-    assert f"keeps the states of {state.KEPT_STATES} other unfinished runs" in said
+    assert f"keeps {state.KEPT_STATES} states of other unfinished runs" in said
 
 
 def test_the_optimisers_state_follows_its_parameters_to_their_device() -> None:

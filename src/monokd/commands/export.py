@@ -24,8 +24,7 @@ from monokd.models.checkpoint import DetectorInfo, load_detector
 from monokd.models.decode import image_geometry, merged_depth
 from monokd.models.detector import Detector
 from monokd.models.outputs import Rois
-from monokd.samples.augment import MEAN, STD
-from monokd.samples.targets import CLASSES, HEADING_BINS, MEAN_SIZES_M
+from monokd.samples.constants import CLASSES, HEADING_BINS, IMAGE_MEAN, IMAGE_STD, MEAN_SIZES_M
 
 OPSET = 17
 FORMAT = "monokd onnx 2"
@@ -63,7 +62,7 @@ def export(
         deviations = [_deviation(network, session, inputs, model) for inputs in check_inputs(info)]
     size = f"{info.height_px}×{info.width_px}"
     agreement = f"{len(deviations)} inputs checked, at most {max(deviations):.1e} from torch"
-    print(printable(f"{out}: {info.kind}, {size}, opset {OPSET}; {agreement}"))
+    print(printable(f"{out}: {info.modality}, {size}, opset {OPSET}; {agreement}"))
 
 
 class RawDetections(nn.Module):
@@ -95,9 +94,7 @@ class RawDetections(nn.Module):
             height, width, length − class mean in metres (K×3), 12 logits and 12 residuals of the heading (K×24).
         """
         output = self.detector(image, P2, coord_range_px, rois)
-        boxes, centres, peaks = image_geometry(
-            output, coord_range_px, anisotropic_decode=self.detector.anisotropic_decode
-        )
+        boxes, centres, peaks = image_geometry(self.detector, output, coord_range_px)
         depth, confidence = merged_depth(output.roi)
         rois, roi = output.rois, output.roi
         return rois.cell, rois.class_ids, peaks, confidence, boxes, centres, depth, roi.size_3d, roi.heading
@@ -108,14 +105,14 @@ def metadata(info: DetectorInfo, score_decimals: int) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": version("monokd"),
-        "modality": "depth" if info.kind == "depth" else "image",
+        "modality": info.modality,
         "height_px": info.height_px,
         "width_px": info.width_px,
         "class_names": CLASSES,
         "classes": info.classes,
         "mean_sizes_m": MEAN_SIZES_M.tolist(),
-        "image_mean": [float(x) for x in MEAN],
-        "image_std": [float(x) for x in STD],
+        "image_mean": [float(x) for x in IMAGE_MEAN],
+        "image_std": [float(x) for x in IMAGE_STD],
         "heading_bins": HEADING_BINS,
         "score_decimals": score_decimals,
     }

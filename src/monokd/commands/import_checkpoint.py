@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from monokd.commands.published import Imported, Status, check_complete, completed, groups, read_published
+from monokd.commands.published import Imported, Status, groups, read_published
 from monokd.errors import DataError, printable
-from monokd.models.checkpoint import DetectorInfo, detector_of, save_backbone, save_detector
-from monokd.samples.targets import CLASSES
+from monokd.models.checkpoint import empty_detector, fill, save_backbone, save_detector
+from monokd.samples.constants import CLASSES
 
 COLOURS: dict[Status, str] = {"used": "green", "ignored": "yellow", "missing": "red"}
 
@@ -36,15 +36,16 @@ def import_checkpoint(
     imported = read_published(checkpoint, part)
     console = Console()
     console.print(key_table(imported, checkpoint))
-    check_complete(imported, checkpoint)
-    tensors = completed(imported)
-    if imported.kind == "backbone":
-        save_backbone(tensors, out)
+    info = imported.info(trained)
+    detector = empty_detector(info)
+    module = detector.backbone if imported.network == "backbone" else detector
+    fill(module, imported.tensors, checkpoint)
+    if imported.network == "backbone":
+        save_backbone(module.state_dict(), out)
     else:
-        info = DetectorInfo(width=imported.width, kind=imported.kind, classes=trained)
-        save_detector(detector_of(tensors, info), out, info)
-    numbers = sum(tensor.numel() for tensor in tensors.values())
-    line = f"{out}: {imported.kind}, width {imported.width:g}, {numbers / 1e6:.2f} M numbers"
+        save_detector(detector, out, info)
+    numbers = sum(tensor.numel() for tensor in module.state_dict().values())
+    line = f"{out}: {imported.network}, width {imported.width:g}, {numbers / 1e6:.2f} M numbers"
     console.print(Text(printable(line)), soft_wrap=True)
 
 

@@ -47,7 +47,7 @@ def predict(
     Raises:
         DataError: a file is missing or broken, the model sees depth, or there is no such device.
     """
-    detector, info = load_detector(model, "rgb")
+    detector, info = load_detector(model, "image")
     files = find_files(images, calib)
     names = share_of_process(list(files.images))
     found: Iterator[tuple[str, Objects]] = iter(())

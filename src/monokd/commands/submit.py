@@ -49,7 +49,7 @@ def submit(
     """
     if out.suffix != ".zip":
         raise DataError("expected a name that ends in .zip", out)
-    detector, info = load_detector(model, "rgb")
+    detector, info = load_detector(model, "image")
     files = KittiFolder(root, "testing")
     names = numbered_frames(files)
     found = detect_images(

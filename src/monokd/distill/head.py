@@ -51,8 +51,9 @@ def head_cells(targets: Targets, *, unclipped_masks: bool) -> Tensor:
 
 def _masked_l1(student: Tensor, teacher: Tensor, mask: Tensor) -> Mean:
     """Mean over the channels of masked cells."""
-    difference = (student.float() - teacher.detach().float()).abs() * mask[:, None]
-    return Mean(difference.sum(), mask.sum() * student.shape[1])
+    difference = student.float() - teacher.detach().float()
+    difference = difference.masked_fill(mask[:, None] == 0, 0.0)  # before any other arithmetic: NaN where not computed
+    return Mean(difference.abs().sum(), mask.sum() * student.shape[1])
 
 
 def _depth(student: RoiOutput, teacher: RoiOutput) -> tuple[Mean, ...]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from monokd.distill.loss import DistillationLoss
-from monokd.errors import DataError, say
+from monokd.errors import say
 from monokd.losses.detection import detection_terms
-from monokd.losses.means import Processes, Terms, joined, over_processes
+from monokd.losses.means import ALONE, Processes, Terms, joined, over_processes
 from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.detector import Detector, feature_channels
 from monokd.models.fold_bn import fold_bn
@@ -22,10 +23,10 @@ from monokd.models.outputs import DetectorOutput, Rois
 from monokd.params import Params
 from monokd.quirks import Quirks
 from monokd.samples.batch import Batch
-from monokd.training.data import unlabelled_frames
+from monokd.training.data import input_settings, labelled_frames, mixed_set, training_set, unlabelled_frames
 from monokd.training.devices import all_processes
 from monokd.training.stage import Stage
-from monokd.training.steps import DetectionStep, TrainingStep, in_turn, targets_of, trained_rois
+from monokd.training.steps import DetectionStep, in_turn, targets_of, trained_rois
 
 
 class DistillationStep(DetectionStep):
@@ -47,12 +48,12 @@ class DistillationStep(DetectionStep):
         distillation: DistillationLoss,
         *,
         quirks: Quirks,
-        processes: Processes | None = None,
+        processes: Processes = ALONE,
         chunk: Processes | None = None,
     ) -> None:
         super().__init__(student, modality="image", quirks=quirks, processes=processes)
         self.distillation = distillation
-        self.chunk = chunk or self.processes
+        self.chunk = chunk or processes
         self.teacher_train_mode = quirks.teacher_train_mode
         self._unregistered = ((teacher if quirks.teacher_train_mode else fold_bn(teacher)).requires_grad_(False),)
 
@@ -99,3 +100,63 @@ class DistillationStep(DetectionStep):
 def _frozen() -> AbstractContextManager[None]:
     """Without graph or version counters; inside a compiled step, where these cost nothing, only without graph."""
     return torch.no_grad() if torch.compiler.is_compiling() else torch.inference_mode()
+
+
+def train_student(
+    params: Params,
+    name: Literal["control", "distill"],
+    *,
+    baseline: Path,
+    out: Path,
+    history: Path,
+    teacher: Path | None = None,
+) -> None:
+    """Train the student from the baseline's weights, by labels, a teacher and frames without labels, or its control.
+
+    Args:
+        params: the whole tree.
+        name: of the stage; the control learns from labels alone.
+        baseline: where both start, a safetensors file.
+        out: the trained detector's file.
+        history: the CSV file.
+        teacher: its file, for the student.
+
+    Raises:
+        DataError: data missing or broken, start weights that do not fit, or a loss that is not finite.
+    """
+    stage = Stage.begin(name, params)
+    detector, info = load_detector(baseline, "image")
+    weights, unlabelled = ({}, []) if teacher is None else (params.term_weights(), unlabelled_frames(params))
+    processes = all_processes(stage.fabric)
+    step = DetectionStep(detector, modality="image", quirks=stage.quirks, processes=processes)
+    depth_scaled_twice, starts = info.depth_scaled_twice, [baseline]
+    if teacher is not None and weights:
+        taught, teacher_info = load_detector(teacher, "depth")
+        depth_scaled_twice = teacher_info.depth_scaled_twice
+        step = DistillationStep(
+            detector,
+            taught.to(stage.fabric.device),
+            _distillation(weights, info, stage.quirks),
+            quirks=stage.quirks,
+            processes=processes,
+            chunk=processes if stage.chunk.count == processes.count and stage.chunking.chunks == 1 else stage.chunk,
+        )
+        starts.append(teacher)
+    elif teacher is not None and params.loss != "none":
+        say(f"{name}: every term of loss {params.loss} is off")
+    inputs = replace(input_settings(params, depth_scaled_twice=depth_scaled_twice))
+    labelled = training_set(params, stage.settings, labelled_frames(params), inputs)
+    frames = mixed_set(params, labelled, unlabelled) if unlabelled else labelled
+    terms = step.distillation.terms if isinstance(step, DistillationStep) else ()
+    counts = len(labelled), len(unlabelled)
+    state = stage.train(step, frames, history=history, counts=counts, starts=starts, terms=terms, weights=weights)
+    if stage.fabric.is_global_zero:
+        data = params.active.data  # what it computes stays as the baseline's file says
+        info = replace(info, classes=data.classes, height_px=data.height_px, width_px=data.width_px)
+        save_detector(detector, out, info)
+        shutil.rmtree(state)
+
+
+def _distillation(weights: Mapping[str, float], info: DetectorInfo, quirks: Quirks) -> DistillationLoss:
+    channels = feature_channels(info.width)
+    return DistillationLoss(tuple(weights), fused_channels=channels, backbone_channels=channels, quirks=quirks)

@@ -16,10 +16,11 @@ from monokd.kitti.objects import Objects
 from monokd.models.checkpoint import DetectorInfo
 from monokd.models.decode import decode
 from monokd.models.detector import Detector
-from monokd.models.folded import folded
+from monokd.models.fold_bn import fold_bn
 from monokd.progress import track
-from monokd.samples.dataset import FrameFiles, Frames
+from monokd.samples.dataset import Frames, FrameSource, InputSettings
 from monokd.samples.loader import build_loader
+from monokd.typing import Modality
 
 SCORE_DECIMALS = 6
 Accelerator = Literal["auto", "cpu", "cuda"]
@@ -29,7 +30,7 @@ def detect(
     detector: Detector,
     frames: Frames,
     *,
-    sees_depth: bool,
+    modality: Modality,
     score_threshold: float,
     batch_size: int,
     workers: int = 0,
@@ -40,7 +41,7 @@ def detect(
     Args:
         detector: a copy of it runs, laid out for speed; it says how its boxes map to the image (quirk Q7).
         frames: without augmentation.
-        sees_depth: the input is the frames' depth, not their image.
+        modality: what it sees.
         score_threshold: lowest peak.
         batch_size: frames at a time.
         workers: processes that read.
@@ -50,28 +51,20 @@ def detect(
         DataError: a frame's file is missing or broken.
     """
     device = device or torch.device("cpu")
-    fast = folded(detector).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    fast = fold_bn(detector).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loader = build_loader(frames, batch_size=batch_size, training=False, workers=workers)
     with torch.inference_mode():
         for batch in track(loader.batches(0), "predict", len(loader)):
             moved = batch.to(device)
-            image = moved.depth if sees_depth else moved.image
-            if image is None:
-                raise ValueError("this detector sees depth, but the frames carry none")
-            found = decode(
-                fast(image, moved.P2, moved.coord_range_px),
-                moved.P2,
-                moved.coord_range_px,
-                anisotropic_decode=detector.anisotropic_decode,
-                score_threshold=score_threshold,
-            )
+            output = fast(moved.input(modality), moved.P2, moved.coord_range_px)
+            found = decode(fast, output, moved.P2, moved.coord_range_px, score_threshold=score_threshold)
             yield from zip(batch.frames, found, strict=True)
 
 
 def detect_images(
     detector: Detector,
     info: DetectorInfo,
-    files: FrameFiles,
+    files: FrameSource,
     names: Sequence[str],
     *,
     score_threshold: float,
@@ -92,9 +85,9 @@ def detect_images(
         batch_size: frames at a time.
     """
     device = pick_device(accelerator)
-    frames = Frames(files, names, depth_dir=None, labels=False, height_px=info.height_px, width_px=info.width_px)
+    frames = Frames(files, names, InputSettings(info.height_px, info.width_px))
     return detect(
-        detector, frames, sees_depth=False, score_threshold=score_threshold, batch_size=batch_size, workers=workers,
+        detector, frames, modality="image", score_threshold=score_threshold, batch_size=batch_size, workers=workers,
         device=device,
     )  # fmt: skip
 

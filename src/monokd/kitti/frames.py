@@ -48,6 +48,10 @@ class KittiFolder:
         """The label text (training half only)."""
         return self.folder / "label_2" / f"{frame}.txt"
 
+    def hidden_label(self, frame: str) -> Path:
+        """The true labels of a frame that counts as unlabelled, which only judges and ceilings read."""
+        return self.folder / "label_hidden" / f"{frame}.txt"
+
     def velodyne(self, frame: str) -> Path:
         """The scan: float32 x, y, z, reflectance."""
         return self.folder / "velodyne" / f"{frame}.bin"

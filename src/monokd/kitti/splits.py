@@ -58,6 +58,11 @@ def split_half(name: str) -> str:
     return "testing" if name == "test" else "training"
 
 
+def split_files(root: Path, name: str) -> KittiFolder:
+    """Return where the files of a split's frames are."""
+    return KittiFolder(root, split_half(name))
+
+
 def has_labels(name: str) -> bool:
     """Whether a split can be trained on and scored: KITTI keeps the labels of test to itself."""
     return split_half(name) == "training"

@@ -53,7 +53,8 @@ def match(detections: Sequence[Objects], labels: Sequence[Objects], classes: Seq
     """
     frames = [_match_frame(own, true, classes) for own, true in zip(detections, labels, strict=True)]
     columns = [np.concatenate([getattr(frame, name) for frame in frames]) for name in Matches._fields[:-1]]
-    return Matches(*columns, labels=sum(frame.labels for frame in frames))
+    scores, correct, counted, error_m, flipped = columns
+    return Matches(scores, correct, counted, error_m, flipped, sum(frame.labels for frame in frames))
 
 
 def choose_thresholds(found: Matches) -> Thresholds:

@@ -10,6 +10,7 @@ import numpy as np
 
 from monokd.errors import DataError, say
 from monokd.inference.predict import detect, pick_device
+from monokd.kitti.frames import KittiFolder
 from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.objects import Objects
 from monokd.kitti.splits import split_files
@@ -17,7 +18,7 @@ from monokd.labelling.files import as_labels, nothing_known, write_frames
 from monokd.labelling.quality import Matches, Thresholds, choose_thresholds, match, quality
 from monokd.models.checkpoint import load_detector
 from monokd.params import Params
-from monokd.samples.dataset import Frames, FrameSource, InputSettings
+from monokd.samples.dataset import Frames, InputSettings
 from monokd.training.data import DEPTH, DEPTH_UNLABELLED, held_out_frames, unlabelled_frames
 
 LEAST_PEAK = 0.02  # of the heatmap: uncertain boxes are wanted too
@@ -88,7 +89,7 @@ def held_out_matches(params: Params, frames: Sequence[str]) -> Matches:
     return match(found, [read_labels(source.label(frame)) for frame in frames], params.active.data.classes)
 
 
-def _boxes(params: Params, source: FrameSource, frames: Sequence[str], depth: Path) -> list[Objects]:
+def _boxes(params: Params, source: KittiFolder, frames: Sequence[str], depth: Path) -> list[Objects]:
     """Return the boxes of every frame, of the parameters' classes: from files, or found by a detector."""
     settings, classes = params.active.unlabelled, params.active.data.classes
     if settings.boxes == "files":
@@ -106,7 +107,7 @@ def _boxes(params: Params, source: FrameSource, frames: Sequence[str], depth: Pa
     return [objects.select(np.array([name in classes for name in objects.names], bool)) for objects in found]
 
 
-def _true_boxes(source: FrameSource, frame: str) -> Objects:
+def _true_boxes(source: KittiFolder, frame: str) -> Objects:
     """Return the frame's own labels as boxes of score 1, for the ceiling of what a teacher can give."""
     path = source.hidden_label(frame)
     if not path.is_file():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from monokd.losses.focal import heatmap_focal
@@ -49,17 +48,23 @@ def bin_residual(heading: Tensor, heading_bin: Tensor) -> Tensor:
     return heading[:, HEADING_BINS:].gather(1, heading_bin[:, None])[:, 0]
 
 
-def heading_loss(heading: Tensor, heading_bin: Tensor, residual_rad: Tensor) -> tuple[Mean, Mean]:
+def heading_loss(heading: Tensor, heading_bin: Tensor, residual_rad: Tensor, axis_only: Tensor) -> tuple[Mean, Mean]:
     """Cross-entropy over 12 bins plus L1 of the target bin's residual (MultiBin, as in GUPNet).
 
     Args:
         heading: M×24, 12 logits then 12 residuals.
         heading_bin: M int64.
         residual_rad: M.
+        axis_only: M bool, the heading may be off by half a turn: the bin opposite is as good, with the same residual.
     """
     heading = heading.float()
-    cross_entropy = F.cross_entropy(heading[:, :HEADING_BINS], heading_bin, reduction="sum")
-    return Mean(cross_entropy, heading_bin.numel()), mean_l1(bin_residual(heading, heading_bin), residual_rad)
+    opposite = (heading_bin + HEADING_BINS // 2) % HEADING_BINS
+    logp = heading[:, :HEADING_BINS].log_softmax(1)
+    own, other = (logp.gather(1, b[:, None])[:, 0] for b in (heading_bin, opposite))
+    log_likelihood = torch.where(axis_only, torch.logaddexp(own, other), own)
+    miss, turned = ((bin_residual(heading, b) - residual_rad).abs() for b in (heading_bin, opposite))
+    residual = torch.where(axis_only, (miss + turned) / 2, miss)
+    return Mean(-log_likelihood.sum(), heading_bin.numel()), Mean(residual.sum(), heading_bin.numel())
 
 
 def laplace(
@@ -120,11 +125,11 @@ def detection_terms(output: DetectorOutput, targets: Targets, *, nan_without_dep
     size_2d = at_cells(output.size_2d, rois.frame_index, rois.cell)
     heading_bin, residual = rows(targets.heading_bin, slots), rows(targets.heading_residual_rad, slots)
     return {
-        "seg": (heatmap_focal(output.heatmap, targets.heatmap),),
+        "seg": (heatmap_focal(output.heatmap, targets.heatmap, targets.ignored),),
         "offset2d": (mean_l1(offset_2d, rows(targets.offset_2d, slots)),),
         "size2d": (mean_l1(size_2d, rows(targets.size_2d, slots)),),
         "depth": depth_loss(roi, targets, slots, nan_without_depth=nan_without_depth),
         "offset3d": (mean_l1(roi.offset_3d, rows(targets.offset_3d, slots)),),
         "size3d": (mean_l1(roi.size_3d, rows(targets.size_3d, slots)),),
-        "heading": heading_loss(roi.heading, heading_bin, residual),
+        "heading": heading_loss(roi.heading, heading_bin, residual, rows(targets.axis_only, slots)),
     }

@@ -74,7 +74,7 @@ def joined(chunks: Sequence[Terms]) -> Terms:
         return chunks[0]
     return {
         name: tuple(
-            Mean(sum(m.total for m in same), sum(_scalar(m.count, m.total.device) for m in same), same[0].empty)  # type: ignore[arg-type]
+            Mean(sum(m.total for m in same), sum(_scalar(m.count, m.total.device) for m in same), same[0].empty)
             for same in zip(*(chunk[name] for chunk in chunks), strict=True)
         )
         for name in chunks[0]

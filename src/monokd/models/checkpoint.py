@@ -21,7 +21,7 @@ from monokd.models.detector import ARCHITECTURES, Detector, build_detector
 from monokd.models.torch_file import LIMIT_BYTES, read_torch_file
 from monokd.quirks import Quirks
 from monokd.reading import read_bytes
-from monokd.samples.targets import CLASSES
+from monokd.samples.constants import CLASSES
 from monokd.typing import Modality
 
 FORMAT: Literal["monokd detector 2"] = "monokd detector 2"

@@ -10,7 +10,7 @@ from monokd.kitti.objects import Objects
 from monokd.models.detector import Detector
 from monokd.models.geometry import feature_boxes, peak_points
 from monokd.models.outputs import DetectorOutput, RoiOutput
-from monokd.samples.targets import CLASSES, HEADING_BINS, MEAN_SIZES_M
+from monokd.samples.constants import CLASSES, HEADING_BINS, MEAN_SIZES_M
 from monokd.typing import Floats
 
 

@@ -18,7 +18,7 @@ from monokd.models.neck import DLAUp, Upsampling
 from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
 from monokd.models.roi import roi_align
 from monokd.quirks import Quirks
-from monokd.samples.targets import CELLS, HEADING_BINS, MEAN_SIZES_M, STRIDE
+from monokd.samples.constants import CELLS, HEADING_BINS, MEAN_SIZES_M, STRIDE
 
 HEATMAP_BIAS = -2.19
 PUBLISHED = Quirks()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from monokd.models.outputs import Rois
-from monokd.samples.targets import CELLS
+from monokd.samples.constants import CELLS
 
 
 def peak_points(rois: Rois, width: int) -> Tensor:

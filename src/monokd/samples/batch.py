@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from monokd.samples.constants import STRIDE, Modality
+from monokd.samples.constants import STRIDE
 from monokd.samples.masks import centre_mask
+from monokd.typing import Modality
 
 
 @dataclass(slots=True)
@@ -42,6 +43,8 @@ class Targets:
         depth_mask: B×K×7×7 bool.
         object_count: B int64, the frame's label lines of any class, at most K (published `obj_num`: the masks of the
             published distillation visit that many slots, empty ones included).
+        ignored: B×h×w bool, cells of which a detector's boxes say nothing sure; never with true labels.
+        axis_only: B×K bool, the heading may be off by half a turn.
     """
 
     heatmap: Tensor
@@ -61,6 +64,8 @@ class Targets:
     att_depth_m: Tensor
     depth_mask: Tensor
     object_count: Tensor
+    ignored: Tensor
+    axis_only: Tensor
 
     def each(self, move: Callable[[Tensor], Tensor]) -> Targets:
         """Return the same targets of moved tensors."""

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
-
-Modality = Literal["image", "depth"]
-"""What a network sees."""
 
 CLASSES = ("Pedestrian", "Car", "Cyclist")
 DRAWN_AS_CAR = ("Van", "Truck", "DontCare")

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import read_image, read_stored_depth
-from monokd.kitti.labels import read_labels
+from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.objects import Objects
 from monokd.progress import worker_count
 from monokd.samples.affine import crop_affine, warp_depth, warp_image
 from monokd.samples.augment import Augmentation, Plan, crop_of, mirror_objects, normalise, plan_augmentation
 from monokd.samples.batch import Sample
-from monokd.samples.constants import CLASSES, Modality
+from monokd.samples.constants import CLASSES
 from monokd.samples.targets import frame_targets
+from monokd.typing import Modality
 
 DEPTH_RANGE_M = 80.0
 STORED_STEPS_PER_M = 256
@@ -105,6 +106,10 @@ class SampleSet(Protocol):
         """Make the sample of (epoch, index)."""
         ...
 
+    def files(self) -> list[Path]:
+        """List the files that decide the samples."""
+        ...
+
 
 class JoinedFrames:
     """Two sets as one, the first one's indices first.
@@ -128,6 +133,10 @@ class JoinedFrames:
         start = len(self.first)
         return self.first[epoch, index] if index < start else self.second[epoch, index - start]
 
+    def files(self) -> list[Path]:
+        """List the files that decide the samples."""
+        return self.first.files() + self.second.files()
+
 
 class Frames:
     """Samples by (epoch, index), with the same bits in whatever process and order they are asked for.
@@ -138,6 +147,9 @@ class Frames:
         settings: what the frames become.
         depth_dir: dense depth PNGs named by frame; None gives samples without depth.
         labels: read labels and make targets.
+        label_dir: take a detector's boxes of this folder as labels; their DontCare lines are regions of which nothing
+            is known.
+        axis_headings: of these boxes, headings may be off by half a turn.
         augmentation: flip, crop and jitter by (seed, epoch, index); without, every epoch gives the plain frame.
         cache: read and decode every file once, at construction; about 2.3 MB a KITTI frame.
 
@@ -153,6 +165,8 @@ class Frames:
         *,
         depth_dir: Path | None = None,
         labels: bool = False,
+        label_dir: Path | None = None,
+        axis_headings: bool = False,
         augmentation: Augmentation | None = None,
         cache: bool = False,
     ) -> None:
@@ -160,6 +174,7 @@ class Frames:
             raise DataError("expected frames, found none", source.folder)
         self.source, self.frames, self.settings = source, tuple(frames), settings
         self.depth_dir, self.labels, self.augmentation = depth_dir, labels, augmentation
+        self.label_dir, self.axis_headings = label_dir, axis_headings
         self._cached = self._read_all() if cache else None
 
     def __len__(self) -> int:
@@ -200,7 +215,15 @@ class Frames:
         depth = None if frame.depth is None else warp_depth(frame.depth, affine, flip=plan.flip)
         targets = None
         if objects is not None:
-            targets = frame_targets(objects, calibration, affine, depth, classes=settings.classes)
+            targets = frame_targets(
+                objects,
+                calibration,
+                affine,
+                depth,
+                classes=settings.classes,
+                detected=self.label_dir is not None,
+                axis_headings=self.axis_headings,
+            )
         image = normalise(warp_image(frame.image, affine, flip=plan.flip), plan.jitter)
         inputs: dict[Modality, torch.Tensor] = {"image": torch.from_numpy(image)}
         if depth is not None:  # metres until here; in place, because fresh pages cost more than the product
@@ -216,6 +239,16 @@ class Frames:
             targets,
         )
 
+    def files(self) -> list[Path]:
+        """List the files that decide the samples."""
+        found: list[Path] = []
+        for frame in self.frames:
+            found += [self.source.image(frame), self.source.calibration(frame)]
+            found += [self.depth_dir / f"{frame}.png"] if self.depth_dir is not None else []
+            found += [self.label_dir / f"{frame}.txt"] if self.label_dir is not None else []
+            found += [self.source.label(frame)] if self.labels else []
+        return found
+
     def _read_all(self) -> list[Frame]:
         """Read every frame; in threads, because decoding leaves Python alone."""
         with ThreadPoolExecutor(worker_count(0)) as pool:
@@ -227,7 +260,11 @@ class Frames:
         if self.depth_dir is not None:
             path = self.depth_dir / f"{frame}.png"
             depth = pad_depth(read_stored_depth(path), image.shape[0], image.shape[1], path)
-        objects = single_precision(read_labels(self.source.label(frame))) if self.labels else None
+        objects = None
+        if self.label_dir is not None:
+            objects = single_precision(read_results(self.label_dir / f"{frame}.txt"))
+        elif self.labels:
+            objects = single_precision(read_labels(self.source.label(frame)))
         calibration = read_calibration(self.source.calibration(frame))
         P2 = calibration.P2.astype(np.float32).astype(np.float64)
         return Frame(image, depth, replace(calibration, P2=P2), objects)

@@ -153,3 +153,28 @@ class MixedBatches(BatchOrder):
                     index = int(order(self.seed, turn, count, part)[place])
                     whole.append((turn, index + part * self.counts[0]))
             yield whole[rank::processes]
+
+
+class Chunks(BatchOrder):
+    """The batches of an order, each in equal pieces one after the other.
+
+    Args:
+        order: whole batches.
+        pieces: of the part of this process, whose frames they must divide.
+    """
+
+    def __init__(self, order: BatchOrder, pieces: int) -> None:
+        super().__init__(order.batch_size, order.process)
+        self.order, self.pieces = order, pieces
+
+    def __len__(self) -> int:
+        """Count the pieces of an epoch."""
+        return len(self.order) * self.pieces
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        """Give the pieces of this process's part of each batch of `epoch`."""
+        self.order.epoch = self.epoch
+        for part in self.order:
+            size = len(part) // self.pieces
+            for first in range(0, size * self.pieces, size):
+                yield part[first : first + size]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
@@ -27,6 +29,8 @@ def frame_targets(
     *,
     classes: tuple[str, ...] = CLASSES,
     max_objects: int = MAX_OBJECTS,
+    detected: bool = False,
+    axis_headings: bool = False,
 ) -> Targets:
     """Compute what a frame's labels ask of the network (DID-M3D, Peng et al. 2022, section 4.1).
 
@@ -39,11 +43,14 @@ def frame_targets(
         depth_m: the warped dense depth, H×W of the input, metres; None leaves `depth_mask` empty.
         classes: names that train; Van, Truck and DontCare, if listed, only draw peaks on Car's heatmap.
         max_objects: slots, K.
+        detected: the objects are a detector's: inside DontCare boxes nothing is known.
+        axis_headings: headings may be off by half a turn.
     """
     height, width = affine.height_px // STRIDE, affine.width_px // STRIDE
     wanted = np.array([name in classes and name in (*CLASSES, *DRAWN_AS_CAR) for name in objects.names], dtype=bool)
     drawn = np.flatnonzero((trainable(objects) & wanted)[:max_objects])
     count = min(len(objects), max_objects)
+    ignored = _inside(objects, affine, height, width) if detected else np.zeros((height, width), dtype=np.bool_)
     objects = objects.select(drawn)
     angles_rad = observation_angles(objects, calibration)
     centres = transform_points(affine.forward, project_centres(objects, calibration)) / STRIDE
@@ -85,7 +92,19 @@ def frame_targets(
         att_depth_m=put(z[:, None, None] - vis_depth_m),
         depth_mask=put(depth_mask, dtype=np.bool_),
         object_count=torch.tensor(count),
+        ignored=torch.from_numpy(ignored & (heatmap.max(0) == 0)),
+        axis_only=torch.full((max_objects,), axis_headings),
     )
+
+
+def _inside(objects: Objects, affine: Affine, height: int, width: int) -> Bools:
+    """Mark the cells that DontCare boxes touch."""
+    ignored = np.zeros((height, width), dtype=np.bool_)
+    boxes_px = objects.boxes_px[[name == "DontCare" for name in objects.names]]
+    corners = transform_points(affine.forward, boxes_px.reshape(-1, 2)).reshape(-1, 4) / STRIDE
+    for left, top, right, bottom in corners.clip(0, (width, height, width, height)).tolist():
+        ignored[int(top) : math.ceil(bottom), int(left) : math.ceil(right)] = True
+    return ignored
 
 
 def trainable(objects: Objects) -> Bools:

@@ -97,7 +97,12 @@ def generate_scenes(out: Path, settings: SceneSettings, *, seed: int = 0, worker
         raise ValueError("scenes need at least one frame, found none")
     map_frames(partial(write_frame, Path(out), seed, settings), range(len(ids)), "scenes", workers)
     first = settings.train_frames
-    splits = {"train": ids[:first], "val": ids[first:labelled], "trainval": ids[:labelled], "unlabelled": ids[labelled:]}
+    splits = {
+        "train": ids[:first],
+        "val": ids[first:labelled],
+        "trainval": ids[:labelled],
+        "unlabelled": ids[labelled:],
+    }
     for name, chosen in splits.items():
         path = Path(out) / "ImageSets" / f"{name}.txt"
         if chosen or name != "unlabelled":

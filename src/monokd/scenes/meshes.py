@@ -16,7 +16,20 @@ import numpy as np
 from monokd.typing import Floats, Ints
 
 Point = tuple[float, float, float]
-PARTS = ("paint", "glass", "tyre", "dark", "front_light", "rear_light", "plate", "rim", "upper", "lower", "skin", "hair")
+PARTS = (
+    "paint",
+    "glass",
+    "tyre",
+    "dark",
+    "front_light",
+    "rear_light",
+    "plate",
+    "rim",
+    "upper",
+    "lower",
+    "skin",
+    "hair",
+)
 PAINT, GLASS, TYRE, DARK, FRONT_LIGHT, REAR_LIGHT, PLATE, RIM, UPPER, LOWER, SKIN, HAIR = range(len(PARTS))
 
 
@@ -205,7 +218,12 @@ def cyclist(pose: int) -> Template:
         build.limb(PAINT, start, end, 0.028)
     for side in (0.1, -0.1):
         pedal = (0.0, 0.11, 0.17)[pose] * math.copysign(1.0, side)
-        _leg(build, (-0.2, 0.92, side), (0.16 + 0.5 * side, 0.72 - 0.5 * pedal, 1.2 * side), (side - 0.1, 0.37 - pedal, side))
+        _leg(
+            build,
+            (-0.2, 0.92, side),
+            (0.16 + 0.5 * side, 0.72 - 0.5 * pedal, 1.2 * side),
+            (side - 0.1, 0.37 - pedal, side),
+        )
         build.limb(UPPER, (0.08, 1.38, 2.1 * side), (0.24, 1.16, 2.7 * side), 0.055, 0.85)
         build.limb(UPPER, (0.24, 1.16, 2.7 * side), (0.42, 1.04, 2.4 * side), 0.045, 0.8)
     build.box(DARK, (0.40, 1.0, -0.26), (0.44, 1.04, 0.26))

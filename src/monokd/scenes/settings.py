@@ -64,7 +64,11 @@ class SceneSettings:
                 "4 ≤ min_distance_m < max_distance_m",
                 (self.min_distance_m, self.max_distance_m),
             ),
-            (len(shares) == 3 and min(shares) >= 0 < max(shares), "three class shares, none below zero, one above", shares),
+            (
+                len(shares) == 3 and min(shares) >= 0 < max(shares),
+                "three class shares, none below zero, one above",
+                shares,
+            ),
             (
                 0 < self.azimuth_step_deg < self.sector_deg < 170,
                 "0 < azimuth_step_deg < sector_deg < 170",

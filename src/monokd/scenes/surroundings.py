@@ -21,7 +21,10 @@ def sample_clutter(rng: np.random.Generator, road: Road, objects: list[Placed], 
     if amount <= 0:
         return kept
     sides = (-1.0, 1.0)
-    rows = [*(_buildings(rng, road, side, amount) for side in sides), *(_furniture(rng, road, side, amount) for side in sides)]
+    rows = [
+        *(_buildings(rng, road, side, amount) for side in sides),
+        *(_furniture(rng, road, side, amount) for side in sides),
+    ]
     for solid in (solid for row in rows for solid in row):
         if not any(meets(solid, placed, 0.25) for placed in objects) and not any(meets(solid, one) for one in kept):
             kept.append(solid)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from monokd.kitti.splits import has_labels, split_files, split_frames
+from monokd.kitti.splits import split_files, split_frames
 from monokd.params import Params, Training
 from monokd.samples.augment import Augmentation
-from monokd.samples.dataset import Frames, InputSettings, JoinedFrames
-from monokd.samples.loader import EpochLoader, build_loader
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from monokd.samples.dataset import Frames, InputSettings, JoinedFrames, SampleSet
+from monokd.samples.order import BatchOrder, Chunks, EpochBatches, MixedBatches
 
 DEPTH, DEPTH_UNLABELLED, LABELS = Path("data/depth"), Path("data/depth_unlabelled"), Path("data/labels")
 
@@ -47,3 +44,59 @@ def input_settings(params: Params, *, depth_scaled_twice: bool) -> InputSettings
     """Return what frames become for the networks of a run."""
     data = params.active.data
     return InputSettings(data.height_px, data.width_px, data.classes, depth_scaled_twice)
+
+
+def training_set(params: Params, settings: Training, frames: Sequence[str], inputs: InputSettings) -> Frames:
+    """Return labelled frames, varied as the settings say."""
+    files = split_files(params.data_root, params.active.data.train_split)
+    return Frames(
+        files,
+        frames,
+        inputs,
+        depth_dir=DEPTH,
+        labels=True,
+        augmentation=Augmentation(params.seed, settings.flip, settings.crop, settings.jitter),
+        cache=params.active.machine.cache_images,
+    )
+
+
+def mixed_set(params: Params, labelled: Frames, unlabelled: Sequence[str]) -> SampleSet:
+    """Return the labelled frames, and after them those without, with the boxes of stage `label` as their labels."""
+    files = split_files(params.unlabelled_root, params.active.data.unlabelled_split)
+    second = Frames(
+        files,
+        unlabelled,
+        labelled.settings,
+        depth_dir=DEPTH_UNLABELLED,
+        label_dir=LABELS,
+        axis_headings=params.active.unlabelled.headings == "axis",
+        augmentation=labelled.augmentation,
+        cache=params.active.machine.cache_images,
+    )
+    return JoinedFrames(labelled, second)
+
+
+def batch_order(
+    settings: Training, counts: tuple[int, int], *, share: float, seed: int, chunks: int, process: tuple[int, int]
+) -> BatchOrder:
+    """Return the order of an epoch's batches.
+
+    Args:
+        settings: batch size, and steps of an epoch; 0 steps are one pass over the labelled frames.
+        counts: labelled and unlabelled frames.
+        share: of each batch that has no labels.
+        seed: of the order.
+        chunks: pieces of each process's part of a batch (quirk Q5).
+        process: number of this process, and how many share each batch.
+
+    Raises:
+        DataError: too few frames.
+    """
+    order: BatchOrder
+    if counts[1] or settings.epoch_steps:
+        labelled = settings.batch_size - round(settings.batch_size * share)
+        steps = settings.epoch_steps or max(counts[0] // max(labelled, 1), 1)
+        order = MixedBatches(counts, settings.batch_size, share=share, steps=steps, seed=seed, process=process)
+    else:
+        order = EpochBatches(counts[0], settings.batch_size, seed=seed, shuffle=True, drop_last=True, process=process)
+    return Chunks(order, chunks) if chunks > 1 else order

@@ -21,7 +21,7 @@ from monokd.samples.loader import EpochLoader
 from monokd.training.history import WEIGHT, history_line, write_history
 from monokd.training.schedule import set_learning_rate
 from monokd.training.state import StateWriter, load_state, restored, to_parameters
-from monokd.training.steps import TrainingStep
+from monokd.training.steps import DetectionStep
 from monokd.training.weights import TermWeights
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class _Losses:
 
 
 def fit(
-    step: TrainingStep,
+    step: DetectionStep,
     loader: EpochLoader,
     settings: FitSettings,
     *,
@@ -220,7 +220,7 @@ def _across_processes(fabric: Fabric, means: dict[str, float]) -> dict[str, floa
 
 
 def _state(
-    epoch: int, step: TrainingStep, optimiser: Optimizer, weights: TermWeights, rows: list[dict[str, float]]
+    epoch: int, step: DetectionStep, optimiser: Optimizer, weights: TermWeights, rows: list[dict[str, float]]
 ) -> dict[str, Any]:
     return {
         "epoch": epoch,
@@ -234,7 +234,7 @@ def _state(
 
 
 def _resume(
-    checkpoint: Path, step: TrainingStep, optimiser: Optimizer, weights: TermWeights, *, report: bool
+    checkpoint: Path, step: DetectionStep, optimiser: Optimizer, weights: TermWeights, *, report: bool
 ) -> tuple[int, list[dict[str, float]]]:
     state = load_state(checkpoint, report=report)
     if state is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,25 +11,27 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from monokd.errors import DataError
-from monokd.kitti.frames import KittiFolder
-from monokd.kitti.splits import has_labels
+from monokd.errors import DataError, say
+from monokd.kitti.splits import has_labels, split_files, split_frames
 from monokd.losses.means import Processes
 from monokd.losses.task_weights import TaskWeights
 from monokd.models.checkpoint import DetectorInfo, load_backbone, save_detector
-from monokd.models.detector import Detector, build_detector
+from monokd.models.detector import build_detector
 from monokd.params import Params, Training
+from monokd.progress import worker_count
 from monokd.quirks import Quirks
-from monokd.samples.loader import EpochLoader
+from monokd.samples.dataset import Frames, SampleSet
+from monokd.samples.loader import EpochLoader, build_loader, loader_workers
 from monokd.training.batch_norm import synchronise
-from monokd.training.data import held_out_split, labelled_frames, training_loader
+from monokd.training.data import DEPTH, batch_order, input_settings, labelled_frames, teacher_frames, training_set
 from monokd.training.devices import all_processes, chunk_processes, start
 from monokd.training.loop import FitSettings, fit
 from monokd.training.schedule import build_optimiser, learning_rate
 from monokd.training.state import checkpoint_folder, fingerprint
-from monokd.training.steps import DetectionStep, TrainingStep
+from monokd.training.steps import DetectionStep
 from monokd.training.validation import validation_losses
 from monokd.training.weights import TermWeights
+from monokd.typing import Modality
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -112,11 +114,12 @@ class Stage:
 
     def train(
         self,
-        step: TrainingStep,
-        loader: EpochLoader,
+        step: DetectionStep,
+        frames: SampleSet,
         *,
         history: Path,
-        files: Iterable[Path],
+        counts: tuple[int, int] | None = None,
+        starts: Sequence[Path] = (),
         terms: Sequence[str] = (),
         weights: Mapping[str, float] | None = None,
     ) -> Path:
@@ -124,15 +127,16 @@ class Stage:
 
         Args:
             step: what trains.
-            loader: the data.
+            frames: labelled ones, then those without.
             history: the CSV file.
-            files: everything that decides the weights beside code and parameters.
+            counts: how many are labelled, and how many not; by default all and none.
+            starts: files of networks that the training starts from or learns from.
             terms: distillation terms in the order of the published history (quirk Q1).
             weights: of the distillation terms.
         """
-        machine = self.params.active.machine
-        if self.chunk.count > 1 and (machine.sync_batch_norm or self.chunking.processes < self.fabric.world_size):
-            synchronise(step, self.chunk.sum, cuda=self.fabric.device.type == "cuda")
+        machine, fabric = self.params.active.machine, self.fabric
+        if self.chunk.count > 1 and (machine.sync_batch_norm or self.chunk.count < fabric.world_size):
+            synchronise(step, self.chunk.sum, cuda=fabric.device.type == "cuda")
         if machine.channels_last:
             step.to_memory_format(torch.channels_last)
         optimiser = build_optimiser(
@@ -141,14 +145,25 @@ class Stage:
             learning_rate=self.settings.learning_rate,
             weight_decay=self.settings.weight_decay,
         )
-        leader = self.fabric.is_global_zero
-        key = fingerprint(self.name, self._identity(weights or {}), files) if leader else ""  # it reads all the data
-        folder = checkpoint_folder(self.name, self.fabric.broadcast(key), writes=leader)
+        order = batch_order(
+            self.settings,
+            counts or (len(frames), 0),
+            share=self.params.active.unlabelled.share if counts and counts[1] else 0.0,
+            seed=self.params.seed,
+            chunks=self.chunking.chunks,
+            process=(fabric.global_rank, fabric.world_size),
+        )
+        workers = loader_workers(-1 if machine.workers == "auto" else machine.workers, worker_count(0))
+        loader = EpochLoader(frames, order, workers=workers, device=fabric.device)
+        leader, key = fabric.is_global_zero, ""
+        if leader:  # it reads all the data
+            key = fingerprint(self.name, self._identity(weights or {}), [*frames.files(), *self._backbone(), *starts])
+        folder = checkpoint_folder(self.name, fabric.broadcast(key), writes=leader)
         fit(
             step,
             loader,
             self._fit_settings(step),
-            fabric=self.fabric,
+            fabric=fabric,
             optimiser=optimiser,
             weights=TermWeights(self._task_weights(terms), weights or {}),
             checkpoint=folder / "state.pt",
@@ -156,7 +171,11 @@ class Stage:
         )
         return folder
 
-    def _fit_settings(self, step: TrainingStep) -> FitSettings:
+    def _backbone(self) -> list[Path]:
+        file = self.params.active.model.backbone_file
+        return [Path(file)] if file else []
+
+    def _fit_settings(self, step: DetectionStep) -> FitSettings:
         settings, machine = self.settings, self.params.active.machine
         rate = partial(
             learning_rate,
@@ -184,16 +203,22 @@ class Stage:
 
     def _validation_loader(self) -> EpochLoader | None:
         """Return the validation frames, where losses on them are wanted."""
-        every, split = self.settings.evaluate_every, self.params.active.data.val_split
+        params, every, split = self.params, self.settings.evaluate_every, self.params.active.data.val_split
         if not every:
             return None
         if not has_labels(split):
             reason = f"expected 0 where data.val_split is {split}, which has no labels, found {every}"
-            section = (
-                f"profiles.{self.params.profile}.{'student' if self.name in ('control', 'distill') else self.name}"
-            )
-            raise DataError(f"{section}.evaluate_every: {reason}", "params.yaml")
-        return validation_loader(self.params, self.settings, self.fabric)
+            raise DataError(f"{self.section}.evaluate_every: {reason}", "params.yaml")
+        inputs = input_settings(params, depth_scaled_twice=self.quirks.depth_scaled_twice)
+        names = split_frames(params.data_root, split)
+        frames = Frames(split_files(params.data_root, split), names, inputs, depth_dir=DEPTH, labels=True)
+        process = self.fabric.global_rank, self.fabric.world_size
+        return build_loader(frames, batch_size=self.settings.batch_size, training=False, process=process)
+
+    @property
+    def section(self) -> str:
+        """The dotted name of the stage's settings."""
+        return f"profiles.{self.params.profile}.{'student' if self.name in ('control', 'distill') else self.name}"
 
     def _task_weights(self, terms: Sequence[str]) -> TaskWeights:
         return TaskWeights(
@@ -234,6 +259,32 @@ def train_detector(params: Params, name: Literal["teacher", "baseline"], *, out:
     """
     stage = Stage.begin(name, params)
     modality: Modality = "depth" if name == "teacher" else "image"
-    detector = _new_detector(params, stage.quirks)
+    info = detector_info(params, stage.quirks, modality)
+    detector = build_detector(info.width, quirks=stage.quirks)
+    model = params.active.model
+    if model.backbone_file:
+        load_backbone(detector, model.backbone_file, model.backbone_sha256 or None)
+    elif stage.quirks.published_initialisation and stage.fabric.is_global_zero:
+        say(f"{name}: starts from scratch; the published one starts from ImageNet (model.backbone_file, docs/kitti.md)")
     step = DetectionStep(detector, modality=modality, quirks=stage.quirks, processes=all_processes(stage.fabric))
-    ...
+    frames = teacher_frames(params) if name == "teacher" else labelled_frames(params)
+    inputs = input_settings(params, depth_scaled_twice=info.depth_scaled_twice)
+    state = stage.train(step, training_set(params, stage.settings, frames, inputs), history=history)
+    if stage.fabric.is_global_zero:
+        save_detector(detector, out, info)
+        shutil.rmtree(state)
+
+
+def detector_info(params: Params, quirks: Quirks, modality: Modality) -> DetectorInfo:
+    """Return what the file of a trained detector says about itself."""
+    data = params.active.data
+    return DetectorInfo(
+        width=params.active.model.width,
+        modality=modality,
+        classes=data.classes,
+        height_px=data.height_px,
+        width_px=data.width_px,
+        anisotropic_decode=quirks.anisotropic_decode,
+        clamped_heights=quirks.clamped_heights,
+        depth_scaled_twice=quirks.depth_scaled_twice,
+    )

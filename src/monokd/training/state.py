@@ -48,7 +48,7 @@ def fingerprint(stage: str, settings: object, files: Iterable[Path]) -> str:
 
 
 def stage_code(stage: str) -> list[Path]:
-    """Return the source files that dvc.yaml lists for a stage: one list for what DVC reruns and what a state belongs to.
+    """Return the source files that dvc.yaml lists for a stage, so that what DVC reruns and what a state belongs to agree.
 
     Outside a checkout, where there is no dvc.yaml, the whole package.
     """
@@ -80,7 +80,7 @@ def checkpoint_folder(stage: str, key: str, *, writes: bool) -> Path:
         shutil.rmtree(other, ignore_errors=True)
     if others[:KEPT_STATES]:
         say(
-            f"{FOLDER}: keeps the states of {len(others[:KEPT_STATES])} other unfinished runs; remove the folder to clear"
+            f"{FOLDER}: keeps {len(others[:KEPT_STATES])} states of other unfinished runs; remove the folder to clear it"
         )
     return folder
 

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from monokd.losses.detection import detection_terms
-from monokd.losses.means import Processes, Terms, joined, over_processes
+from monokd.losses.means import ALONE, Processes, Terms, joined, over_processes
 from monokd.models.detector import Detector, rois_from_targets
 from monokd.models.outputs import Rois
 from monokd.quirks import Quirks
-from monokd.samples.batch import Batch, Modality, Targets
+from monokd.samples.batch import Batch, Targets
+from monokd.typing import Modality
 
 
 def targets_of(batch: Batch) -> Targets:
@@ -28,25 +29,11 @@ def trained_rois(batch: Batch) -> Rois:
     return rois_from_targets(targets.indices, targets.mask_2d, targets.class_ids)
 
 
-class TrainingStep(nn.Module):
-    """What is computed on the batch of a step; calling it maps chunks of the batch to named loss terms, scalars.
+class DetectionStep(nn.Module):
+    """The detection terms of one detector; calling it maps the chunks of a batch to named loss terms, scalars.
 
-    Each chunk passes through the networks by itself, so that batch statistics are its own (quirk Q5); usually there is
-    one. Detection terms are means over the whole batch.
-    """
-
-    def to_memory_format(self, layout: torch.memory_format) -> None:
-        """Lay weights and maps out in memory as `layout` says."""
-        self.to(memory_format=layout)  # type: ignore[call-overload]
-
-    @property
-    def detector(self) -> Detector:
-        """The detector that trains."""
-        raise NotImplementedError
-
-
-class DetectionStep(TrainingStep):
-    """The detection terms of one detector, teacher or baseline.
+    Each chunk passes through the network by itself, so that batch statistics are its own (quirk Q5); usually there is
+    one. Terms are means over the whole batch.
 
     Args:
         detector: what is trained.
@@ -55,28 +42,25 @@ class DetectionStep(TrainingStep):
         processes: that share the batch.
     """
 
-    def __init__(
-        self, detector: Detector, *, modality: Modality, quirks: Quirks, processes: Processes | None = None
-    ) -> None:
+    def __init__(self, detector: Detector, *, modality: Modality, quirks: Quirks, processes: Processes = ALONE) -> None:
         super().__init__()
-        self.network = detector
+        self.detector = detector
         self.modality: Modality = modality
         self.nan_without_depth = quirks.nan_without_depth
-        self.processes = processes or Processes()
+        self.processes = processes
 
-    @property
-    def detector(self) -> Detector:
-        """The detector that trains."""
-        return self.network
+    def to_memory_format(self, layout: torch.memory_format) -> None:
+        """Lay weights and maps out in memory as `layout` says."""
+        self.to(memory_format=layout)  # type: ignore[call-overload]
 
     def forward(self, chunks: Sequence[Batch]) -> dict[str, Tensor]:
         """Return named terms, scalars."""
-        found = [self.detection(chunk) for chunk in in_turn(chunks, self.network)]
+        found = [self.detection(chunk) for chunk in in_turn(chunks, self.detector)]
         return over_processes(joined(found), self.processes)
 
     def detection(self, batch: Batch) -> Terms:
         """Return the detection terms of one chunk."""
-        output = self.network(
+        output = self.detector(
             batch.input(self.modality), batch.P2, batch.coord_range_px, trained_rois(batch), box_cells=batch.box_cells
         )
         return detection_terms(output, targets_of(batch), nan_without_depth=self.nan_without_depth)
