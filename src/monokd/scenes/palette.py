@@ -48,7 +48,7 @@ GREYS: Choices = ((1, (112, 114, 112)),)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """Material (P) and colour (P×3, RGB 0 to 255) of the P parts of `meshes.PARTS`."""
+    """Material (P) and colour (P×3, RGB 0 to 255) of the P `meshes.PARTS`."""
 
     materials: Ints
     colours: Floats
@@ -56,8 +56,8 @@ class Look:
 
 def look(parts: dict[int, tuple[int, Colour]]) -> Look:
     """A look from the parts that a mesh has; parts that are not named are dark and matte."""
-    materials = np.full(len(meshes.PARTS), MATTE, dtype=np.int64)
-    colours = np.full((len(meshes.PARTS), 3), 30.0)
+    materials = np.full(meshes.PARTS, MATTE, dtype=np.int64)
+    colours = np.full((meshes.PARTS, 3), 30.0)
     for part, (material, colour) in parts.items():
         materials[part], colours[part] = material, colour
     return Look(materials, colours)
