@@ -199,8 +199,10 @@ def cyclist(pose: int) -> Template:
     build = Builder()
     for x in (-0.55, 0.55):
         for (c0, s0), (c1, s1) in pairwise([*circle(16), (1.0, 0.0)]):
-            ring = ((0.34 * c0, 0.34 * s0), (0.34 * c1, 0.34 * s1), (0.28 * c1, 0.28 * s1), (0.28 * c0, 0.28 * s0))
-            build.mirrored(TYRE, *((x + a, 0.34 + b, 0.02) for a, b in ring))
+            a, b, c, d = x + 0.34 * c0, 0.34 + 0.34 * s0, x + 0.34 * c1, 0.34 + 0.34 * s1
+            inner = (x + 0.28 * c1, 0.34 + 0.28 * s1, 0.02), (x + 0.28 * c0, 0.34 + 0.28 * s0, 0.02)
+            build.mirrored(TYRE, (a, b, 0.02), (c, d, 0.02), *inner)
+            build.polygon(TYRE, (a, b, 0.02), (c, d, 0.02), (c, d, -0.02), (a, b, -0.02))
     hub, crank, seat, head = (-0.55, 0.34, 0.0), (-0.1, 0.34, 0.0), (-0.22, 0.86, 0.0), (0.40, 0.82, 0.0)
     for start, end in ((hub, crank), (crank, seat), (crank, head), (seat, head), ((0.55, 0.34, 0.0), (0.40, 1.0, 0.0))):
         build.limb(PAINT, start, end, 0.028)
