@@ -1,7 +1,7 @@
 """What a synthetic frame costs on one core, step by step: `python benchmarks/scenes.py [--frames N] [--size W H]`.
 
-Prints the median processor time of each step over N frames, 1242×375 by default, and what whole frames cost with their files
-written (wall time, median and mean).
+Prints the median processor time of each step over N frames, 1242×375 by default, and what whole frames cost with
+their files written (wall time, median and mean).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STEPS = (
     "sample_clutter",
     "assemble",
     "rasterise",
-    "light_up",
+    "lit",
     "shade",
     "scan_world",
     "label_lines",

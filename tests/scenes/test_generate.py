@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import os
-import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from monokd.kitti.calibration import read_calibration
 from monokd.kitti.frames import KittiFolder, read_image, read_split, read_velodyne
 from monokd.kitti.labels import read_labels
-from monokd.scenes import generate
-from monokd.scenes.exact import inverse_3x3
-from monokd.scenes.generate import Frame, SceneSettings, generate_scenes, render_frame
-from monokd.scenes.geometry import assemble, box_corners
+from monokd.scenes.generate import Frame, generate_scenes, render_frame
 from monokd.scenes.layout import Placed
+from monokd.scenes.settings import SceneSettings
+from monokd.typing import Floats
 
-Array = NDArray[np.float64]
 SETTINGS = SceneSettings()
-# Every knob in full, so that new defaults do not move the hash below.
-FIXED = SceneSettings(
-    width_px=621,
-    height_px=187,
-    objects_per_frame=7.0,
-    class_shares=(0.6, 0.2, 0.2),
-    min_distance_m=5.0,
-    max_distance_m=60.0,
-    max_hidden_share=0.75,
-    clutter=1.0,
-    texture=1.0,
-    image_noise=3.0,
-    pitch_std_rad=0.0125,
-    yaw_std_rad=0.05,
-    focal_std=0.02,
-    sector_deg=120.0,
-    azimuth_step_deg=0.36,
-    range_noise_m=0.02,
-    dropout=1.0,
-)
-FIXED_DIGEST = "c51695d749bb075b33d66ba2a08a4565e8cb7fe000ff5554ca39844f3a3bcefa"
+NEAR = SceneSettings(width_px=621, height_px=188, min_distance_m=4.0, max_distance_m=25.0)
 
 
 @pytest.fixture(scope="module")
@@ -54,17 +27,9 @@ def frames() -> list[Frame]:
     return [render_frame(5, number, SETTINGS) for number in range(12)]
 
 
-def digest(settings: SceneSettings) -> str:
-    """Hash of everything that three frames write."""
-    total = hashlib.sha256()
-    for number in range(3):
-        frame = render_frame(11, number, settings)
-        png = cv2.imencode(".png", cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR), generate.PNG_SETTINGS)[1]
-        np.testing.assert_array_equal(cv2.imdecode(png, cv2.IMREAD_COLOR_RGB), frame.image)
-        for part in (frame.image, frame.points, frame.calibration.P2):
-            total.update(part.tobytes())
-        total.update("\n".join(frame.labels).encode())
-    return total.hexdigest()
+@pytest.fixture(scope="module")
+def near_frames() -> list[Frame]:
+    return [render_frame(5, number, NEAR) for number in range(12)]
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -88,11 +53,11 @@ def labelled(frame: Frame) -> list[tuple[int, Placed, list[float]]]:
     return found
 
 
-def camera_points(frame: Frame) -> Array:
+def camera_points(frame: Frame) -> Floats:
     return frame.calibration.velodyne_to_camera(frame.points[:, :3].astype(np.float64))
 
 
-def local(placed: Placed, points: Array) -> Array:
+def local(placed: Placed, points: Floats) -> Floats:
     """Camera points in an object's own axes: along, up, across."""
     shifted = points - np.array(placed.location_m)
     sine, cosine = np.sin(placed.rotation_y_rad), np.cos(placed.rotation_y_rad)
@@ -101,24 +66,43 @@ def local(placed: Placed, points: Array) -> Array:
 
 
 def test_the_folder_reads_as_kitti(tmp_path: Path) -> None:
-    generate_scenes(tmp_path, train_frames=2, val_frames=1, width_px=414, height_px=125, seed=3, workers=1)
+    settings = SceneSettings(train_frames=2, val_frames=1, width_px=414, height_px=125)
+    generate_scenes(tmp_path, settings, seed=3)
     assert read_split(tmp_path / "ImageSets" / "train.txt") == ["000000", "000001"]
     assert read_split(tmp_path / "ImageSets" / "val.txt") == ["000002"]
     folder = KittiFolder(tmp_path)
     assert folder.frames() == read_split(tmp_path / "ImageSets" / "trainval.txt")
+    assert not (tmp_path / "ImageSets" / "unlabelled.txt").exists()
     for number, frame in enumerate(folder.frames()):
-        rendered = render_frame(3, number, SceneSettings(width_px=414, height_px=125))
+        rendered = render_frame(3, number, settings)
         assert (read_image(folder.image(frame)) == rendered.image).all()
         assert (read_velodyne(folder.velodyne(frame)) == rendered.points).all()
         assert len(read_labels(folder.label(frame))) == len(rendered.labels)
         np.testing.assert_array_equal(read_calibration(folder.calibration(frame)).P2, rendered.calibration.P2)
 
 
-def test_labels_hold_the_pixels(frames: list[Frame]) -> None:
+def test_labels_of_unlabelled_frames_lie_apart(tmp_path: Path) -> None:
+    """Nothing that reads label_2 meets them, not even after a run in which the same frame was labelled."""
+    settings = SceneSettings(train_frames=3, val_frames=1, width_px=310, height_px=94)
+    generate_scenes(tmp_path, settings, seed=3)
+    before = (tmp_path / "training/label_2/000002.txt").read_text()
+    generate_scenes(tmp_path, replace(settings, train_frames=1, unlabelled_frames=2), seed=3)
+    names = {
+        name: sorted(path.stem for path in (tmp_path / "training" / name).iterdir())
+        for name in ("image_2", "label_2", "label_hidden")
+    }
+    assert names["image_2"] == ["000000", "000001", "000002", "000003"]
+    assert names["label_2"] == ["000000", "000001"]
+    assert names["label_hidden"] == read_split(tmp_path / "ImageSets/unlabelled.txt") == ["000002", "000003"]
+    assert (tmp_path / "training/label_hidden/000002.txt").read_text() == before
+    assert read_split(tmp_path / "ImageSets/trainval.txt") == ["000000", "000001"]
+
+
+def test_labels_hold_the_pixels(frames: list[Frame], near_frames: list[Frame]) -> None:
     """What shows an object lies in its 2D box and touches the box's sides where the object is not occluded."""
     checked = 0
-    for frame in frames:
-        owners = assemble(frame.world).owners
+    for frame in [*frames, *near_frames]:
+        owners = frame.triangles.owners
         shown = np.where(frame.view.triangle >= 0, owners[np.maximum(frame.view.triangle, 0)], -1)
         for index, _, numbers in labelled(frame):
             rows, columns = np.nonzero(shown == index)
@@ -133,10 +117,11 @@ def test_labels_hold_the_pixels(frames: list[Frame]) -> None:
     assert checked > 10
 
 
-def test_the_projected_3d_box_encloses_the_2d_box(frames: list[Frame]) -> None:
-    for frame in frames:
+def test_the_projected_3d_box_encloses_the_2d_box(frames: list[Frame], near_frames: list[Frame]) -> None:
+    corners = np.array([(a, b, c) for a in (-0.5, 0.5) for b in (0.0, 1.0) for c in (-0.5, 0.5)])
+    for frame in [*frames, *near_frames]:
         for _, placed, numbers in labelled(frame):
-            pixels, _ = frame.calibration.project(box_corners(placed))
+            pixels, _ = frame.calibration.project(placed.in_world(corners))
             left, top, right, bottom = numbers[3:7]
             assert (pixels.min(axis=0) <= np.array([left, top]) + 0.01).all()
             inside = np.array([right, bottom]) - 0.01
@@ -183,9 +168,18 @@ def test_density_is_kitti_s(frames: list[Frame]) -> None:
         assert 13_000 < inside.sum() < 26_000
 
 
-def test_the_scanner_s_pose_is_a_rotation_and_inverts() -> None:
-    rotation = np.array(generate.R0_RECT) @ np.array(generate.TR_VELO_TO_CAM)[:, :3]
-    np.testing.assert_allclose(inverse_3x3(rotation), rotation.T, atol=2e-6)
+def test_truncation_is_the_projected_solid_s_share_outside(near_frames: list[Frame]) -> None:
+    """Near objects are cut by the image's edges; labels say by how much, from the mesh's own projection."""
+    truncated = 0
+    for frame in near_frames:
+        for _, placed, numbers in labelled(frame):
+            pixels, depth = frame.calibration.project(placed.in_world(placed.template.corners).reshape(-1, 3))
+            assert depth.min() > 0.5
+            low, high = pixels.min(axis=0), pixels.max(axis=0)
+            inside = np.clip(high, 0, (620, 187)) - np.clip(low, 0, (620, 187))
+            assert abs(numbers[0] - (1 - inside.prod() / (high - low).prod())) < 0.006
+            truncated += numbers[0] > 0.2
+    assert truncated > 5
 
 
 def test_every_frame_differs_and_every_seed_too() -> None:
@@ -195,47 +189,12 @@ def test_every_frame_differs_and_every_seed_too() -> None:
 
 
 def test_files_do_not_depend_on_the_workers(tmp_path: Path) -> None:
+    settings = SceneSettings(train_frames=2, val_frames=2, unlabelled_frames=1, width_px=310, height_px=94)
     for name, workers in (("one", 1), ("two", 2), ("again", 1)):
-        generate_scenes(
-            tmp_path / name, train_frames=3, val_frames=2, width_px=310, height_px=94, seed=8, workers=workers
-        )
+        generate_scenes(tmp_path / name, settings, seed=8, workers=workers)
     first = contents(tmp_path / "one")
-    assert len(first) == 5 * 4 + 3
+    assert len(first) == 5 * 4 + 4
     assert contents(tmp_path / "two") == first == contents(tmp_path / "again")
-
-
-def test_bytes_are_those_of_every_machine() -> None:
-    """Change the digest only when the scenes are meant to change; a mismatch without that is a machine's fault."""
-    assert digest(FIXED) == FIXED_DIGEST
-
-
-def test_bytes_do_not_depend_on_the_processor() -> None:
-    """The same frames with the plainest x86-64 code: numba, numpy, OpenCV and the C library held back."""
-    held_back = {
-        "NUMBA_CPU_NAME": "generic",
-        "NUMBA_CPU_FEATURES": "",
-        "NPY_DISABLE_CPU_FEATURES": " ".join(_optional_features()),
-        "OPENCV_CPU_DISABLE": "AVX2,AVX,FP16",
-        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-AVX,-FMA,-AVX512F",
-    }
-    code = "from tests.scenes.test_generate import FIXED, digest; print(digest(FIXED))"
-    root = Path(__file__).resolve().parents[2]
-    path = os.pathsep.join([str(root), str(root / "src"), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | held_back | {"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == FIXED_DIGEST
-
-
-def _optional_features() -> list[str]:
-    """What numpy would use on this processor beyond its baseline."""
-    inner: Any = importlib.import_module("numpy._core._multiarray_umath")
-    return [name for name in inner.__cpu_dispatch__ if inner.__cpu_features__.get(name)]
 
 
 def test_a_failure_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,7 +208,7 @@ def test_a_failure_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(RuntimeError, match="fire"):
-        generate_scenes(tmp_path, train_frames=1, val_frames=1, width_px=310, height_px=94, seed=8, workers=1)
+        generate_scenes(tmp_path, SceneSettings(train_frames=1, val_frames=1, width_px=310, height_px=94), seed=8)
     assert list((tmp_path / "training" / "image_2").iterdir()) == []
     assert not (tmp_path / "ImageSets").exists()
 
@@ -257,8 +216,9 @@ def test_a_failure_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"train_frames": 0, "val_frames": 0},
+        {"train_frames": 0},
         {"train_frames": -1},
+        {"unlabelled_frames": -1},
         {"width_px": 8},
         {"min_distance_m": 1.0},
         {"max_distance_m": 4.5},
@@ -269,8 +229,7 @@ def test_a_failure_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.Monke
         {"pitch_std_rad": 0.5},
     ],
 )
-def test_senseless_settings_are_refused(tmp_path: Path, wrong: dict) -> None:
-    arguments = {"train_frames": 1, "val_frames": 1, "seed": 0, "workers": 1} | wrong
+def test_senseless_settings_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="scenes need"):
-        generate_scenes(tmp_path, **arguments)
+        generate_scenes(tmp_path, SceneSettings(**({"train_frames": 1} | wrong)))
     assert list(tmp_path.iterdir()) == []

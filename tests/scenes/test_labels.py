@@ -17,37 +17,38 @@ CAMERA = Camera(721.54, 609.56, 172.85, (0.0, 0.0, 0.0), 1242, 375)
 
 
 def view(extents: list[float], visible: int, silhouette: int) -> View:
-    nothing = np.zeros((1, 1))
-    return View(
-        nothing.astype(np.int32),
-        nothing.astype(np.float32),
-        nothing.astype(np.uint8),
-        np.array([silhouette]),
-        np.array([visible]),
-        np.array([extents]),
-        np.array([[0, 0, 1241, 374]]),
-    )
+    nothing = np.zeros((1, 1), dtype=np.int32)
+    pixels = np.array([silhouette]), np.array([visible])
+    everything = np.array([[0, 0, 1241, 374]])
+    return View(nothing, nothing.astype(np.float32), nothing > 0, *pixels, np.array([extents]), everything)
 
 
 def car(x: float, z: float, rotation: float) -> Placed:
     return Placed("Car", meshes.car(0), look({}), (1.5, 1.6, 3.9), (x, 1.65, z), rotation)
 
 
-def test_truncation_is_the_share_outside() -> None:
-    assert truncation((10.0, 10.0, 50.0, 60.0), 1242, 375) == 0.0
-    assert truncation((-30.0, 10.0, 10.0, 60.0), 1242, 375) == pytest.approx(0.75)
-    assert truncation((-10.0, 364.0, 10.0, 384.0), 1242, 375) == pytest.approx(0.75)
-    assert truncation((-90.0, 10.0, -50.0, 60.0), 1242, 375) == 1.0
+@pytest.mark.parametrize(
+    ("extents", "share"),
+    [
+        ((10.0, 10.0, 50.0, 60.0), 0.0),
+        ((-30.0, 10.0, 10.0, 60.0), 0.75),
+        ((-10.0, 364.0, 10.0, 384.0), 0.75),
+        ((-90.0, 10.0, -50.0, 60.0), 1.0),
+    ],
+)
+def test_truncation_is_the_share_outside(extents: tuple[float, ...], share: float) -> None:
+    assert truncation(np.array(extents), CAMERA) == pytest.approx(share)
 
 
 def test_clipping_ends_at_the_last_pixel() -> None:
-    assert clipped_box((-5.0, -5.0, 2000.0, 2000.0), 1242, 375) == (0.0, 0.0, 1241.0, 374.0)
+    assert clipped_box(np.array([-5.0, -5.0, 2000.0, 2000.0]), CAMERA).tolist() == [0.0, 0.0, 1241.0, 374.0]
 
 
 def test_the_box_of_a_cut_object_is_that_of_its_pixels() -> None:
-    assert box_2d((10.2, 20.4, 90.7, 60.1), (11, 21, 90, 60), 1242, 375) == (10.2, 20.4, 90.7, 60.1)
+    whole, cut = np.array([10.2, 20.4, 90.7, 60.1]), np.array([-30.0, 20.4, 90.7, 60.1])
+    assert box_2d(whole, np.array([11, 21, 90, 60]), CAMERA).tolist() == whole.tolist()
     # the lowest point lies left of the image; inside it ends at row 55
-    assert box_2d((-30.0, 20.4, 90.7, 60.1), (0, 21, 90, 55), 1242, 375) == (0.0, 20.5, 90.5, 55.5)
+    assert box_2d(cut, np.array([0, 21, 90, 55]), CAMERA).tolist() == [0.0, 20.5, 90.5, 55.5]
 
 
 @pytest.mark.parametrize(("visible", "level"), [(100, 0), (85, 0), (84, 1), (50, 1), (49, 2), (10, 2), (9, 3), (0, 3)])

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from monokd.scenes.layout import SIZES_M, Placed, Road, overlap, sample_objects, sample_road
+from monokd.scenes.settings import SceneSettings
 from monokd.scenes.surroundings import sample_clutter
 
+SETTINGS = SceneSettings(objects_per_frame=8.0, min_distance_m=6.0, max_distance_m=50.0)
 SQUARE = np.array([(1.0, 1.0), (1.0, -1.0), (-1.0, -1.0), (-1.0, 1.0)])
 
 
-def sample(seed: int, *, objects_per_frame: float = 8.0, max_hidden_share: float = 0.75) -> tuple[Road, list[Placed]]:
+def sample(seed: int, **changes: float) -> tuple[Road, list[Placed]]:
     rng = np.random.default_rng(seed)
-    road = sample_road(rng, pitch_std_rad=0.0125, yaw_std_rad=0.05)
-    objects = sample_objects(
-        rng,
-        road,
-        objects_per_frame=objects_per_frame,
-        class_shares=(0.7, 0.2, 0.1),
-        min_distance_m=6.0,
-        max_distance_m=50.0,
-        max_hidden_share=max_hidden_share,
-    )
-    return road, objects
+    settings = replace(SETTINGS, **changes)  # type: ignore[arg-type]
+    road = sample_road(rng, settings)
+    return road, sample_objects(rng, road, settings)
 
 
 def test_overlap_of_hand_made_rectangles() -> None:
@@ -61,9 +56,9 @@ def test_every_labelled_number_has_two_decimals(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_clutter_keeps_clear_of_objects(seed: int) -> None:
     road, objects = sample(seed)
-    clutter = sample_clutter(np.random.default_rng(seed), road, objects, amount=1.0)
+    clutter = sample_clutter(np.random.default_rng(seed), road, objects, 1.0)
     assert len(clutter) > 4
-    assert not sample_clutter(np.random.default_rng(seed), road, objects, amount=0.0)
+    assert not sample_clutter(np.random.default_rng(seed), road, objects, 0.0)
     for i, solid in enumerate(clutter):
         assert not any(overlap(solid.footprint(), placed.footprint()) for placed in (*objects, *clutter[:i]))
 

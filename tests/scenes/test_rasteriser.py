@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from monokd.scenes.rasteriser import GROUND, SKY, Camera, View, rasterise
+from monokd.scenes.rasteriser import Camera, View, rasterise
+from monokd.scenes.raycast import GROUND, SKY
+from monokd.typing import Floats
 
 CAMERA = Camera(100.0, 50.0, 30.0, (0.0, 0.0, 0.0), 101, 61)
 GROUND_PLANE = (1.65, 0.0, 0.0)
-Array = NDArray[np.float64]
 
 
-def panel(x: float, y: float, z: float, half_width: float, half_height: float) -> Array:
+def panel(x: float, y: float, z: float, half_width: float, half_height: float) -> Floats:
     """Two triangles that face the camera."""
     a, b = (x - half_width, y - half_height, z), (x + half_width, y - half_height, z)
     c, d = (x + half_width, y + half_height, z), (x - half_width, y + half_height, z)
     return np.array([[a, b, c], [a, c, d]])
 
 
-def draw(*panels: Array, camera: Camera = CAMERA) -> View:
+def draw(*panels: Floats, camera: Camera = CAMERA) -> View:
     owners = np.repeat(np.arange(len(panels)), 2)
     return rasterise(camera, np.concatenate(panels), owners, len(panels), ground=GROUND_PLANE, sun=None)
 

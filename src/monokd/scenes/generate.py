@@ -21,7 +21,7 @@ from monokd.scenes.lidar import scan_world
 from monokd.scenes.light import noise_table, sample_light
 from monokd.scenes.rasteriser import Camera, View, rasterise
 from monokd.scenes.settings import SceneSettings
-from monokd.scenes.shading import light_up, shade
+from monokd.scenes.shading import Scene, lit, shade
 from monokd.scenes.surroundings import sample_clutter
 from monokd.typing import Bytes, Floats32
 
@@ -97,12 +97,8 @@ def generate_scenes(out: Path, settings: SceneSettings, *, seed: int = 0, worker
         raise ValueError("scenes need at least one frame, found none")
     map_frames(partial(write_frame, Path(out), seed, settings), range(len(ids)), "scenes", workers)
     first = settings.train_frames
-    splits = {
-        "train": ids[:first],
-        "val": ids[first:labelled],
-        "trainval": ids[:labelled],
-        "unlabelled": ids[labelled:],
-    }
+    splits = {"train": ids[:first], "val": ids[first:labelled], "trainval": ids[:labelled]}
+    splits["unlabelled"] = ids[labelled:]
     for name, chosen in splits.items():
         path = Path(out) / "ImageSets" / f"{name}.txt"
         if chosen or name != "unlabelled":
@@ -146,9 +142,7 @@ def render_frame(seed: int, number: int, settings: SceneSettings) -> Frame:
         ground=(CAMERA_HEIGHT_M, road.bank, road.pitch),
         sun=light.sun if light.strength > 0.2 else None,
     )
-    scene = light_up(
-        camera, road, light, triangles, noise_table(), texture=settings.texture, noise_levels=settings.image_noise
-    )
+    scene = Scene(camera, road, light, lit(triangles, light), noise_table(), settings.texture, settings.image_noise)
     image = shade(scene, view, objects)
     points = scan_world(triangles, road, calibration, settings, scan_rng)
     return Frame(world, triangles, camera, calibration, view, image, points, label_lines(objects, view, camera))

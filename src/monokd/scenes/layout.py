@@ -205,14 +205,11 @@ def _car_pose(rng: np.random.Generator, road: Road, s: float) -> tuple[float, fl
     crossing, land = 1.0 if road.crossing_m > 0 else 0.12, 1.2 if road.open_land else 0.15
     kind = pick(rng, (1.3, 1.0, 1.5 * parked, 1.1 * parked, crossing, land))
     jitter = rng.normal(0.0, 0.05)
-    if kind == 0:
-        return s, rng.normal(1.75, 0.3), AWAY + jitter
-    if kind == 1:
-        return s, rng.normal(-1.75, 0.3), TOWARDS + jitter
-    if kind == 2:
-        return s, road.kerb_m - 1.05 + rng.normal(0.0, 0.1), AWAY + jitter
-    if kind == 3:
-        return s, 1.05 - road.kerb_m + rng.normal(0.0, 0.1), _either(rng, TOWARDS, AWAY, 0.6) + jitter
+    if kind < 2:
+        return s, rng.normal((1.75, -1.75)[kind], 0.3), (AWAY, TOWARDS)[kind] + jitter
+    if kind < 4:
+        side, heading = (1.0, AWAY) if kind == 2 else (-1.0, _either(rng, TOWARDS, AWAY, 0.6))
+        return s, side * (road.kerb_m - 1.05) + rng.normal(0.0, 0.1), heading + jitter
     if kind == 4:
         offset, heading = (1.75, 0.0) if rng.random() < 0.5 else (-1.75, math.pi)
         at = road.crossing_m or s

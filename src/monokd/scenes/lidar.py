@@ -32,14 +32,9 @@ def scan_rays(sector_deg: float, step_deg: float) -> Rays:
 def scan_directions(sector_deg: float, step_deg: float) -> tuple[Floats32, Floats32, Floats32]:
     """The rays (1, across, up) and their lengths, flat, beam after beam from above."""
     rays = scan_rays(sector_deg, step_deg)
-    across, up = (
-        np.broadcast_to(rays.lines, (len(rays.steps), len(rays.lines))),
-        np.outer(rays.steps[::-1], rays.stretch),
-    )
-    across, up, length = (
-        values.ravel().astype(np.float32) for values in (across, up, np.sqrt(1.0 + across**2 + up**2))
-    )
-    return across, up, length
+    across, up = np.tile(rays.lines, len(rays.steps)), np.outer(rays.steps[::-1], rays.stretch).ravel()
+    length = np.sqrt(1.0 + across**2 + up**2)
+    return across.astype(np.float32), up.astype(np.float32), length.astype(np.float32)
 
 
 def reflectances(triangles: Triangles) -> Floats:
@@ -57,7 +52,7 @@ def scan_world(
     glass.
 
     Returns:
-        N×4: x ahead, y left, z up rounded to millimetres, reflectance rounded to hundredths, beam after beam from above.
+        N×4: x ahead, y left, z up in whole millimetres, reflectance in hundredths; beam after beam from above.
     """
     rotation = calibration.R0_rect @ calibration.Tr_velo_to_cam[:, :3]
     shift = calibration.R0_rect @ calibration.Tr_velo_to_cam[:, 3]
@@ -79,9 +74,8 @@ def scan_world(
     faint = np.maximum(0.0, 1.0 - signal / 0.06)
     kept = rng.random(len(hit), dtype=np.float32) < (1.0 - settings.dropout * loss) * (1.0 - settings.dropout * faint)
     ahead = 1.0 / inverse + settings.range_noise_m * rng.standard_normal(len(hit), dtype=np.float32) / length
-    shine = np.clip(
-        reflectance * (0.4 + 0.6 * facing) + 0.06 * rng.random(len(hit), dtype=np.float32) - 0.03, 0.0, 0.99
-    )
+    grain = 0.06 * rng.random(len(hit), dtype=np.float32) - 0.03
+    shine = np.clip(reflectance * (0.4 + 0.6 * facing) + grain, 0.0, 0.99)
     points = np.empty((int(kept.sum()), 4), dtype=np.float32)
     for column, values in enumerate((ahead, ahead * across, ahead * up, shine)):
         points[:, column] = np.round(values[kept], 3 if column < 3 else 2)

@@ -16,21 +16,8 @@ import numpy as np
 from monokd.typing import Floats, Ints
 
 Point = tuple[float, float, float]
-PARTS = (
-    "paint",
-    "glass",
-    "tyre",
-    "dark",
-    "front_light",
-    "rear_light",
-    "plate",
-    "rim",
-    "upper",
-    "lower",
-    "skin",
-    "hair",
-)
-PAINT, GLASS, TYRE, DARK, FRONT_LIGHT, REAR_LIGHT, PLATE, RIM, UPPER, LOWER, SKIN, HAIR = range(len(PARTS))
+PAINT, GLASS, TYRE, DARK, FRONT_LIGHT, REAR_LIGHT, PLATE, RIM, UPPER, LOWER, SKIN, HAIR = range(12)
+PARTS = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +26,7 @@ class Template:
 
     Attributes:
         corners: T×3×3, corner and coordinate.
-        parts: T, index into `PARTS`.
+        parts: T, which of the `PARTS` parts, such as `PAINT`.
     """
 
     corners: Floats
@@ -78,11 +65,12 @@ class Builder:
         self.polygon(part, *rings[0])
         self.polygon(part, *rings[-1])
 
-    def stack(self, part: int, centre: Point, levels: list[Point], count: int) -> None:
+    def stack(self, part: int, centre: Point, levels: list[Point], count: int, twist_rad: float = 0.0) -> None:
         """Loft level ellipses around an upright axis; each of `levels` is its height above `centre`, x and z radius."""
         x, y, z = centre
-        turns = circle(count, math.pi / count)
-        self.loft(part, [[(x + a * c, y + up, z + b * s) for c, s in turns] for up, a, b in levels])
+        turns = [circle(count, row * twist_rad) for row in range(len(levels))]
+        rings = zip(levels, turns, strict=True)
+        self.loft(part, [[(x + a * c, y + up, z + b * s) for c, s in turn] for (up, a, b), turn in rings])
 
     def limb(self, part: int, start: Point, end: Point, thickness: float, taper: float = 1.0) -> None:
         """Add a hexagonal bar from `start` to `end`, both mostly upright or mostly along x."""
@@ -211,19 +199,17 @@ def cyclist(pose: int) -> Template:
     build = Builder()
     for x in (-0.55, 0.55):
         for (c0, s0), (c1, s1) in pairwise([*circle(16), (1.0, 0.0)]):
-            ring = ((0.34 * c0, 0.34 * s0), (0.34 * c1, 0.34 * s1), (0.28 * c1, 0.28 * s1), (0.28 * c0, 0.28 * s0))
-            build.mirrored(TYRE, *((x + a, 0.34 + b, 0.02) for a, b in ring))
+            a, b, c, d = x + 0.34 * c0, 0.34 + 0.34 * s0, x + 0.34 * c1, 0.34 + 0.34 * s1
+            inner = (x + 0.28 * c1, 0.34 + 0.28 * s1, 0.02), (x + 0.28 * c0, 0.34 + 0.28 * s0, 0.02)
+            build.mirrored(TYRE, (a, b, 0.02), (c, d, 0.02), *inner)
+            build.polygon(TYRE, (a, b, 0.02), (c, d, 0.02), (c, d, -0.02), (a, b, -0.02))
     hub, crank, seat, head = (-0.55, 0.34, 0.0), (-0.1, 0.34, 0.0), (-0.22, 0.86, 0.0), (0.40, 0.82, 0.0)
     for start, end in ((hub, crank), (crank, seat), (crank, head), (seat, head), ((0.55, 0.34, 0.0), (0.40, 1.0, 0.0))):
         build.limb(PAINT, start, end, 0.028)
     for side in (0.1, -0.1):
         pedal = (0.0, 0.11, 0.17)[pose] * math.copysign(1.0, side)
-        _leg(
-            build,
-            (-0.2, 0.92, side),
-            (0.16 + 0.5 * side, 0.72 - 0.5 * pedal, 1.2 * side),
-            (side - 0.1, 0.37 - pedal, side),
-        )
+        knee = 0.16 + 0.5 * side, 0.72 - 0.5 * pedal, 1.2 * side
+        _leg(build, (-0.2, 0.92, side), knee, (side - 0.1, 0.37 - pedal, side))
         build.limb(UPPER, (0.08, 1.38, 2.1 * side), (0.24, 1.16, 2.7 * side), 0.055, 0.85)
         build.limb(UPPER, (0.24, 1.16, 2.7 * side), (0.42, 1.04, 2.4 * side), 0.045, 0.8)
     build.box(DARK, (0.40, 1.0, -0.26), (0.44, 1.04, 0.26))
@@ -285,15 +271,9 @@ def tree(kind: str) -> Template:
     build = Builder()
     if kind != "bush":
         build.limb(DARK, (0.0, 0.0, 0.0), (0.0, 2.6, 0.0), 0.16, 0.7)
-    for x, y, z, radius in _CROWNS[kind]:
-        rings: list[list[Point]] = []
-        for row, (rise, wide) in enumerate(((-0.95, 0.25), (-0.55, 0.8), (0.05, 1.0), (0.6, 0.75), (0.95, 0.2))):
-            ring: list[Point] = []
-            for k, (c, s) in enumerate(circle(8, row)):
-                reach = radius * wide * (0.88 + 0.12 * ((k * 7 + row * 5) % 4 - 1.5))
-                ring.append((x + reach * c, y + radius * rise, z + reach * s))
-            rings.append(ring)
-        build.loft(PAINT, rings)
+    for x, y, z, r in _CROWNS[kind]:
+        shape = ((-0.95, 0.25), (-0.55, 0.8), (0.05, 1.0), (0.6, 0.75), (0.95, 0.2))
+        build.stack(PAINT, (x, y, z), [(up * r, wide * r, wide * r) for up, wide in shape], 7, twist_rad=1.0)
     return build.finish()
 
 

@@ -18,26 +18,17 @@ MATTE, GLOSS, GLASS, LAMP, CLOTH, FACADE, BRICK, BARK, LEAVES, ROOF = range(len(
 LOST_RETURNS = np.array([0.03, 0.10, 0.75, 0.05, 0.03, 0.04, 0.03, 0.04, 0.12, 0.05])
 
 CAR_PAINTS: Choices = (
-    (0.22, (38, 38, 42)),
-    (0.20, (150, 153, 158)),
-    (0.16, (92, 96, 102)),
-    (0.14, (222, 222, 218)),
-    (0.12, (38, 62, 120)),
-    (0.09, (150, 28, 30)),
-    (0.03, (40, 88, 58)),
-    (0.02, (200, 160, 40)),
-    (0.02, (150, 128, 96)),
+    *((0.22, (38, 38, 42)), (0.20, (150, 153, 158)), (0.16, (92, 96, 102))),
+    *((0.14, (222, 222, 218)), (0.12, (38, 62, 120)), (0.09, (150, 28, 30))),
+    *((0.03, (40, 88, 58)), (0.02, (200, 160, 40)), (0.02, (150, 128, 96))),
 )
 SKINS: Choices = ((4, (224, 182, 155)), (3, (198, 150, 118)), (1, (141, 98, 70)), (1, (92, 62, 46)))
 HAIRS: Choices = ((3, (40, 28, 20)), (2, (90, 66, 42)), (1, (150, 140, 130)))
 TROUSERS: Choices = ((2, (38, 44, 66)), (2, (30, 30, 32)), (1, (96, 86, 70)))
 FRAMES: Choices = ((2, (30, 30, 34)), (1, (170, 30, 28)), (1, (40, 70, 140)), (1, (190, 190, 190)))
 PLASTERS: Choices = (
-    (3, (196, 182, 158)),
-    (2, (172, 164, 156)),
-    (2, (206, 196, 178)),
-    (2, (168, 118, 92)),
-    (1, (150, 150, 156)),
+    *((3, (196, 182, 158)), (2, (172, 164, 156)), (2, (206, 196, 178))),
+    *((2, (168, 118, 92)), (1, (150, 150, 156))),
 )
 ROOFS: Choices = ((1, (124, 66, 52)), (1, (84, 80, 82)))
 WALLS: Choices = ((1, (150, 96, 76)), (1, (160, 156, 148)))
@@ -48,7 +39,7 @@ GREYS: Choices = ((1, (112, 114, 112)),)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """Material (P) and colour (P×3, RGB 0 to 255) of the P parts of `meshes.PARTS`."""
+    """Material (P) and colour (P×3, RGB 0 to 255) of the P `meshes.PARTS`."""
 
     materials: Ints
     colours: Floats
@@ -56,8 +47,8 @@ class Look:
 
 def look(parts: dict[int, tuple[int, Colour]]) -> Look:
     """A look from the parts that a mesh has; parts that are not named are dark and matte."""
-    materials = np.full(len(meshes.PARTS), MATTE, dtype=np.int64)
-    colours = np.full((len(meshes.PARTS), 3), 30.0)
+    materials = np.full(meshes.PARTS, MATTE, dtype=np.int64)
+    colours = np.full((meshes.PARTS, 3), 30.0)
     for part, (material, colour) in parts.items():
         materials[part], colours[part] = material, colour
     return Look(materials, colours)

@@ -73,8 +73,8 @@ def rasterise(
         sun: direction towards the sun (y negative), or None for an overcast sky without cast shadows.
     """
     rays = Rays(
-        (np.arange(camera.height_px) - camera.cv_px) / camera.focal_px,
-        (np.arange(camera.width_px) - camera.cu_px) / camera.focal_px,
+        (np.arange(camera.height_px, dtype=np.float64) - camera.cv_px) / camera.focal_px,
+        (np.arange(camera.width_px, dtype=np.float64) - camera.cu_px) / camera.focal_px,
         np.ones(camera.height_px),
     )
     h, bank, pitch = ground
@@ -86,7 +86,8 @@ def rasterise(
     shaded = np.zeros(hits.triangle.shape, dtype=np.bool_)
     if sun is not None:
         fall = np.array(sun[::-1])
-        shaded = shadow(centred - ((centred @ normal - drop) / (fall @ normal))[..., None] * fall, rays, hits.triangle)
+        flat = centred - ((centred @ normal - drop) / (fall @ normal))[..., None] * fall
+        shaded = shadow(flat, rays, hits.triangle)
     labelled = (hits.triangle >= 0) & (hits.triangle < np.count_nonzero(owners >= 0))
     visible = np.bincount(owners[hits.triangle[labelled]], minlength=objects)
     pixels = centred[..., 2:0:-1] / centred[..., :1] * camera.focal_px + (camera.cu_px, camera.cv_px)

@@ -68,13 +68,6 @@ def cast(corners_m: Floats, owners: Ints, objects: int, ground: Floats, rays: Ra
     return hits
 
 
-def shadow(flat_m: Floats, rays: Rays, triangle: NDArray[np.int32]) -> Bools:
-    """The rays (L×R) that end on the ground below one of the T×3×3 triangles `flat_m`, which lie in its plane."""
-    shaded = np.zeros(triangle.shape, dtype=np.bool_)
-    _mark(np.ascontiguousarray(flat_m), rays, triangle, shaded)
-    return shaded
-
-
 @compiled
 def _first(table: Floats, value: float) -> int:
     """Index of the first entry of an ascending table that is not below `value`, guessed as if it were even."""
@@ -148,8 +141,9 @@ def _cast_triangles(corners: Floats, owners: Ints, rays: Rays, hits: Hits) -> No
 
 
 @compiled
-def _mark(flat: Floats, rays: Rays, triangle: NDArray[np.int32], shaded: Bools) -> None:
-    """Mark the ground's rays below triangles, of which only what lies more than a metre ahead counts."""
+def shadow(flat: Floats, rays: Rays, triangle: NDArray[np.int32]) -> Bools:
+    """The rays (L×R) that end on the ground where T×3×3 triangles in its plane lie, if more than a metre ahead."""
+    shaded = np.zeros(triangle.shape, dtype=np.bool_)
     p, q = np.empty(4), np.empty(4)
     for t in range(flat.shape[0]):
         count = 0
@@ -169,3 +163,4 @@ def _mark(flat: Floats, rays: Rays, triangle: NDArray[np.int32], shaded: Bools) 
             for j in range(_first(rays.steps, low), _first(rays.steps, high)):
                 if triangle[i, j] == GROUND:
                     shaded[i, j] = True
+    return shaded

@@ -54,31 +54,18 @@ class SceneSettings:
     dropout: float = 1.0
 
     def __post_init__(self) -> None:
-        frames = self.train_frames, self.val_frames, self.unlabelled_frames
+        """Refuse what makes no scene."""
         shares = self.class_shares
         demands = (
-            (min(frames) >= 0, "frame counts of 0 or more", frames),
-            (self.width_px >= 32 and self.height_px >= 16, "at least 32×16 pixels", (self.width_px, self.height_px)),
-            (
-                4.0 <= self.min_distance_m < self.max_distance_m,
-                "4 ≤ min_distance_m < max_distance_m",
-                (self.min_distance_m, self.max_distance_m),
-            ),
-            (
-                len(shares) == 3 and min(shares) >= 0 < max(shares),
-                "three class shares, none below zero, one above",
-                shares,
-            ),
-            (
-                0 < self.azimuth_step_deg < self.sector_deg < 170,
-                "0 < azimuth_step_deg < sector_deg < 170",
-                (self.azimuth_step_deg, self.sector_deg),
-            ),
-            (0 <= self.dropout <= 1, "dropout in 0 to 1", self.dropout),
-            (self.range_noise_m >= 0, "range_noise_m of 0 or more", self.range_noise_m),
-            (abs(self.pitch_std_rad) <= 0.03, "pitch_std_rad up to 0.03", self.pitch_std_rad),
-            (abs(self.focal_std) <= 0.1, "focal_std up to 0.1", self.focal_std),
+            (min(self.train_frames, self.val_frames, self.unlabelled_frames) >= 0, "frame counts of 0 or more"),
+            (self.width_px >= 32 and self.height_px >= 16, "images of at least 32×16 pixels"),
+            (4.0 <= self.min_distance_m < self.max_distance_m, "4 ≤ min_distance_m < max_distance_m"),
+            (len(shares) == 3 and min(shares) >= 0 < max(shares), "three class shares, none below zero, one above"),
+            (0 < self.azimuth_step_deg < self.sector_deg < 170, "0 < azimuth_step_deg < sector_deg < 170"),
+            (0 <= self.dropout <= 1 and self.range_noise_m >= 0, "dropout in 0 to 1 and range_noise_m of 0 or more"),
+            (abs(self.pitch_std_rad) <= 0.03, "pitch_std_rad up to 0.03"),
+            (abs(self.focal_std) <= 0.1, "focal_std up to 0.1"),
         )
-        for holds, expected, found in demands:
+        for holds, expected in demands:
             if not holds:
-                raise ValueError(f"scenes need {expected}, found {found}")
+                raise ValueError(f"scenes need {expected}, found {self}")

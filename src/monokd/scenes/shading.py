@@ -16,7 +16,7 @@ from monokd.scenes.palette import BARK, BRICK, CLOTH, FACADE, GLASS, GLOSS, LEAV
 from monokd.scenes.rasteriser import Camera, View
 from monokd.scenes.raycast import GROUND, SKY
 from monokd.scenes.surroundings import STOREY_M
-from monokd.typing import Bytes, Floats, Floats32, Ints
+from monokd.typing import Bytes, Floats32, Ints
 
 Colour = tuple[float, float, float]
 
@@ -28,10 +28,7 @@ class Scene(NamedTuple):
         camera: the pinhole.
         road: for the ground's texture.
         light: sun and sky.
-        lit: T×3, the triangles' colours under this light.
-        normals: T×3, unit length, towards the camera.
-        materials: T.
-        base_y_m: T, y of the bottom of the solid.
+        triangles: from `lit`.
         noise: from `light.noise_table`.
         texture: contrast of all textures, 1 natural, 0 none.
         noise_levels: largest sensor noise, grey levels.
@@ -40,34 +37,19 @@ class Scene(NamedTuple):
     camera: Camera
     road: Road
     light: Light
-    lit: Floats
-    normals: Floats
-    materials: Ints
-    base_y_m: Floats
+    triangles: Triangles
     noise: Floats32
     texture: float
     noise_levels: float
 
 
-def light_up(
-    camera: Camera,
-    road: Road,
-    light: Light,
-    triangles: Triangles,
-    noise: Floats32,
-    *,
-    texture: float,
-    noise_levels: float,
-) -> Scene:
-    """A scene with its triangles lit by sun and sky; for the arguments see `Scene`."""
-    towards_camera = (triangles.normals * triangles.corners_m[:, 0]).sum(axis=1, keepdims=True) <= 0
-    normals = np.where(towards_camera, triangles.normals, -triangles.normals)
+def lit(triangles: Triangles, light: Light) -> Triangles:
+    """The triangles with normals towards the camera and colours under sun and sky."""
+    facing = (triangles.normals * triangles.corners_m[:, 0]).sum(axis=1, keepdims=True) <= 0
+    normals = np.where(facing, triangles.normals, -triangles.normals)
     sunlight = light.strength * np.maximum(normals @ light.sun, 0.0)
     skylight = (1.0 - 0.55 * light.strength) * (0.78 - 0.22 * normals[:, 1])
-    lit = triangles.colours * (sunlight + skylight)[:, None]
-    return Scene(
-        camera, road, light, lit, normals, triangles.materials, triangles.base_y_m, noise, texture, noise_levels
-    )
+    return triangles._replace(normals=normals, colours=triangles.colours * (sunlight + skylight)[:, None])
 
 
 def shade(scene: Scene, view: View, objects: list[Placed]) -> Bytes:
@@ -193,7 +175,7 @@ def _mix(one: Colour, two: Colour, share: float) -> Colour:
 
 
 @compiled(inline=True)
-def _relief(material: int, across: float, up: float, upright: bool, grain: float, noise: Floats32) -> float:
+def _relief(material: int, across: float, up: float, upright: bool, grain: float, noise: Floats32) -> float:  # noqa: PLR0911
     """Contrast of a material's texture at `across` and `up` metres on a face, about −1 to 1."""
     if material == FACADE:  # rows of windows in rough plaster
         x, y = across / 2.6, up / STOREY_M
@@ -211,7 +193,7 @@ def _relief(material: int, across: float, up: float, upright: bool, grain: float
         return 0.42 * fine + 0.35 * _smooth(noise, across * 4.1 + 9.0, up * 4.1)
     if material == ROOF:
         return 0.12 * _sample(noise, across * 8.0, up * 8.0) - (0.15 if _cycle(up / 0.3) < 0.15 else 0.0)
-    if material == CLOTH or material == BARK:  # noqa: PLR1714 (compiled: faster than a tuple)
+    if material in (CLOTH, BARK):
         return 0.14 * _sample(noise, across * 22.0, up * 9.0)
     return 0.0
 
@@ -220,17 +202,18 @@ def _relief(material: int, across: float, up: float, upright: bool, grain: float
 def _solid_colour(t: int, a: float, b: float, depth: float, scene: Scene) -> Colour:
     """Triangle t at `depth` on the ray (a, b, 1)."""
     x, z = a * depth + scene.camera.centre_m[0], depth + scene.camera.centre_m[2]
-    nx, ny, nz = scene.normals[t, 0], scene.normals[t, 1], scene.normals[t, 2]
-    up = scene.base_y_m[t] - (b * depth + scene.camera.centre_m[1])
+    triangles = scene.triangles
+    nx, ny, nz = triangles.normals[t, 0], triangles.normals[t, 1], triangles.normals[t, 2]
+    up = triangles.base_y_m[t] - (b * depth + scene.camera.centre_m[1])
     across, along = (z, x) if abs(nx) > abs(nz) else (x, z)
-    material = scene.materials[t]
+    material = triangles.materials[t]
     gain = 0.72 + 0.28 * min(1.0, max(0.0, up / 0.7))
     if material == LEAVES:
         across, up = across + 0.6 * along, up + 0.8 * along
     grain = scene.camera.focal_px / depth
     gain *= 1.0 + scene.texture * _relief(material, across, up, abs(ny) < 0.3, grain, scene.noise)
-    colour = scene.lit[t, 0], scene.lit[t, 1], scene.lit[t, 2]
-    if material == GLOSS or material == GLASS:  # noqa: PLR1714
+    colour = triangles.colours[t, 0], triangles.colours[t, 1], triangles.colours[t, 2]
+    if material in (GLOSS, GLASS):
         # a mirror image of sky above and street below, stronger on glass
         towards = 2.0 * (a * nx + b * ny + nz)
         bright = min(1.0, max(0.0, 0.35 - 1.4 * (b - towards * ny) / math.sqrt(a * a + b * b + 1.0)))

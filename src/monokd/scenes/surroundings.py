@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 
@@ -20,12 +21,8 @@ def sample_clutter(rng: np.random.Generator, road: Road, objects: list[Placed], 
     kept: list[Placed] = []
     if amount <= 0:
         return kept
-    sides = (-1.0, 1.0)
-    rows = [
-        *(_buildings(rng, road, side, amount) for side in sides),
-        *(_furniture(rng, road, side, amount) for side in sides),
-    ]
-    for solid in (solid for row in rows for solid in row):
+    rows = (row(rng, road, side, amount) for row in (_buildings, _furniture) for side in (-1.0, 1.0))
+    for solid in chain.from_iterable(rows):
         if not any(meets(solid, placed, 0.25) for placed in objects) and not any(meets(solid, one) for one in kept):
             kept.append(solid)
     return kept
