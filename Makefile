@@ -30,7 +30,7 @@ check: setup
 	@ruff format --check src stages tests benchmarks examples
 	@mypy
 
-# Minutes together. The others take an hour or a folder and say so: losses, overfit, fuzz, resume, week, gpu.
+# Minutes together. The others take an hour or a folder and say so: losses, overfit, resume, week, gpu.
 BENCHMARKS := evaluation scenes depth samples rank_loss scan processes latency full_size
 
 bench: setup

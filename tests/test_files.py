@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from monokd.files import replacing, write_bytes, write_json, write_text
+from monokd.errors import DataError
+from monokd.files import read_bytes, read_json, replacing, write_bytes, write_json, write_text
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
@@ -35,14 +36,6 @@ def test_json_without_a_meaning_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_killed_writer_left_is_gone_after_the_next_write(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    (tmp_path / ".a.part.txt").write_text("half a file of a killed run, longer than the new one")
-    write_text(path, "new")
-    assert path.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_writers_at_once_do_not_mix_and_leave_nothing_behind(tmp_path: Path) -> None:
     path, contents = tmp_path / "a.txt", [letter * 200_000 for letter in "abcd"]
     barrier = threading.Barrier(4)
@@ -61,12 +54,32 @@ def test_writers_at_once_do_not_mix_and_leave_nothing_behind(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_left_over_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "other.txt").write_text("of somebody else")
-    (tmp_path / ".a.part.txt").symlink_to(tmp_path / "other.txt")
-    write_text(tmp_path / "a.txt", "new")
-    assert (tmp_path / "other.txt").read_text() == "of somebody else"
-    assert (tmp_path / "a.txt").read_text() == "new"
+def test_what_is_no_file_is_neither_read_nor_replaced(tmp_path: Path) -> None:
+    """Opening a pipe that nobody writes to would wait for ever; /dev/zero has no end."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(DataError, match="expected a file, found a folder, pipe or device"):
+            read_bytes(path, "label")
+        with pytest.raises(DataError, match="expected a place for a file"):
+            write_text(path, "x")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_reading_names_what_is_missing_too_large_or_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.txt: no such label"):
+        read_bytes(tmp_path / "a.txt", "label")
+    with pytest.raises(DataError, match="zero byte"):
+        read_bytes("a\0b", "label")
+    (tmp_path / "a.txt").write_bytes(bytes(3 << 20))
+    with pytest.raises(DataError, match="expected at most 2 MiB, found 3 MiB"):
+        read_bytes(tmp_path / "a.txt", "label", 2 << 20)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[NaN]", "[1e999]", "[" * 100_000])
+def test_json_that_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DataError, match="expected JSON"):
+        read_json(tmp_path / "a.json")
 
 
 def test_file_and_folder_are_flushed_in_this_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

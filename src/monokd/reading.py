@@ -1,100 +1,35 @@
-"""Files that others wrote: whole, no larger than they can be, and never from something that only looks like a file."""
+"""Names of `monokd.files` under their old place, and two checks of checkpoints."""
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 import zipfile
 from pathlib import Path
 
 from monokd.errors import DataError
+from monokd.files import BINARY_LIMIT_BYTES, TEXT_LIMIT_BYTES, WEIGHTS_LIMIT_BYTES, read_bytes, read_whole
 
-TEXT_LIMIT_BYTES = 64 << 20
-BINARY_LIMIT_BYTES = 256 << 20
-WEIGHTS_LIMIT_BYTES = 16 << 30
-CHUNK_BYTES = 1 << 16
-KINDS = {
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFSOCK: "a socket",
-}
-
-
-def read_whole(path: str | Path, limit_bytes: int = TEXT_LIMIT_BYTES) -> bytes:
-    """All bytes of a file, by bare system calls: thousands of small files are to be read in a moment.
-
-    Raises:
-        OSError: it cannot be opened or read, or is a folder.
-        DataError: no file but a pipe or a device, which could have no end; or larger than the limit.
-    """
-    handle = open_file(path, limit_bytes)
-    try:
-        content = os.read(handle, CHUNK_BYTES)
-        if len(content) < CHUNK_BYTES:
-            return content
-        parts, total = [content], len(content)
-        while total <= limit_bytes and (more := os.read(handle, 1 << 20)):
-            parts.append(more)
-            total += len(more)
-    finally:
-        os.close(handle)
-    if total > limit_bytes:
-        raise DataError(f"expected at most {limit_bytes >> 20:,} MiB, found more", path)
-    return b"".join(parts)
-
-
-def read_bytes(path: str | Path, what: str, limit_bytes: int = TEXT_LIMIT_BYTES) -> bytes:
-    """All bytes of a file.
-
-    Args:
-        path: the file.
-        what: it is called in the message.
-        limit_bytes: more are refused.
-
-    Raises:
-        DataError: unreadable, no file but a folder, pipe or device, or larger than the limit.
-    """
-    try:
-        return read_whole(path, limit_bytes)
-    except OSError as error:
-        raise DataError(f"cannot read the {what}: {error.strerror}", path) from error
+__all__ = [
+    "BINARY_LIMIT_BYTES", "TEXT_LIMIT_BYTES", "WEIGHTS_LIMIT_BYTES", "check_archive", "check_file",
+    "read_bytes", "read_whole",
+]  # fmt: skip
 
 
 def check_file(path: str | Path, what: str, limit_bytes: int = WEIGHTS_LIMIT_BYTES) -> None:
     """Refuse what a library would wait for, or take all memory for.
 
     Raises:
-        DataError: unreadable, no file but a folder, pipe or device, or larger than the limit.
+        DataError: missing, no file but a folder, pipe or device, unreadable, or larger than the limit.
     """
+    path = Path(path)
     try:
-        os.close(open_file(path, limit_bytes))
+        if path.exists() and not path.is_file():
+            raise DataError("expected a file, found a folder, pipe or device", path)
+        with path.open("rb"):
+            size = path.stat().st_size
     except OSError as error:
         raise DataError(f"cannot read the {what}: {error.strerror}", path) from error
-
-
-def open_file(path: str | Path, limit_bytes: int) -> int:
-    """A handle for reading; the caller closes it.
-
-    Raises:
-        OSError: it cannot be opened, or is a folder.
-        DataError: no file but a pipe or a device, or larger than the limit.
-    """
-    try:
-        # Opening a pipe that nobody writes to would otherwise wait for ever.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except ValueError as error:
-        raise DataError("expected a path, found one with a zero byte", repr(str(path))) from error
-    status = os.fstat(handle)
-    if stat.S_ISREG(status.st_mode) and status.st_size <= limit_bytes:
-        return handle
-    os.close(handle)
-    if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if stat.S_ISREG(status.st_mode):
-        raise DataError(f"expected at most {limit_bytes >> 20:,} MiB, found {status.st_size >> 20:,} MiB", path)
-    raise DataError(f"expected a file, found {KINDS.get(stat.S_IFMT(status.st_mode), 'something else')}", path)
+    if size > limit_bytes:
+        raise DataError(f"expected at most {limit_bytes >> 20:,} MiB, found {size >> 20:,} MiB", path)
 
 
 def check_archive(path: str | Path) -> None:

@@ -86,18 +86,6 @@ def test_a_stage_on_a_full_disk_stops_in_one_line_and_goes_on_when_there_is_room
     assert not any(part.startswith(".") for path in whole for part in path.split("/"))
 
 
-@pytest.mark.parametrize("name", ["scenes", "depth"])
-def test_a_stage_on_a_read_only_disk_stops_in_one_line(
-    name: str, workspace: Path, small_disk: Disk, stage: Stage
-) -> None:
-    disk = small_disk("1m")
-    disk.resize("1m", read_only=True)
-    out = str(disk.folder / "out")
-    ended = stage(workspace, name, *((out,) if name == "scenes" else ("data/demo", out, "metrics/depth.json")))
-    assert ended.code == 2
-    assert ended.line == f"monokd: {out}: Read-only file system" or ended.line.startswith(f"monokd: {out}/")
-
-
 def test_a_folder_that_may_not_be_written_is_named_by_every_command(
     open_folder: Path, tiny_workspace: Path, command: Stage
 ) -> None:
@@ -134,14 +122,6 @@ def test_a_file_that_may_not_be_read_is_named(name: str, open_folder: Path, capf
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_a_folder_in_place_of_a_file_is_named(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).mkdir()
-    with pytest.raises(DataError) as raised:
-        READERS[name](tmp_path / name)
-    assert str(raised.value).startswith(f"{tmp_path / name}: ")
-
-
 def program(*arguments: str | Path, **settings: object) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "monokd.cli", *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **settings)  # type: ignore[call-overload, no-any-return]
@@ -168,16 +148,6 @@ def test_a_reader_of_the_output_may_leave_early(tmp_path: Path) -> None:
     os.close(write)
     assert done.communicate(timeout=120)[1] == ""
     assert done.returncode == 1
-
-
-def test_a_device_is_never_replaced_by_a_file(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "folder").mkdir()
-    for name in ("pipe", "folder"):
-        with pytest.raises(DataError, match="expected a place for a file"):
-            write_text(tmp_path / name, "x")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
-    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_folder_without_any_frame_of_the_profile_is_named(workspace: Path, stage: Stage) -> None:

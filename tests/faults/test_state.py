@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from monokd.errors import DataError
 from monokd.training.state import fingerprint, load_state, previous, save_state
 from tests.faults.conftest import SmallDisk, tree
 from tests.training.test_loop import Pull, train
@@ -72,7 +73,7 @@ def test_a_kill_between_the_two_renames_loses_one_epoch_at_most(tmp_path: Path) 
 
 def test_a_state_that_cannot_be_read_is_an_error_not_a_new_start(tmp_path: Path) -> None:
     (tmp_path / "state.pt").mkdir()
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(DataError, match="expected a file"):
         load_state(tmp_path / "state.pt")
 
 

@@ -32,12 +32,12 @@ def test_images_that_are_none(tmp_path: Path, capfd: pytest.CaptureFixture[str])
         read_depth(tmp_path / "a.png")
     assert capfd.readouterr().err == ""
     (tmp_path / "a.png").touch()
-    with pytest.raises(DataError, match="expected a PNG or JPEG image, found an empty file"):
+    with pytest.raises(DataError, match="expected a PNG or JPEG image, found none"):
         read_image(tmp_path / "a.png")
-    with pytest.raises(DataError, match="expected a PNG image, found an empty file"):
+    with pytest.raises(DataError, match="expected a PNG image, found none"):
         read_depth(tmp_path / "a.png")
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((2, 3, 3), np.uint8))
-    with pytest.raises(DataError, match=r"one 16-bit channel, found 8 bits of PNG colour type 2"):
+    with pytest.raises(DataError, match="one 16-bit channel, found a PNG of mode RGB"):
         read_depth(tmp_path / "a.png")
 
 
@@ -52,7 +52,7 @@ def test_scan(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"123")
     with pytest.raises(DataError, match="16-byte points, found 3 bytes"):
         read_velodyne(tmp_path / "a.bin")
-    with pytest.raises(DataError, match="cannot read the scan"):
+    with pytest.raises(DataError, match="no such scan"):
         read_velodyne(tmp_path / "b.bin")
 
 
@@ -85,5 +85,5 @@ def test_split_files(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match="not UTF-8"):
         read_split(path)
-    with pytest.raises(DataError, match="cannot read the split"):
+    with pytest.raises(DataError, match="no such split"):
         read_split(tmp_path / "b.txt")

@@ -113,7 +113,7 @@ def test_a_binary_file_is_refused(tmp_path: Path) -> None:
 def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_labels(tmp_path / "none.txt")
-    with pytest.raises(DataError, match="cannot read the file: Is a directory"):
+    with pytest.raises(DataError, match="expected a file, found a folder"):
         read_labels(tmp_path)
 
 

@@ -49,7 +49,7 @@ def test_broken_history_is_named(tmp_path: Path, text: str, message: str) -> Non
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none\.csv: cannot read the table"):
+    with pytest.raises(DataError, match=r"none\.csv: no such table"):
         read_history(tmp_path / "none.csv")
 
 

@@ -1,4 +1,4 @@
-"""Preflight: everything that is missing or broken in a KITTI folder, grouped, one line a problem."""
+"""The `monokd check` command: all that is missing or broken in a KITTI folder, grouped, one line a problem."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from string import whitespace
+from typing import Annotated
 
 import typer
 
 from monokd.commands.frame_check import GROUPS, Problem, check_frame
 from monokd.errors import DataError, printable
-from monokd.kitti.frames import FRAME_ID, KittiFolder
+from monokd.files import read_bytes
+from monokd.kitti.frames import FRAME_ID, KittiFolder, file_ids
 from monokd.progress import map_frames, worker_count
-from monokd.reading import read_bytes
 
 HALVES = ("training", "testing")
 SUFFIXES = {"image_2": ".png", "calib": ".txt", "label_2": ".txt", "velodyne": ".bin"}
@@ -28,12 +29,11 @@ MODELS_BYTES = 2 << 30
 FRAMES_WORTH_PROCESSES = 500
 
 
-def check_command(root: Path, depth: Path | None = None) -> None:
-    """Print the problems by group, one line each, then a verdict.
-
-    Args:
-        root: the folder that holds `training` and `testing`.
-        depth: a folder of depth PNGs for the training half, checked too where given.
+def check(
+    root: Annotated[Path, typer.Argument(help="A folder in KITTI's layout.")],
+    depth: Annotated[Path | None, typer.Option(help="A folder of depth PNGs, to check them too.")] = None,
+) -> None:
+    """Report what is missing or broken in a KITTI folder, one line each; exit status 1 if anything is.
 
     Raises:
         DataError: no such folder.
@@ -52,27 +52,35 @@ def check_command(root: Path, depth: Path | None = None) -> None:
         problems.append(Problem("files", f"{root}: expected a folder training or testing, found neither"))
     problems += check_lists(root)
     problems += check_disk(Path(), 0 if depth is not None else pixels["training"])
-    for line in lines(problems):
-        typer.echo(line)
-    typer.echo(_verdict(counts, len(problems)))
+    print_problems(problems, _counted(counts))
+
+
+check_command = check
+
+
+def print_problems(problems: list[Problem], checked: str) -> None:
+    """Print the problems by group, one line each, then a verdict on what was `checked`.
+
+    Raises:
+        typer.Exit: status 1, there are problems.
+    """
+    for group in GROUPS:
+        mine = [problem for problem in problems if problem.group == group]
+        if mine:
+            typer.echo(f"{group}: {len(mine)}")
+        for problem in mine:
+            typer.echo(f"  {printable(problem.text)}")
+    found = "no problems" if not problems else "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    typer.echo(f"{checked}: {found}")
     if problems:
         raise typer.Exit(1)
 
 
-def lines(problems: list[Problem]) -> Iterator[str]:
-    """A head with a count for every group that has problems, then its problems."""
-    for group in GROUPS:
-        mine = [problem for problem in problems if problem.group == group]
-        if mine:
-            yield f"{group}: {len(mine)}"
-            yield from (f"  {printable(problem.text)}" for problem in mine)
-
-
 def check_half(root: Path, half: str, depth: Path | None) -> tuple[int, int, list[Problem]]:
-    """Frames of a half that have any file, pixels of all its images, and its problems."""
-    present = {kind: _ids(root / half / kind, suffix) for kind, suffix in SUFFIXES.items()}
+    """Count the frames of a half that have any file and the pixels of all its images, and find its problems."""
+    present = {kind: file_ids(root / half / kind, suffix) for kind, suffix in SUFFIXES.items()}
     frames = sorted(set().union(*(present[kind] for kind in NEEDED[half])))
-    problems = [Problem("files", text) for text in _missing(root / half, present, frames, half, depth)]
+    problems = [Problem("files", text) for text in _missing(root / half, present, frames, depth)]
     task = partial(check_frame, KittiFolder(root, half), depth)
     # Depth maps take long to decode, all else does not, and processes take seconds to start.
     workers = worker_count(0) if depth is not None and len(frames) > FRAMES_WORTH_PROCESSES else 1
@@ -82,8 +90,8 @@ def check_half(root: Path, half: str, depth: Path | None) -> tuple[int, int, lis
 
 
 def check_lists(root: Path) -> Iterator[Problem]:
-    """Problems of ROOT/ImageSets: broken lists, ids listed twice, frames without an image, frames in two lists."""
-    images = {half: _ids(root / half / "image_2", ".png") for half in HALVES}
+    """Find problems of ROOT/ImageSets: broken lists, ids twice, frames without an image, frames in two lists."""
+    images = {half: file_ids(root / half / "image_2", ".png") for half in HALVES}
     listed: dict[str, set[str]] = {}
     for path in sorted((root / "ImageSets").glob("*.txt")):
         try:
@@ -92,10 +100,10 @@ def check_lists(root: Path) -> Iterator[Problem]:
             reason = str(error) if isinstance(error, DataError) else f"{path}: expected UTF-8 text"
             yield Problem("splits", reason)
             continue
-        ids = [(number, word.strip(whitespace)) for number, word in enumerate(words, start=1)]
-        ids = [(number, frame) for number, frame in ids if frame]
+        ids = [(i, word.strip(whitespace)) for i, word in enumerate(words, start=1) if word.strip(whitespace)]
         listed[path.stem] = {frame for _, frame in ids}
-        yield from (Problem("splits", f"{path}{text}") for text in _list_problems(path.stem, ids, images))
+        present = images["testing" if path.stem == "test" else "training"]
+        yield from (Problem("splits", f"{path}{text}") for text in _list_problems(ids, present))
     for one, other in APART:
         both = listed.get(one, set()) & listed.get(other, set())
         if both:
@@ -104,16 +112,15 @@ def check_lists(root: Path) -> Iterator[Problem]:
 
 
 def check_disk(folder: Path, pixels: int) -> Iterator[Problem]:
-    """Whether depth maps for so many pixels, and models, have room where the pipeline runs."""
+    """Find out whether depth maps for so many pixels, and models, have room where the pipeline runs."""
     needed, free = int(pixels * DEPTH_BYTES_A_PIXEL) + MODELS_BYTES, shutil.disk_usage(folder).free
     if free < needed:
         text = f"depth maps and models need about {needed / 2**30:.1f} GiB here, {free / 2**30:.1f} GiB are free"
         yield Problem("disk", f"{folder.resolve()}: {text}")
 
 
-def _list_problems(name: str, ids: list[tuple[int, str]], images: dict[str, set[str]]) -> Iterator[str]:
+def _list_problems(ids: list[tuple[int, str]], images: set[str]) -> Iterator[str]:
     """What is wrong with one list, after its path."""
-    half = "testing" if name == "test" else "training"
     seen: dict[str, int] = {}
     for number, frame in ids:
         if not FRAME_ID.fullmatch(frame):
@@ -121,41 +128,31 @@ def _list_problems(name: str, ids: list[tuple[int, str]], images: dict[str, set[
         elif frame in seen:
             yield f":{number}: frame {frame} stands in line {seen[frame]} already"
         seen.setdefault(frame, number)
-    absent = [frame for frame in seen if frame not in images[half] and FRAME_ID.fullmatch(frame)]
+    absent = [frame for frame in seen if frame not in images and FRAME_ID.fullmatch(frame)]
     if absent:
-        yield f": {len(absent)} of {len(seen)} frames have no image in {half}, first {absent[0]}"
+        yield f": {len(absent)} of {len(seen)} frames have no image, first {absent[0]}"
     if not seen:
         yield ": expected frame ids, found none"
 
 
-def _missing(
-    folder: Path, present: dict[str, set[str]], frames: list[str], half: str, depth: Path | None
-) -> Iterator[str]:
+def _missing(folder: Path, present: dict[str, set[str]], frames: list[str], depth: Path | None) -> Iterator[str]:
     """Partners that are not there, a kind without any file once; and names that cannot name a frame."""
-    for kind in NEEDED[half]:
+    needed = NEEDED[folder.name]
+    for kind in needed:
         if not present[kind]:
             yield f"{folder / kind}: expected {SUFFIXES[kind]} files, found none"
-    maps = None if depth is None else _ids(depth, ".png")
+    maps = None if depth is None else file_ids(depth, ".png")
     for frame in frames:
         if not FRAME_ID.fullmatch(frame):
             yield f"{folder}: expected frame names of letters, digits, - and _, found {frame[:80]!r}"
-        for kind in NEEDED[half]:
+        for kind in needed:
             if present[kind] and frame not in present[kind]:
                 yield f"{folder / kind / frame}{SUFFIXES[kind]}: missing"
         if maps is not None and frame not in maps:
             yield f"{depth}/{frame}.png: missing"
 
 
-def _ids(folder: Path, suffix: str) -> set[str]:
-    return {path.stem for path in folder.glob(f"*{suffix}") if not path.name.startswith(".")}
-
-
-def _verdict(counts: dict[str, int], problems: int) -> str:
-    frames = (
-        " and ".join(f"{count} {half} frame{'s' * (count != 1)}" for half, count in counts.items() if count)
-        or "no frames"
-    )
-    short = [half for half, count in counts.items() if 0 < count < OFFICIAL[half]]
-    part = f" (KITTI has {' and '.join(f'{OFFICIAL[half]:,} {half}' for half in short)})" if short else ""
-    found = "no problems" if not problems else "1 problem" if problems == 1 else f"{problems} problems"
-    return f"{frames}{part}: {found}"
+def _counted(counts: dict[str, int]) -> str:
+    texts = [f"{count} {half} frame{'s' * (count != 1)}" for half, count in counts.items() if count]
+    short = [f"{OFFICIAL[half]:,} {half}" for half, count in counts.items() if 0 < count < OFFICIAL[half]]
+    return (" and ".join(texts) or "no frames") + (f" (KITTI has {' and '.join(short)})" if short else "")

@@ -9,25 +9,24 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from monokd.classes import KITTI_NAMES
 from monokd.depth.plausible import check_depth
 from monokd.errors import DataError
-from monokd.kitti.boxes3d import box_corners, projected_boxes
-from monokd.kitti.calibration import Calibration, read_calibration
-from monokd.kitti.frames import POINT_BYTES, KittiFolder, check_points
-from monokd.kitti.images import RGB, read_png_header
-from monokd.kitti.labels import CLASSES, read_labels
+from monokd.files import read_bytes
+from monokd.kitti.boxes3d import box_corners, projected_boxes, wrap_angle
+from monokd.kitti.calibration import Calibration
+from monokd.kitti.frames import POINT_BYTES, FrameSource, check_points
+from monokd.kitti.images import read_png_header
+from monokd.kitti.labels import read_labels
 from monokd.kitti.objects import Objects
-from monokd.reading import open_file, read_whole
+from monokd.typing import Floats
 
-Array = NDArray[np.float64]
 Size = tuple[int, int]  # width, height in pixels
 T = TypeVar("T")
-KNOWN = frozenset(name.lower() for name in CLASSES)
+KNOWN = frozenset(name.lower() for name in KITTI_NAMES)
 GROUPS = ("files", "images", "calibration", "labels", "scans", "depth", "splits", "disk")
 SAMPLED_POINTS = 512  # at the start, in the middle and at the end: every point of every scan would take minutes
-SCAN_LIMIT_BYTES = 1 << 30
 ORTHONORMAL = 1e-3  # a text of seven digits misses by 1e-6
 LARGEST_SIDE_M = 60.0  # a tram has 35 m
 TRUNCATED = 0.9  # of an object that is hardly in the image, the boxes need not agree
@@ -56,53 +55,55 @@ class FrameReport:
     problems: list[Problem] = field(default_factory=list)
     pixels: int = 0
 
-    def attempt(self, group: str, path: Path, read: Callable[[Path], T]) -> T | None:
-        """What `read` gives; a file that it refuses is a problem, one that does not exist is none of a frame's."""
+    def attempt(self, group: str, path: Path, read: Callable[[], T]) -> T | None:
+        """Call `read`; a file that it refuses is a problem, one that does not exist is left to the folder's check."""
         try:
-            return read(path) if path.exists() or path.is_symlink() else None
+            return read() if path.exists() or path.is_symlink() else None
         except DataError as error:
             self.problems.append(Problem(group, str(error)))
             return None
 
     def add(self, group: str, path: Path, reasons: Iterator[str]) -> None:
-        """Problems of `path`; a reason may begin with a line number and a colon."""
+        """Add problems of `path`; a reason may begin with a line number and a colon."""
         self.problems += [Problem(group, f"{path}:{reason}") for reason in reasons]
 
 
-def check_frame(folder: KittiFolder, depth: Path | None, frame: str) -> FrameReport:
-    """Problems inside the files of a frame; files that do not exist are left to the folder's check."""
+def check_frame(source: FrameSource, depth: Path | None, frame: str) -> FrameReport:
+    """Find the problems inside the files of a frame; files that do not exist are left to the folder's check."""
     report = FrameReport()
-    size = report.attempt("images", folder.image(frame), read_size)
-    calibration = report.attempt("calibration", folder.calibration(frame), read_calibration)
+    image, camera, scan = source.image(frame), source.calibration(frame), source.velodyne(frame)
+    label = source.label(frame)
+    size = report.attempt("images", image, lambda: read_size(image))
+    calibration = report.attempt("calibration", camera, lambda: source.read_calibration(frame))
     if calibration is not None:
-        report.add("calibration", folder.calibration(frame), camera_problems(calibration, size))
-    if folder.half == "training":
-        path = folder.label(frame)
-        objects = report.attempt("labels", path, read_labels)
+        report.add("calibration", camera, camera_problems(calibration, size))
+    if label is not None:
+        objects = report.attempt("labels", label, lambda: read_labels(label))
         if objects is not None and len(objects):
-            report.add("labels", path, label_problems(objects, lines_of(path), size, calibration))
-    report.attempt("scans", folder.velodyne(frame), check_scan)
+            report.add("labels", label, label_problems(objects, lines_of(label), size, calibration))
+    report.attempt("scans", scan, lambda: check_scan(scan))
     if size is not None:
         report.pixels = size[0] * size[1]
         if depth is not None:
-            report.attempt("depth", depth / f"{frame}.png", lambda path: check_depth(path, size))
+            map_ = depth / f"{frame}.png"
+            report.attempt("depth", map_, lambda: check_depth(map_, size))
     return report
 
 
 def read_size(path: Path) -> Size:
-    """Width and height of an image as KITTI has them.
+    """Read width and height of an image as KITTI has them.
 
     Raises:
-        DataError: no whole PNG, or not 8-bit RGB.
+        DataError: no whole PNG, or not RGB.
     """
     header = read_png_header(path)
-    if (header.bits, header.colour) != (8, RGB):
-        raise DataError(f"expected 8-bit RGB, found {header.bits} bits of PNG colour type {header.colour}", path)
+    if header.mode != "RGB":
+        raise DataError(f"expected 8-bit RGB, found a PNG of mode {header.mode}", path)
     return header.width_px, header.height_px
 
 
 def camera_problems(calibration: Calibration, size: Size | None) -> Iterator[str]:
-    """A camera that cannot have taken an image of this size, as after resizing the images alone; no true rotations."""
+    """Find a camera that cannot have taken an image of this size, as after resizing; and rotations that are none."""
     fx, fy, cx, cy = (calibration.P2[i] for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
     if abs(fx / fy - 1) > 0.05:
         yield f" P2: expected square pixels, found focal lengths {fx:.1f} and {fy:.1f}"
@@ -120,34 +121,23 @@ def camera_problems(calibration: Calibration, size: Size | None) -> Iterator[str
 
 
 def lines_of(path: Path) -> list[int]:
-    """The numbers of a file's lines that are not blank."""
-    return [number for number, line in enumerate(read_whole(path).split(b"\n"), start=1) if line.strip()]
-
-
-def label_problems(
-    objects: Objects, lines: list[int], size: Size | None, calibration: Calibration | None
-) -> Iterator[str]:
-    """One line a problem; without image or calibration, the rules that need them are left out."""
-    for i, reason in _line_problems(objects, size):
-        yield f"{lines[i]}: {reason}"
-    placed = np.flatnonzero((objects.sizes_m > 0).all(axis=1) & (objects.locations_m[:, 2] > -1000))
-    if calibration is not None and len(placed):
-        for i, reason in _mismatches(objects.select(placed), calibration, size):
-            yield f"{lines[placed[i]]}: {reason}"
+    """Number the file's lines that are not blank."""
+    return [i for i, line in enumerate(read_bytes(path, "label").split(b"\n"), start=1) if line.strip()]
 
 
 def check_scan(path: Path) -> None:
-    """The size of a scan, and a sample of its points (DataError)."""
+    """Check the size of a scan, and a sample of its points (DataError)."""
+    if not path.is_file():
+        raise DataError("expected a file, found a folder, pipe or device", path)
+    size, part = path.stat().st_size, POINT_BYTES * SAMPLED_POINTS
+    if size == 0 or size % POINT_BYTES:
+        raise DataError(f"expected a whole number of {POINT_BYTES}-byte points, found {size} bytes", path)
+    raw = b""
     try:
-        handle = open_file(path, SCAN_LIMIT_BYTES)
-        try:
-            size, part = os.fstat(handle).st_size, POINT_BYTES * SAMPLED_POINTS
-            if size == 0 or size % POINT_BYTES:
-                raise DataError(f"expected a whole number of {POINT_BYTES}-byte points, found {size} bytes", path)
-            starts = sorted({0, max(0, size // POINT_BYTES // 2 * POINT_BYTES - part), max(0, size - part)})
-            raw = b"".join(os.pread(handle, part, start) for start in starts)
-        finally:
-            os.close(handle)
+        with path.open("rb") as stream:
+            for start in sorted({0, max(0, size // POINT_BYTES // 2 * POINT_BYTES - part), max(0, size - part)}):
+                stream.seek(start, os.SEEK_SET)
+                raw += stream.read(part)
     except OSError as error:
         raise DataError(f"cannot read the scan: {error.strerror}", path) from error
     points = np.frombuffer(raw, "<f4").reshape(-1, 4)
@@ -158,24 +148,37 @@ def check_scan(path: Path) -> None:
         raise DataError("expected points, found the same one everywhere", path)
 
 
-def _line_problems(objects: Objects, size: Size | None) -> Iterator[tuple[int, str]]:
-    """Index and problem of every line that is wrong by itself."""
-    for i, name in enumerate(objects.names):
-        left, top, right, bottom = objects.boxes_px[i].tolist()
-        if name.lower() not in KNOWN:
-            yield i, f"{name!r} is no class of KITTI"
-        if right < left or bottom < top:
-            yield i, f"expected a box left, top, right, bottom, found {left:g} {top:g} {right:g} {bottom:g}"
-        elif size is not None and (left < -1 or top < -1 or right > size[0] + 1 or bottom > size[1] + 1):
-            yield i, f"the box {left:g} {top:g} {right:g} {bottom:g} leaves the {size[0]}×{size[1]} image"
-        if name.lower() == "dontcare":
-            continue
-        if not (0 <= objects.truncation[i] <= 1 or objects.truncation[i] == -1):
-            yield i, f"truncation: expected 0 to 1, or -1, found {objects.truncation[i]:g}"
-        if objects.occlusion[i] not in (-1, 0, 1, 2, 3):
-            yield i, f"occlusion: expected 0, 1, 2, 3, or -1, found {objects.occlusion[i]:g}"
-        if objects.locations_m[i, 2] > -1000:
-            yield from ((i, reason) for reason in _box_problems(objects, i))
+def label_problems(
+    objects: Objects, lines: list[int], size: Size | None, calibration: Calibration | None
+) -> Iterator[str]:
+    """Find one line a problem; without image or calibration, the rules that need them are left out."""
+    for i in range(len(objects)):
+        yield from (f"{lines[i]}: {reason}" for reason in _line_problems(objects, i, size))
+    placed = np.flatnonzero((objects.sizes_m > 0).all(axis=1) & (objects.locations_m[:, 2] > -1000))
+    if calibration is not None and len(placed):
+        for i, reason in _mismatches(objects.select(placed), calibration, size):
+            yield f"{lines[placed[i]]}: {reason}"
+
+
+def _line_problems(objects: Objects, i: int, size: Size | None) -> Iterator[str]:
+    """What is wrong with a line by itself."""
+    name = objects.names[i].lower()
+    left, top, right, bottom = objects.boxes_px[i].tolist()
+    box = f"{left:g} {top:g} {right:g} {bottom:g}"
+    if name not in KNOWN:
+        yield f"{objects.names[i]!r} is no class of KITTI"
+    if right < left or bottom < top:
+        yield f"expected a box left, top, right, bottom, found {box}"
+    elif size is not None and (left < -1 or top < -1 or right > size[0] + 1 or bottom > size[1] + 1):
+        yield f"the box {box} leaves the {size[0]}×{size[1]} image"
+    if name == "dontcare":
+        return
+    if not (0 <= objects.truncation[i] <= 1 or objects.truncation[i] == -1):
+        yield f"truncation: expected 0 to 1, or -1, found {objects.truncation[i]:g}"
+    if objects.occlusion[i] not in (-1, 0, 1, 2, 3):
+        yield f"occlusion: expected 0, 1, 2, 3, or -1, found {objects.occlusion[i]:g}"
+    if objects.locations_m[i, 2] > -1000:
+        yield from _box_problems(objects, i)
 
 
 def _box_problems(objects: Objects, i: int) -> Iterator[str]:
@@ -184,22 +187,20 @@ def _box_problems(objects: Objects, i: int) -> Iterator[str]:
     if not all(0 < side <= LARGEST_SIDE_M for side in sizes):
         found = " ".join(f"{side:g}" for side in sizes)
         yield f"expected height, width, length up to {LARGEST_SIDE_M:g} m, found {found}"
-    alpha, turned = float(objects.alpha_rad[i]), float(objects.rotation_y_rad[i])
-    if abs(turned) > 3.15 or (abs(alpha) > 3.15 and alpha != -10):
-        yield f"expected alpha and rotation_y within ±π, found {alpha:g} and {turned:g}"
+    alpha, heading = float(objects.alpha_rad[i]), float(objects.rotation_y_rad[i])
+    if abs(heading) > 3.15 or (abs(alpha) > 3.15 and alpha != -10):
+        yield f"expected alpha and rotation_y within ±π, found {alpha:g} and {heading:g}"
     elif alpha != -10 and z > LEAST_DEPTH_M:
-        apart = abs((alpha - turned + np.arctan2(x, z) + np.pi) % (2 * np.pi) - np.pi)
+        apart = abs(wrap_angle(float(alpha - heading + np.arctan2(x, z))))
         if apart > MOST_TURNED_RAD:
-            yield f"alpha {alpha:g} and rotation_y {turned:g} do not agree, they miss by {apart:.2f} rad"
+            yield f"alpha {alpha:g} and rotation_y {heading:g} do not agree, they miss by {apart:.2f} rad"
 
 
 def _mismatches(objects: Objects, calibration: Calibration, size: Size | None) -> Iterator[tuple[int, str]]:
     """Index and problem of objects whose 3D box does not project to their 2D box."""
-    corners_m = box_corners(objects.sizes_m, objects.locations_m, objects.rotation_y_rad)
-    projected = projected_boxes(corners_m, calibration)
-    limits = np.array([*(size or (np.inf, np.inf))])
-    seen = np.concatenate([np.clip(projected[:, :2], 0, limits), np.clip(projected[:, 2:], 0, limits)], axis=1)
-    overlap = _iou(seen, objects.boxes_px)
+    projected = projected_boxes(box_corners(objects.sizes_m, objects.locations_m, objects.rotation_y_rad), calibration)
+    limits = np.array([*(size or (np.inf, np.inf))] * 2)
+    overlap = _iou(np.clip(projected, 0, limits), objects.boxes_px)
     for i in np.flatnonzero((objects.truncation <= TRUNCATED) & ~(overlap >= LEAST_IOU)):
         found = " ".join(f"{side:.0f}" for side in projected[i])
         place = "lies behind the camera" if np.isnan(projected[i, 0]) else f"projects to {found}"
@@ -207,10 +208,9 @@ def _mismatches(objects: Objects, calibration: Calibration, size: Size | None) -
         yield int(i), f"the 3D box {place}, its 2D box is {box} (the calibration of another frame?)"
 
 
-def _iou(a: Array, b: Array) -> Array:
+def _iou(a: Floats, b: Floats) -> Floats:
     """IoU of N pairs of boxes; NaN stays."""
     sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
     shared = np.prod(np.clip(sides, 0, None), axis=1)
     both = np.prod(a[:, 2:] - a[:, :2], axis=1) + np.prod(b[:, 2:] - b[:, :2], axis=1)
-    overlap: Array = shared / np.maximum(both - shared, 1e-9)
-    return overlap
+    return np.asarray(shared / np.maximum(both - shared, 1e-9))

@@ -1,4 +1,4 @@
-"""Where the files of a KITTI folder are, and which frames it holds."""
+"""Where frames come from: the seam of every source, and KITTI's object layout."""
 
 from __future__ import annotations
 
@@ -6,22 +6,50 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from string import whitespace
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monokd.errors import DataError
-from monokd.kitti.images import read_png16, read_rgb
-from monokd.reading import BINARY_LIMIT_BYTES, read_bytes
+from monokd.files import BINARY_LIMIT_BYTES, read_bytes
+from monokd.kitti.calibration import Calibration, read_calibration
+from monokd.kitti.images import read_depth, read_image, read_stored_depth
+from monokd.typing import Floats32
 
+__all__ = [
+    "FrameSource", "KittiFolder", "check_points", "file_ids", "read_depth", "read_image", "read_split",
+    "read_stored_depth", "read_velodyne",
+]  # fmt: skip
 POINT_BYTES = 16
 MAX_RANGE_M = 1000.0  # several times what any scanner sees; a point beyond is no point
 FRAME_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
+class FrameSource(Protocol):
+    """Frames by id, in whatever folders they lie; an id is fit to be a file's name."""
+
+    def frames(self) -> list[str]:
+        """List the ids of all frames, ascending (DataError)."""
+
+    def image(self, frame: str) -> Path:
+        """Name the left colour image."""
+
+    def velodyne(self, frame: str) -> Path:
+        """Name the scan: float32 x, y, z, reflectance."""
+
+    def label(self, frame: str) -> Path | None:
+        """Name the label text; None where the source has no labels."""
+
+    def calibration(self, frame: str) -> Path:
+        """Name the file that says most about the camera, for messages."""
+
+    def read_calibration(self, frame: str) -> Calibration:
+        """Read the camera of a frame (DataError)."""
+
+
 @dataclass(frozen=True, slots=True)
 class KittiFolder:
-    """One half, `training` or `testing`, of a folder in KITTI's layout.
+    """One half, `training` or `testing`, of a folder in the layout of the object benchmark.
 
     Attributes:
         root: the folder that holds `training` and `testing`.
@@ -37,15 +65,23 @@ class KittiFolder:
         return self.root / self.half
 
     def image(self, frame: str) -> Path:
-        """The left colour image."""
+        """Name the left colour image."""
         return self.folder / "image_2" / f"{frame}.png"
 
     def calibration(self, frame: str) -> Path:
-        """The calibration text."""
+        """Name the calibration text."""
         return self.folder / "calib" / f"{frame}.txt"
 
+    def read_calibration(self, frame: str) -> Calibration:
+        """Read the camera of a frame.
+
+        Raises:
+            DataError: as `monokd.kitti.calibration.read_calibration`.
+        """
+        return read_calibration(self.calibration(frame))
+
     def label(self, frame: str) -> Path:
-        """The label text (training half only)."""
+        """Name the label text (training half only)."""
         return self.folder / "label_2" / f"{frame}.txt"
 
     def hidden_label(self, frame: str) -> Path:
@@ -53,11 +89,11 @@ class KittiFolder:
         return self.folder / "label_hidden" / f"{frame}.txt"
 
     def velodyne(self, frame: str) -> Path:
-        """The scan: float32 x, y, z, reflectance."""
+        """Name the scan: float32 x, y, z, reflectance."""
         return self.folder / "velodyne" / f"{frame}.bin"
 
     def frames(self) -> list[str]:
-        """Ids of all frames that have an image, ascending.
+        """List the ids of all frames that have an image, ascending.
 
         Raises:
             DataError: no image folder, or no image in it.
@@ -65,21 +101,25 @@ class KittiFolder:
         folder = self.folder / "image_2"
         if not folder.is_dir():
             raise DataError("expected a KITTI folder with images, found no such folder", folder)
-        ids = sorted(path.stem for path in folder.glob("*.png") if not path.name.startswith("."))
+        ids = sorted(file_ids(folder, ".png"))
         if not ids:
             raise DataError("expected *.png images, found none", folder)
         return ids
 
 
+def file_ids(folder: Path, suffix: str) -> set[str]:
+    """Names without suffix of a folder's files; hidden ones are being written and do not count."""
+    return {path.stem for path in folder.glob(f"*{suffix}") if not path.name.startswith(".")}
+
+
 def read_split(path: str | Path) -> list[str]:
-    """Frame ids of a split file, one a line, blank lines ignored, in the file's order.
+    """Read the frame ids of a split file, one a line, blank lines ignored, in the file's order.
 
     Raises:
         DataError: unreadable, an id twice, an id that is no plain name, or none at all.
     """
-    content = read_bytes(path, "split")
     try:
-        lines = content.decode("utf-8").split("\n")
+        lines = read_bytes(path, "split").decode("utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise DataError("expected frame ids as text, found bytes that are not UTF-8", path) from error
     seen: dict[str, int] = {}
@@ -97,34 +137,7 @@ def read_split(path: str | Path) -> list[str]:
     return list(seen)
 
 
-def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """Read a PNG or JPEG as H×W×3 RGB.
-
-    Raises:
-        DataError: missing, neither of the two, damaged, or of more pixels than any image has.
-    """
-    return read_rgb(path)
-
-
-def read_stored_depth(path: str | Path) -> NDArray[np.uint16]:
-    """Read a KITTI depth PNG as H×W uint16: metres × 256, 0 = none.
-
-    Raises:
-        DataError: missing, not a PNG, damaged, or not one 16-bit channel.
-    """
-    return read_png16(path)
-
-
-def read_depth(path: str | Path) -> NDArray[np.float32]:
-    """Read a KITTI depth PNG as H×W float32 metres, 0 = none.
-
-    Raises:
-        DataError: as `read_stored_depth`.
-    """
-    return read_stored_depth(path).astype(np.float32) / np.float32(256)
-
-
-def read_velodyne(path: str | Path) -> NDArray[np.float32]:
+def read_velodyne(path: str | Path) -> Floats32:
     """Read a scan as N×4 float32: x ahead, y left, z up (metres), reflectance.
 
     Raises:
@@ -138,7 +151,7 @@ def read_velodyne(path: str | Path) -> NDArray[np.float32]:
     return points
 
 
-def check_points(points: NDArray[np.float32], path: str | Path) -> None:
+def check_points(points: Floats32, path: str | Path) -> None:
     """Refuse N×4 scanner points that are not finite or beyond `MAX_RANGE_M` (DataError)."""
     fine = np.isfinite(points).all(axis=1) & (np.abs(points[:, :3]) <= MAX_RANGE_M).all(axis=1)
     if not fine.all():

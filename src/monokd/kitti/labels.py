@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from monokd.classes import KITTI_NAMES
 from monokd.errors import DataError
-from monokd.files import replacing
-from monokd.kitti import parsing
+from monokd.files import read_bytes, write_text
 from monokd.kitti.objects import Objects, from_rows
-from monokd.reading import read_whole
+from monokd.typing import Bools, Floats, Ints
 
-CLASSES = ("Car", "Pedestrian", "Cyclist", "Van", "Person_sitting", "DontCare", "Truck", "Tram", "Misc")
+CLASSES = KITTI_NAMES
 OTHER = -1
 LARGEST = 1e6  # pixels, metres or radians; beyond, areas and volumes lose their digits
 FIELDS = (
     *("class", "truncation", "occlusion", "alpha", "left", "top", "right", "bottom"),
     *("height", "width", "length", "x", "y", "z", "rotation_y", "score"),
 )
-_NAMES = np.frombuffer("".join(CLASSES).lower().encode(), dtype=np.uint8)
-_ENDS = np.cumsum([len(name) for name in CLASSES]).astype(np.int64)
+TEXT = bytes(range(32, 127)) + b"\t\n\v\f\r"
+_CODES = {name.lower().encode(): code for code, name in enumerate(CLASSES)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,16 +34,15 @@ class LabelTable:
 
     Attributes:
         rows: N×15 numbers of the lines in KITTI's order, the score last (NaN in labels).
-        classes: N indices into `CLASSES` (names match in any case), `OTHER` for names that KITTI does not
-            know.
+        classes: N indices into `CLASSES` (names match in any case), `OTHER` for names that KITTI does not know.
         offsets: F+1; file f has the rows offsets[f] to offsets[f + 1].
         missing: indices of the files that do not exist.
         unknown: how often each name occurs that KITTI does not know, by first appearance.
     """
 
-    rows: NDArray[np.float64]
-    classes: NDArray[np.int64]
-    offsets: NDArray[np.int64]
+    rows: Floats
+    classes: Ints
+    offsets: Ints
     missing: tuple[int, ...]
     unknown: dict[str, int]
 
@@ -79,15 +79,13 @@ def read_table(folder: str | Path, frames: Sequence[str], *, scores: bool, missi
         DataError: as `read_labels`; or a missing file unless `missing_ok`.
     """
     paths = [f"{folder}{os.sep}{frame}.txt" for frame in frames]
-    contents = [_content(path, missing_ok) for path in paths]
-    text, rows, spans, offsets = _parse([content or b"" for content in contents], paths, scores)
-    classes = parsing.codes_of(np.frombuffer(text, dtype=np.uint8), spans, _NAMES, _ENDS)
-    unknown: dict[str, int] = {}
-    for start, end in spans[classes == OTHER]:
-        name = text[start:end].decode("ascii")
-        unknown[name] = unknown.get(name, 0) + 1
-    missing = tuple(i for i, content in enumerate(contents) if content is None)
-    return LabelTable(rows, classes, offsets, missing, unknown)
+    present = [not missing_ok or os.path.lexists(path) for path in paths]
+    contents = [read_bytes(path, "file") if there else b"" for path, there in zip(paths, present, strict=True)]
+    names, rows, offsets = _parse(contents, paths, scores)
+    classes = np.array([_CODES.get(name.lower(), OTHER) for name in names], dtype=np.int64)
+    unknown = Counter(names[i].decode("ascii") for i in np.flatnonzero(classes == OTHER))
+    missing = tuple(i for i, there in enumerate(present) if not there)
+    return LabelTable(rows, classes, offsets, missing, dict(unknown))
 
 
 def write_labels(path: str | Path, objects: Objects, decimals: int = 2) -> None:
@@ -96,7 +94,7 @@ def write_labels(path: str | Path, objects: Objects, decimals: int = 2) -> None:
     Raises:
         DataError: a number is not finite, or a name is no single word.
     """
-    _write(path, [_words(objects, i, decimals, path) for i in range(len(objects))])
+    write_text(path, "".join(f"{_line(objects, i, decimals, path)}\n" for i in range(len(objects))))
 
 
 def write_results(path: str | Path, objects: Objects, score_decimals: int = 6, decimals: int = 2) -> None:
@@ -117,99 +115,104 @@ def write_results(path: str | Path, objects: Objects, score_decimals: int = 6, d
         score = float(objects.scores[i])
         if not np.isfinite(score):
             raise DataError(f"score: expected a finite number to write, found {score}", path, i + 1)
-        lines.append(f"{_words(objects, i, decimals, path)} {score:.{score_decimals}f}")
-    _write(path, lines)
+        lines.append(f"{_line(objects, i, decimals, path)} {score:.{score_decimals}f}\n")
+    write_text(path, "".join(lines))
 
 
 def _read_objects(path: str | Path, scores: bool) -> Objects:
-    text, rows, spans, _ = _parse([_content(str(path), missing_ok=False) or b""], [str(path)], scores)
-    return from_rows(tuple(text[start:end].decode("ascii") for start, end in spans), rows)
+    names, rows, _ = _parse([read_bytes(path, "file")], [str(path)], scores)
+    return from_rows(tuple(name.decode("ascii") for name in names), rows)
 
 
-def _content(path: str, missing_ok: bool) -> bytes | None:
-    try:
-        return read_whole(path)
-    except FileNotFoundError as error:
-        if missing_ok:
-            return None
-        raise DataError("no such file", path) from error
-    except OSError as error:
-        raise DataError(f"cannot read the file: {error.strerror}", path) from error
+def _parse(contents: Sequence[bytes], paths: Sequence[str], scores: bool) -> tuple[list[bytes], Floats, Ints]:
+    """Parse files at once; a fault is looked for line by line only when there is one.
+
+    Returns:
+        N class names, N×15 numbers, F+1 offsets of the files' rows.
+    """
+    fields = len(FIELDS) if scores else len(FIELDS) - 1
+    words: list[bytes] = []
+    offsets = np.zeros(len(contents) + 1, dtype=np.int64)
+    whole = True
+    for f, content in enumerate(contents, start=1):
+        for line in content.split(b"\n"):
+            found = line.split()
+            whole &= len(found) in (0, fields)
+            words += found
+        offsets[f] = len(words) // fields
+    names = words[::fields]
+    rows = np.full((len(names), len(FIELDS) - 1), np.nan)
+    if whole:
+        del words[::fields]
+        try:
+            rows[:, : fields - 1] = np.fromiter(map(float, words), float, len(words)).reshape(-1, fields - 1)
+        except ValueError:
+            whole = False
+    underscores = b"_" in b"".join(words)  # which Python takes for separators of digits
+    if not whole or underscores or b"".join(contents).translate(None, TEXT) or not _fine(names, rows, scores).all():
+        raise _fault(contents, paths, fields)
+    return names, rows, offsets
 
 
-def _parse(
-    contents: Sequence[bytes], paths: Sequence[str], scores: bool
-) -> tuple[bytes, NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """The joined text, N×15 numbers, N×2 places of the names in the text, F+1 offsets of the files' rows."""
-    text = b"".join(contents)
-    starts = np.zeros(len(contents) + 1, dtype=np.int64)
-    np.cumsum([len(content) for content in contents], out=starts[1:])
-    fields = len(FIELDS) - (not scores)
-    raw = np.frombuffer(text, dtype=np.uint8)
-    rows, spans, lines, offsets, doubts, (code, file, line, detail) = parsing.parse(raw, starts, fields)
-    if code != parsing.FINE:
-        found = text[starts[file] : starts[file + 1]].split(b"\n")[line - 1]
-        raise DataError(_reason(code, detail, found, fields), paths[file], line)
-    for row, column, start, end in doubts.tolist():
-        rows[row, column] = float(text[start:end])
-    fine = _in_range(rows, scores)
-    if not fine.all():
-        row, column = (int(i) for i in np.argwhere(~fine)[0])
-        file = int(np.searchsorted(offsets, row, side="right")) - 1
-        words = text[spans[row, 0] :].split(b"\n", 1)[0]
-        limit = f" of at most {LARGEST:g}" if np.isfinite(rows[row, column]) else ""
-        reason = _reason(parsing.BAD_NUMBER, column + 1, words, fields, limit)
-        raise DataError(reason, paths[file], int(lines[row]))
-    return text, rows, spans, offsets
-
-
-def _in_range(rows: NDArray[np.float64], scores: bool) -> NDArray[np.bool_]:
+def _fine(names: Sequence[bytes], rows: Floats, scores: bool) -> Bools:
     """Which of N×15 numbers can stand in a file: a score may be any, a label has none."""
     fine = np.abs(rows) <= LARGEST
     fine[:, -1] = np.isfinite(rows[:, -1]) if scores else True
+    marks = (rows[:, 7:11] == (-1, -1, -1, -1000)).all(axis=1) & (rows[:, 12] == -1000)  # no 3D box
+    unsized = marks | np.array([name.lower() == b"dontcare" for name in names], dtype=bool)
+    fine[:, 7:10] &= (rows[:, 7:10] >= 0) | unsized[:, None]
     return fine
 
 
-def _reason(code: int, detail: int, line: bytes, fields: int, limit: str = "") -> str:
-    """What is wrong with a line: `detail` is the byte, the count or the field at fault."""
-    if code == parsing.BAD_BYTE:
-        return f"expected lines of text, found the byte 0x{detail:02x} (is this a binary file?)"
-    if code == parsing.BAD_COUNT:
-        hint = (
-            ", no score"
-            if (fields, detail) == (16, 15)
-            else ", a score in a label"
-            if (fields, detail) == (15, 16)
-            else ""
-        )
-        return f"expected {fields} fields ({FIELDS[0]} to {FIELDS[fields - 1]}), found {detail}{hint}"
-    word = line.split()[detail].decode("ascii", "replace")[:40]
-    if code == parsing.BAD_SIZE:
-        return f"{FIELDS[detail]}: expected a size in metres that is not negative, found {word}"
-    return f"{FIELDS[detail]}: expected a finite number{limit}, found '{word}'"
+def _fault(contents: Sequence[bytes], paths: Sequence[str], fields: int) -> DataError:
+    """The first fault of the first file at fault."""
+    for content, path in zip(contents, paths, strict=True):
+        for number, line in enumerate(content.split(b"\n"), start=1):
+            reason = _reason(line, fields)
+            if reason:
+                return DataError(reason, path, number)
+    raise AssertionError("a fault that no line has")
 
 
-def _words(objects: Objects, i: int, decimals: int, path: str | Path) -> str:
+def _reason(line: bytes, fields: int) -> str | None:
+    """What is wrong with a line, None where nothing is."""
+    odd, words = line.translate(None, TEXT), line.split()
+    if odd:
+        return f"expected lines of text, found the byte 0x{odd[0]:02x} (is this a binary file?)"
+    if len(words) not in (0, fields):
+        hint = {(16, 15): ", no score", (15, 16): ", a score in a label"}.get((fields, len(words)), "")
+        return f"expected {fields} fields ({FIELDS[0]} to {FIELDS[fields - 1]}), found {len(words)}{hint}"
+    if not words:
+        return None
+    values = [_number(word) for word in words[1:]] + [math.nan] * (len(FIELDS) - fields)
+    fine = _fine(words[:1], np.array([values]), fields == len(FIELDS))[0]
+    if fine.all():
+        return None
+    column = int(np.argmin(fine))
+    name, word = FIELDS[column + 1], words[column + 1].decode("ascii")[:40]
+    if 7 <= column < 10 and -LARGEST <= values[column] < 0:
+        return f"{name}: expected a size in metres that is not negative, found {word}"
+    limit = f" of at most {LARGEST:g}" if math.isfinite(values[column]) else ""
+    return f"{name}: expected a finite number{limit}, found '{word}'"
+
+
+def _number(word: bytes) -> float:
+    try:
+        return math.nan if b"_" in word else float(word)
+    except ValueError:
+        return math.nan
+
+
+def _line(objects: Objects, i: int, decimals: int, path: str | Path) -> str:
     """One line without its score; −1 stays short where a file does not say."""
-    name = objects.names[i]
-    numbers = np.concatenate(
-        [
-            [objects.alpha_rad[i]],
-            objects.boxes_px[i],
-            objects.sizes_m[i],
-            objects.locations_m[i],
-            [objects.rotation_y_rad[i]],
-        ]
-    )
-    first = np.array([objects.truncation[i], objects.occlusion[i]])
-    if not (np.isfinite(numbers).all() and np.isfinite(first).all()):
-        raise DataError(f"expected finite numbers to write, found {[*first, *numbers]}", path, i + 1)
+    name, truncation, occlusion = objects.names[i], objects.truncation[i], objects.occlusion[i]
+    numbers = [
+        *(objects.alpha_rad[i], *objects.boxes_px[i], *objects.sizes_m[i], *objects.locations_m[i]),
+        objects.rotation_y_rad[i],
+    ]
+    if not np.isfinite([truncation, occlusion, *numbers]).all():
+        raise DataError(f"expected finite numbers to write, found {[truncation, occlusion, *numbers]}", path, i + 1)
     if len(name.split()) != 1:
         raise DataError(f"expected a class name of one word to write, found {name!r}", path, i + 1)
-    truncation = "-1" if first[0] == -1 else f"{first[0]:.{decimals}f}"
-    return " ".join([name, truncation, f"{first[1]:.0f}", *(f"{x:.{decimals}f}" for x in numbers.tolist())])
-
-
-def _write(path: str | Path, lines: list[str]) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+    first = "-1" if truncation == -1 else f"{truncation:.{decimals}f}"
+    return " ".join([name, first, f"{occlusion:.0f}", *(f"{x:.{decimals}f}" for x in numbers)])
