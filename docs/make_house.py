@@ -9,7 +9,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src/monokd"
 INTRODUCTION = """\
 # The house
 
-Made from the code by `python docs/make_house.py`: the packages of `src/monokd`, each after all those that it imports. So
+Made from the code by `python docs/make_house.py`: the packages of `src/monokd`, each after all that it imports. So
 no two import each other, directly or not. The stages of the pipeline (`stages/`) and the command line stand on top.
 """
 SINGLE_FILES = """\

@@ -56,7 +56,9 @@ def show(
         depth_m = read_depth(depth / f"{frame}.png")
     elif has_scan:
         depth_m = densify_frame(files, frame)
-    points_m = calibration.velodyne_to_camera(read_velodyne(files.velodyne(frame))[:, :3]) if has_scan else None
+    points_m = None
+    if has_scan:
+        points_m = calibration.velodyne_to_camera(read_velodyne(files.velodyne(frame))[:, :3].astype(np.float64))
     picture = compose(image, calibration, layers, depth_m, points_m)
     write_bytes(out, cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
     names = ", ".join(f"{len(placed(layer.objects))} of {layer.style.label}" for layer in layers) or "no boxes"

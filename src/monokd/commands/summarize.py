@@ -118,7 +118,7 @@ def entries(runs: pd.DataFrame, control: str) -> dict[str, list[dict[str, Any]]]
     named = statistics(runs, control).rename(columns={"value": "loss", "metric": "value"})
     for entry in named.to_dict("records"):
         plain = {str(k): None if isinstance(x, float) and math.isnan(x) else x for k, x in entry.items()}
-        classes[plain.pop("class")].append(plain)
+        classes[str(plain.pop("class"))].append(plain)
     return classes
 
 
