@@ -29,6 +29,7 @@ EXAMPLES = {
         f"monokd evaluate {LABELS} {RESULTS} --bootstrap 20 --against data/predictions/baseline",
         f"monokd evaluate {LABELS} {RESULTS} --json --classes Car",
     ],
+    "show": [f"monokd show data/demo 000000 {RESULTS} data/predictions/baseline --out frame.png"],
     "predict": [
         f"monokd predict {MODEL} {FRAMES}/image_2 {FRAMES}/calib results --draw",
         f"monokd predict {MODEL} {FRAMES}/image_2/000000.png {FRAMES}/calib/000000.txt results",

@@ -12,8 +12,8 @@ from docs.make_commands import PAGE, page
 from monokd.cli import COMMANDS, help_of, summary
 
 # What `pip install .` without an extra does not bring.
-HEAVY = ("torch", "torchsort", "dvc", "pydantic", "safetensors", "lightning_fabric", "yaml", "pandas", "jinja2")
-LIGHT = ("check", "unpack", "densify", "evaluate")
+HEAVY = ("torch", "torchsort", "dvc", "safetensors", "lightning_fabric", "yaml", "pandas", "matplotlib", "jinja2")
+LIGHT = ("check", "unpack", "densify", "evaluate", "show")
 
 
 def monokd(*arguments: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
@@ -91,7 +91,8 @@ def test_the_light_commands_run_in_a_light_install(tiny_workspace: Path, tmp_pat
 def test_a_command_that_needs_more_names_the_extra_in_one_line(name: str, package: str) -> None:
     done = without((package,), name, "a", "b", "c", "d")
     assert done.returncode == 2
-    assert done.stderr == f"monokd: {name} needs {package}: pip install 'monokd[pipeline]'\n"
+    hint = "install the extra 'pipeline', in a clone by: pip install '.[pipeline]'"
+    assert done.stderr == f"monokd: {name} needs {package}: {hint}\n"
 
 
 @pytest.mark.parametrize(

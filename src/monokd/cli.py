@@ -19,6 +19,7 @@ COMMANDS = {
     "unpack": "pending/unpack",
     "densify": "densify",
     "evaluate": "pending/evaluate",
+    "show": "show",
     "predict": "predict",
     "import": "import_checkpoint",
     "export": "export",
@@ -48,7 +49,8 @@ class LazyCommands(TyperGroup):
             package = (error.name or "monokd").partition(".")[0]
             if package == "monokd":
                 raise
-            raise DataError(f"{cmd_name} needs {package}: pip install 'monokd[pipeline]'") from error
+            hint = "install the extra 'pipeline', in a clone by: pip install '.[pipeline]'"
+            raise DataError(f"{cmd_name} needs {package}: {hint}") from error
         function = getattr(module, Path(path).name)
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(cmd_name, help=help_of(inspect.getdoc(function)))(function)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Hashable
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -26,8 +28,8 @@ def frame(rows: list[Row], metric: str = "ap") -> pd.DataFrame:
     return pd.DataFrame([("Car", metric, *row) for row in rows], columns=RUN_COLUMNS)
 
 
-def computed(*rows: Row) -> list[pd.Series]:
-    return [entry for _, entry in statistics(frame(list(rows)), "none").iterrows()]
+def computed(*rows: Row) -> list[dict[Hashable, Any]]:
+    return statistics(frame(list(rows)), "none").to_dict("records")
 
 
 def test_by_hand() -> None:
@@ -65,7 +67,7 @@ def test_without_control_there_is_no_difference() -> None:
 def test_order_of_runs_does_not_matter(values: list[float], seed: int) -> None:
     runs = [(loss, i, v + g) for i, v in enumerate(values) for loss, g in (("none", 0), ("x", 1))]
     mixed = random.Random(seed).sample(runs, len(runs))
-    one, other = (statistics(frame(rows), "none").sort_index() for rows in (runs, mixed))
+    one, other = (statistics(frame(rows), "none").sort_values("value", ignore_index=True) for rows in (runs, mixed))
     pd.testing.assert_frame_equal(one, other)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import math
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,15 +62,15 @@ def statistics(runs: pd.DataFrame, control: str) -> pd.DataFrame:
         control: the value that others are compared with.
 
     Returns:
-        Rows by (class, metric, value) with seeds, mean, spread, paired_seeds, difference, difference_spread and wins:
+        One row a class, metric and value: seeds, mean, spread, paired_seeds, difference, difference_spread and wins,
         on how many of the paired seeds the value beats the control.
     """
     table = runs.pivot_table(index=["class", "metric", "value"], columns="seed", values="result", sort=False)
     table = table[sorted(table.columns)]
     is_control = table.index.get_level_values("value") == control
-    controls = table[is_control].droplevel("value").reindex(table.index.droplevel("value"))
+    controls = table[is_control].reset_index("value", drop=True).reindex(table.reset_index("value").index)
     paired = (table - controls.to_numpy())[~is_control].reindex(table.index)
-    return pd.DataFrame(
+    numbers = pd.DataFrame(
         {
             "seeds": [tuple(row.dropna().index) for _, row in table.iterrows()],
             "mean": table.mean(axis=1),
@@ -80,15 +81,16 @@ def statistics(runs: pd.DataFrame, control: str) -> pd.DataFrame:
             "wins": (paired > 0).sum(axis=1),
         }
     )
+    return numbers.reset_index()
 
 
 def to_table(runs: pd.DataFrame, control: str, by: str) -> pd.DataFrame:
     """The statistics of one class as text: a row a value, two columns a metric."""
-    numbers = statistics(runs, control)
     head = by.rpartition(".")[2].capitalize()
     rows: dict[str, dict[str, str]] = {}
-    for (class_name, metric, value), entry in numbers.iterrows():
-        title, row = metric_title(metric, class_name), rows.setdefault(value, {head: value, "Seeds": ""})
+    for entry in statistics(runs, control).to_dict("records"):
+        title = metric_title(entry["metric"], entry["class"])
+        row = rows.setdefault(entry["value"], {head: entry["value"], "Seeds": ""})
         counts = sorted({len(entry["seeds"]), *map(int, row["Seeds"].split(" to ") if row["Seeds"] else ())})
         row["Seeds"] = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
         row[f"{title} mean ± std"] = _plus_minus(f"{entry['mean']:.2f}", entry["spread"])
@@ -113,9 +115,10 @@ def as_json(selection: Selection, by: str, model: str) -> dict[str, Any]:
 def entries(runs: pd.DataFrame, control: str) -> dict[str, list[dict[str, Any]]]:
     """The statistics as plain data by class; None where undefined."""
     classes: dict[str, list[dict[str, Any]]] = {name: [] for name in runs["class"].unique()}
-    for (class_name, metric, value), entry in statistics(runs, control).iterrows():
-        plain = {k: None if isinstance(x, float) and math.isnan(x) else x for k, x in entry.items()}
-        classes[class_name].append({"loss": value, "value": metric, **plain})
+    named = statistics(runs, control).rename(columns={"value": "loss", "metric": "value"})
+    for entry in named.to_dict("records"):
+        plain = {str(k): None if isinstance(x, float) and math.isnan(x) else x for k, x in entry.items()}
+        classes[str(plain.pop("class"))].append(plain)
     return classes
 
 
@@ -136,7 +139,7 @@ def show(table: pd.DataFrame, caption: str, *, markdown: bool) -> None:
     Console(markup=False).print(rich_table)
 
 
-def _difference(entry: pd.Series[Any]) -> str:
+def _difference(entry: dict[Hashable, Any]) -> str:
     difference, pairs = entry["difference"], len(entry["paired_seeds"])
     if math.isnan(difference):
         return UNDEFINED

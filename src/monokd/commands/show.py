@@ -1,0 +1,148 @@
+"""The `monokd show` command: one frame with everything that is known about it, as one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from monokd.depth.folder import densify_frame
+from monokd.errors import DataError, printable
+from monokd.files import write_bytes
+from monokd.kitti.calibration import Calibration, read_calibration
+from monokd.kitti.frames import KittiFolder, read_depth, read_image, read_velodyne
+from monokd.kitti.labels import read_labels, read_results
+from monokd.report.birds_eye import draw_birds_eye
+from monokd.report.drawing import Layer, add_colour_bar, colour_depth, draw_boxes_3d, placed
+from monokd.report.styles import TRUTH, style_of
+
+WIDTH_PX = 1242  # of the picture's left part; smaller images grow to it
+GROUND = 24, 24, 24
+OTHER_RGB = (120, 230, 170), (225, 160, 255), (255, 170, 110), (150, 230, 240)
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+
+
+def show(
+    root: Annotated[Path, typer.Argument(help="A folder in KITTI's layout.")],
+    frame: Annotated[str, typer.Argument(help="Which frame, such as 000123.")],
+    results: Annotated[list[Path] | None, typer.Argument(help="Folders of result files.")] = None,
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("frame.png"),
+    depth: Annotated[Path | None, typer.Option(help="A folder of depth PNGs; default: made from the scan.")] = None,
+    score_threshold: Annotated[float, typer.Option(min=0, max=1, help="Least score of a result.")] = 0.0,
+) -> None:
+    """Draw one frame: the image with boxes, its depth map, and the scene from above with the scan.
+
+    Shows the labels where there are some, and each folder of results in a colour of its own.
+
+    Raises:
+        DataError: a file is missing or broken, or `out` is no PNG.
+    """
+    if out.suffix != ".png":
+        raise DataError("expected a name that ends in .png", out)
+    files = KittiFolder(root) if KittiFolder(root).image(frame).is_file() else KittiFolder(root, "testing")
+    image, calibration = read_image(files.image(frame)), read_calibration(files.calibration(frame))
+    layers = read_layers(files, frame, results or [], score_threshold)
+    has_scan = files.velodyne(frame).is_file()
+    depth_m = None
+    if depth is not None:
+        depth_m = read_depth(depth / f"{frame}.png")
+    elif has_scan:
+        depth_m = densify_frame(files, frame)
+    points_m = None
+    if has_scan:
+        points_m = calibration.velodyne_to_camera(read_velodyne(files.velodyne(frame))[:, :3].astype(np.float64))
+    picture = compose(image, calibration, layers, depth_m, points_m)
+    write_bytes(out, cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
+    names = ", ".join(f"{len(placed(layer.objects))} of {layer.style.label}" for layer in layers) or "no boxes"
+    print(printable(f"{out}: {names}"))
+
+
+def read_layers(files: KittiFolder, frame: str, results: Sequence[Path], score_threshold: float) -> list[Layer]:
+    """Read the labels, where there are some, and every folder's result file.
+
+    Raises:
+        DataError: a result file is missing, or a file is broken.
+    """
+    layers = [Layer(read_labels(files.label(frame)), TRUTH)] if files.label(frame).is_file() else []
+    for position, folder in enumerate(results):
+        objects = read_results(folder / f"{frame}.txt")
+        sure = objects.select(np.flatnonzero(objects.scores >= score_threshold))
+        style = style_of(folder.resolve().name)
+        if style.label == folder.resolve().name:  # none of the pipeline's networks
+            style = replace(style, rgb=OTHER_RGB[position % len(OTHER_RGB)])
+        layers.append(Layer(sure, style, filled=True))
+    return layers
+
+
+def compose(
+    image: Bytes,
+    calibration: Calibration,
+    layers: Sequence[Layer],
+    depth_m: NDArray[np.float32] | None,
+    points_m: Floats | None,
+) -> Bytes:
+    """Put the views of a frame beside each other: image and depth on the left, from above on the right.
+
+    Args:
+        image: H×W×3 RGB.
+        calibration: its camera.
+        layers: boxes; later ones lie on top.
+        depth_m: H×W metres, 0 where unknown; left out without.
+        points_m: N×3 points in camera coordinates, as dots from above.
+
+    Returns:
+        H×W×3 RGB.
+    """
+    factor = max(WIDTH_PX / image.shape[1], 1.0)
+    larger = _resized(image, factor, cv2.INTER_CUBIC)
+    camera = _scaled(calibration, factor)
+    boxes = draw_boxes_3d(draw_boxes_3d(larger, layers[:-1], camera), layers[-1:], camera, labels=True)
+    views = [_legend(layers, larger.shape[1]), boxes]
+    if depth_m is not None:
+        # KITTI's own depth maps are cut at the top and the right.
+        padded = np.zeros(image.shape[:2], dtype=np.float32)
+        padded[-depth_m.shape[0] :, : depth_m.shape[1]] = depth_m
+        views.append(add_colour_bar(_resized(colour_depth(padded), factor, cv2.INTER_NEAREST)))
+    left = np.concatenate(views)
+    range_m = 70.0
+    from_above = draw_birds_eye(
+        layers,
+        calibration=calibration,
+        image_width_px=image.shape[1],
+        points_m=None if points_m is None else points_m[points_m[:, 2] > 0],
+        range_m=range_m,
+        pixels_per_m=left.shape[0] / (range_m + 2),
+    )
+    from_above = from_above[: left.shape[0]]
+    missing = left.shape[0] - from_above.shape[0]
+    return np.concatenate([left, np.pad(from_above, ((0, missing), (0, 0), (0, 0)))], axis=1)
+
+
+def _scaled(calibration: Calibration, factor: float) -> Calibration:
+    """The camera of an enlarged image."""
+    P2 = np.diag([factor, factor, 1.0]) @ calibration.P2
+    return Calibration(P2, calibration.R0_rect, calibration.Tr_velo_to_cam)
+
+
+def _resized(image: Bytes, factor: float, interpolation: int) -> Bytes:
+    size = round(image.shape[1] * factor), round(image.shape[0] * factor)
+    return image if factor == 1 else np.asarray(cv2.resize(image, size, interpolation=interpolation), dtype=np.uint8)
+
+
+def _legend(layers: Sequence[Layer], width_px: int) -> Bytes:
+    """A strip that names the layers in their colours."""
+    strip = np.full((34, width_px, 3), GROUND, dtype=np.uint8)
+    left = 10
+    for layer in layers:
+        text = layer.style.label.encode("ascii", "replace").decode()
+        cv2.putText(strip, text, (left, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.65, layer.style.rgb, 1, cv2.LINE_AA)
+        left += cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.65, 1)[0][0] + 26
+    return strip
