@@ -29,8 +29,9 @@ import yaml
 
 from monokd.commands.losses_by_seed import Run, summarize, to_json, to_table
 from monokd.errors import run
-from monokd.files import read_json, write_json
+from monokd.files import write_json
 from monokd.params import load_params
+from monokd.report.results import read_ap
 from monokd.report.summary import summary
 from monokd.report.tables import to_markdown
 
@@ -158,7 +159,7 @@ def values(work: Path, seed: int, name: str) -> dict[str, float]:
     single = name in ("teacher", "baseline")
     model = name if single else "student"
     folder = work / (f"{seed}" if single else f"{seed}-{name}")
-    numbers = summary({model: read_json(folder / f"metrics/{model}/kitti.json")})[model]["Car"]
+    numbers = summary(read_ap(folder / "metrics", [model]), [model])[model]["Car"]
     return {metric: value for metric, value in numbers.items() if value is not None}
 
 

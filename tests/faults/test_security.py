@@ -1,14 +1,12 @@
 """No way in: no code in files, no network, no names that a page or a terminal obeys, no dependency that drifts."""
 
 import ast
-import json
 import pickle
 import re
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -21,11 +19,10 @@ from monokd.errors import DataError, printable
 from monokd.kitti import parsing
 from monokd.models.checkpoint import read_torch_file
 from monokd.params import load_params
-from monokd.report.page import write_report
 from monokd.report.tables import headline, to_rich
 from monokd.training.state import load_state
 from tests.faults.conftest import ROOT, Ended
-from tests.report.fakes import write_frames, write_models
+from tests.report.fakes import table
 
 SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "stages").glob("*.py")])
 ESCAPE = "\x1b]0;taken\x07\x1b[2J"
@@ -139,33 +136,6 @@ def test_compiled_code_is_cached_where_only_its_owner_writes() -> None:
     assert not folder.stat().st_mode & stat.S_IWOTH
 
 
-HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
-
-
-def test_names_from_files_are_text_on_the_page(tmp_path: Path) -> None:
-    frames, truths = write_frames(tmp_path / "frames", count=2)
-    models = write_models(tmp_path / "models", truths)
-    swap = {"Car": HOSTILE}
-    odd = [
-        replace(
-            m, name=HOSTILE if m.name == "student" else m.name, metrics=json.loads(json.dumps(m.metrics)), curves=None
-        )
-        for m in models
-    ]
-    for model in odd:
-        for strictness in ("strict", "loose"):
-            values = model.metrics[strictness]
-            for old, new in swap.items():
-                values[new] = values[old]
-    named = [replace(f, frame=f"{HOSTILE}{i}".replace("/", "-")) for i, f in enumerate(frames)]
-    settings = {"experiment": HOSTILE, HOSTILE: "value"}
-    write_report(tmp_path / "report.html", title=HOSTILE, models=odd, frames=named, settings=settings, class_name="Car")
-    page = (tmp_path / "report.html").read_text()
-    assert "<script>alert" not in page
-    assert "<img src=x" not in page
-    assert "&lt;script&gt;alert" in page
-
-
 def test_a_terminal_obeys_no_name() -> None:
     for text in (ESCAPE, "\r\x08over", "a\u202eb", "\udcff", "[red]", "\x9b2J", "line\nline"):
         shown = printable(text)
@@ -175,10 +145,10 @@ def test_a_terminal_obeys_no_name() -> None:
 
 
 def test_tables_show_class_names_of_files_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    metrics = {"loose": {f"[red]{ESCAPE}": {"3d_R40": {"moderate": 1.0}}}}
+    ap = table({f"[link=x]{ESCAPE}": [{"iou": "loose", "metric": "3d", "class": f"[red]{ESCAPE}", "ap": 1.0}]})
     output = StringIO()
     Console(file=output, force_terminal=True, width=200).print(
-        to_rich(headline({f"[link=x]{ESCAPE}": metrics}, class_name=f"[red]{ESCAPE}"))
+        to_rich(headline(ap, f"[red]{ESCAPE}", [f"[link=x]{ESCAPE}"]))
     )
     assert "[red]" in output.getvalue()
     assert "[link=x]" in output.getvalue()

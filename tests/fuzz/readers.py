@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import yaml
 
@@ -22,8 +23,7 @@ from monokd.kitti.labels import CLASSES, LabelTable, read_labels, read_results, 
 from monokd.kitti.objects import Objects
 from monokd.models.checkpoint import DetectorInfo, load_detector
 from monokd.params import Params, load_params
-from monokd.report.curves import BAND_COLUMNS, read_distances, read_history, read_precision_recall
-from monokd.report.metrics import read_metrics
+from monokd.report import results as report
 from monokd.training.state import load_state
 from tests.fuzz import references, seeds
 from tests.fuzz.containers import change_jpeg_size, change_png, change_safetensors, change_tree, change_zip
@@ -75,10 +75,7 @@ def readers() -> dict[str, Reader]:
         Reader("detector", "0.safetensors", load_detector, _judge_detector, (seeds.detector(),), safetensors),
         Reader("published checkpoint", "0.pth", read_published, _judge_published, seeds.published(), zipped),
         Reader("training state", "state.pt", _read_state, _judge_state, (state,), zipped),
-        Reader("history", "history.csv", read_history, _judge_history, (seeds.HISTORY,), TEXT),
-        Reader("curves", "pr.csv", read_precision_recall, _judge_curves, (seeds.CURVES,), TEXT),
-        Reader("distances", "distance.csv", read_distances, _judge_distances, (seeds.DISTANCES,), TEXT),
-        Reader("metrics", "kitti.json", read_metrics, _judge_metrics, (seeds.RESULT_TABLE,), tree),
+        Reader("table", "distance.csv", _read_bands, _judge_bands, (seeds.DISTANCES,), TEXT),
     )
     return {reader.name: reader for reader in found}
 
@@ -245,39 +242,12 @@ def _judge_state(found: dict[str, Any], content: bytes) -> None:
     assert isinstance(found["epoch"], int)
 
 
-def _judge_history(found: dict[str, np.ndarray], content: bytes) -> None:
-    heads, *rows = [line.split(b",") for line in content.replace(b"\r", b"\n").split(b"\n") if line]
-    assert [head.strip(b'"').decode() for head in heads] == list(found)
-    assert len({len(column) for column in found.values()}) == 1
-    epochs = found["epoch"]
-    assert np.isfinite(epochs).all()
-    assert (np.diff(epochs) > 0).all()
-    for name, column in found.items():
-        assert not np.isinf(column).any()
-        if len(epochs) == len(rows) and b'"' not in content:
-            cells = sorted(rows, key=lambda row: float(row[list(found).index("epoch")]))
-            said = [cell[list(found).index(name)].strip() for cell in cells]
-            assert np.array_equal(column, [references.number(c) if c else np.nan for c in said], equal_nan=True)
+def _read_bands(path: Path) -> pd.DataFrame:
+    return report.read_table(path, report.KEY, report.BAND_COLUMNS)
 
 
-def _judge_curves(found: dict[tuple[str, ...], np.ndarray], content: bytes) -> None:
-    for points in found.values():
-        assert points.shape[1] == 2
-        assert np.isfinite(points).all()
-        assert points.min() >= 0
-        assert points.max() <= 1
-
-
-def _judge_distances(found: dict[tuple[str, ...], np.ndarray], content: bytes) -> None:
-    for rows in found.values():
-        assert rows.shape[1] == len(BAND_COLUMNS)
-        assert not np.isinf(rows).any()
-
-
-def _judge_metrics(found: dict[str, Any], content: bytes) -> None:
-    assert found == json.loads(content)
-    json.dumps(found, allow_nan=False)
-    for name in ("strict", "loose"):
-        for metrics in found.get(name, {}).values():
-            for levels in metrics.values():
-                assert all(value is None or 0 <= value <= 100 for value in levels.values())
+def _judge_bands(found: pd.DataFrame, content: bytes) -> None:
+    assert not np.isinf(found[list(report.BAND_COLUMNS)].to_numpy(dtype=float)).any()
+    for line, row in zip(content.strip().split(b"\n")[1:], found.to_dict("records"), strict=False):
+        if b'"' not in content and b"\r" not in content and line.count(b",") == 9:
+            assert [str(row[name]).encode() for name in report.KEY] == line.split(b",")[:4]

@@ -35,19 +35,11 @@ Tr_imu_to_velo: 1 0 0 0 0 1 0 0 0 0 1 0
 
 """
 SPLIT = b"000000\n000003\n000007\n001234\nframe_5\n"
-HISTORY = b"epoch,lr,total,heatmap,weight_heatmap\n1,0.001,12.5,3.25,1\n2,0.0005,10.25,,1\n3,1e-05,9.125,2.5,0.5\n"
-CURVES = b"""\
-iou,class,metric,difficulty,min_iou,sample,recall,precision,score,measured_recall,measured_precision
-strict,Car,3d,easy,0.7,0,0.0,1.0,0.9,0.0,1.0
-strict,Car,3d,easy,0.7,1,0.025,0.75,0.8,0.03,0.75
-loose,Car,bev,hard,0.5,40,1.0,0.0,,,
-"""
 DISTANCES = b"""\
 iou,class,metric,difficulty,from_m,to_m,objects,ap,low,high
 strict,Car,3d,hard,0,10,12,31.25,20.5,40.75
 strict,Car,3d,hard,10,20,3,,,
 """
-RESULT_TABLE = b'{"frames": 12, "rule": "le", "strict": {"Car": {"3d_R40": {"easy": 31.25, "hard": null}}}}\n'
 TRAINING = {
     "epochs": 3, "batch_size": 2, "optimiser": "adam", "learning_rate": 0.001, "weight_decay": 0.0, "schedule": "steps",
     "warmup_epochs": 0, "decay_epochs": [2], "gradient_clip": 0.0, "accumulate": 1, "flip": 0.5, "crop": 0.5,

@@ -16,7 +16,7 @@ from tests.fuzz.readers import Reader, readers
 
 BROKEN = 500
 READERS = readers()
-ANY = ("label", "result", "label folder", "calibration", "split", "history", "curves", "metrics", "velodyne")
+ANY = ("label", "result", "label folder", "calibration", "split", "table", "velodyne")
 each_reader = pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
 
 
@@ -44,9 +44,7 @@ def test_broken_files_are_refused_or_read_as_they_are(reader: Reader, tmp_path: 
     assert outcome.refused > BROKEN / 4
 
 
-@pytest.mark.parametrize(
-    "name", ["label", "result", "calibration", "split", "history", "curves", "metrics", "velodyne"]
-)
+@pytest.mark.parametrize("name", ["label", "result", "calibration", "split", "table", "velodyne"])
 @settings(max_examples=60, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_content_is_refused_or_read_as_it_is(
