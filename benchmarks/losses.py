@@ -31,8 +31,9 @@ import yaml
 from monokd.commands.experiments import RUN_COLUMNS
 from monokd.commands.summarize import entries, show, to_table
 from monokd.errors import run
-from monokd.files import read_json, write_json
+from monokd.files import write_json
 from monokd.params import load_params
+from monokd.report.results import read_ap
 from monokd.report.summary import summary
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -160,7 +161,7 @@ def values(work: Path, seed: int, name: str) -> dict[str, float]:
     single = name in ("teacher", "baseline")
     model = name if single else "student"
     folder = work / (f"{seed}" if single else f"{seed}-{name}")
-    numbers = summary({model: read_json(folder / f"metrics/{model}/kitti.json")})[model]["Car"]
+    numbers = summary(read_ap(folder / "metrics", [model]), [model])[model]["Car"]
     return {metric: value for metric, value in numbers.items() if value is not None}
 
 

@@ -21,7 +21,7 @@ from monokd.kitti.labels import read_labels
 from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.detector import build_detector
 from monokd.params import load_params
-from monokd.report import pictures
+from monokd.report.drawing import write_picture
 from tests.faults.conftest import Ended, SmallDisk, tree, without_rights
 
 Disk = Callable[[str], SmallDisk]
@@ -59,7 +59,7 @@ def test_weights_and_pictures_name_the_full_disk_too(small_disk: Disk) -> None:
         save_detector(build_detector(0.25), disk.folder / "model.safetensors", DetectorInfo(width=0.25))
     noise = np.random.default_rng(0).integers(0, 255, (400, 400, 3), dtype=np.uint8)
     with pytest.raises(OSError, match=r"No space left on device.*a\.png"):
-        pictures._save(disk.folder, "a.png", noise, "", "")
+        write_picture(disk.folder / "a.png", noise)
     assert tree(disk.folder) == {}
 
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 from monokd.kitti.calibration import Calibration, write_calibration
+from monokd.kitti.frames import KittiFolder
 from monokd.kitti.labels import write_labels, write_results
 from monokd.kitti.objects import Objects, from_rows
 from monokd.report.drawing import box_corners
-from monokd.report.inputs import FramePicture, ModelResult
+from monokd.report.networks import NETWORKS
+from monokd.report.pictures import FrameSource
+from monokd.report.results import AP_COLUMNS, KEY, Results, read_results
+from monokd.typing import Floats32
 
-NAMES = ("teacher", "baseline", "student")
-SIGMA_M = {"teacher": 0.3, "baseline": 1.6, "student": 1.0}
+SIGMA_M = {"teacher": 0.3, "baseline": 1.6, "control": 1.3, "student": 1.0}
+LEVELS = {"teacher": 24.0, "baseline": 9.0, "control": 11.0, "student": 15.0}
 SIZE_PX = (320, 96)
 
 
@@ -58,23 +62,36 @@ def jittered(truth: Objects, rng: np.random.Generator, sigma_m: float) -> Object
     return replace(moved, scores=rng.uniform(0.2, 1.0, count))
 
 
-def metrics(rng: np.random.Generator, level: float, classes: tuple[str, ...] = ("Car",)) -> dict[str, Any]:
-    """Made-up figures around `level` in the form of kitti.json, one of them undefined, with intervals."""
-    kinds = [f"{kind}_{points}" for kind in ("3d", "bev", "bbox", "aos") for points in ("R40", "R11")]
-    result: dict[str, Any] = {"frames": 200, "rule": "le", "bootstrap": {"resamples": 50, "seed": 0}}
-    for name, base in (("strict", level), ("loose", level * 2.2)):
-        result[name] = {
-            c: {k: {d: round(base + rng.uniform(0, 4), 4) for d in ("easy", "moderate", "hard")} for k in kinds}
-            for c in classes
-        }
-        result["bootstrap"][name] = {
-            c: {k: {d: [v - 2.0, v + 2.5] for d, v in by.items()} for k, by in result[name][c].items()} for c in classes
-        }
-    result["strict"][classes[-1]]["aos_R11"]["hard"] = None
-    return result
+def ap_rows(
+    rng: np.random.Generator, level: float, classes: Sequence[str] = ("Car",), difference: float | None = None
+) -> list[dict[str, Any]]:
+    """Made-up figures around `level` in the form of ap.csv, one of them undefined, with intervals."""
+    rows = []
+    for iou, share in (("strict", 1.0), ("loose", 2.2)):
+        for key in product(classes, ("3d", "bev", "bbox", "aos"), ("R40", "R11"), ("easy", "moderate", "hard")):
+            ap = share * level + rng.uniform(0, 4)
+            row: dict[str, Any] = dict(zip(("class", "metric", "points", "difficulty"), key, strict=True))
+            row |= {"iou": iou, "ap": ap, "low": ap - 2, "high": ap + 2.5}
+            if difference is not None:
+                row |= {"difference": difference, "difference_low": difference - 3, "difference_high": difference + 3}
+            if key[1:] == ("aos", "R11", "hard"):
+                row |= dict.fromkeys(AP_COLUMNS)
+            rows.append(row)
+    return rows
 
 
-def write_history(path: Path, rng: np.random.Generator, terms: tuple[str, ...], epochs: int = 30) -> None:
+def table(rows: dict[str, list[dict[str, Any]]]) -> pd.DataFrame:
+    """`Results.ap` of a few rows a network; class Car, moderate and R40 where they do not say."""
+    usual = {"class": "Car", "difficulty": "moderate", "points": "R40"}
+    every = [usual | {"network": name} | row for name, mine in rows.items() for row in mine]
+    return pd.DataFrame(every, columns=["network", *KEY, "points", *AP_COLUMNS])
+
+
+def write_ap(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    pd.DataFrame(rows, columns=[*KEY, "points", *AP_COLUMNS]).to_csv(path, index=False)
+
+
+def write_history(path: Path, rng: np.random.Generator, terms: Sequence[str], epochs: int = 30) -> None:
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["epoch", "step", "lr", *terms, *(f"weight_{term}" for term in terms[:-1])])
@@ -98,7 +115,7 @@ def write_curves(path: Path, quality: float) -> None:
                     writer.writerow([name, "Car", metric, "moderate", f"{r:.4f}", f"{precision:.4f}"])
 
 
-def write_distances(path: Path, rng: np.random.Generator, level: float, classes: tuple[str, ...] = ("Car",)) -> None:
+def write_distances(path: Path, rng: np.random.Generator, level: float, classes: Sequence[str]) -> None:
     """Made-up AP that falls with distance; the last band is empty."""
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
@@ -115,58 +132,47 @@ def write_distances(path: Path, rng: np.random.Generator, level: float, classes:
                     writer.writerow([name, class_name, metric, "moderate", 35, 50, 0, "", "", ""])
 
 
-def heat_maps(frames: Sequence[str]) -> dict[str, dict[str, NDArray[np.float32]]]:
+def heat_maps(frames: Sequence[str]) -> dict[str, dict[str, Floats32]]:
     """One warm spot a network and frame."""
     heat = np.zeros((24, 80), dtype=np.float32)
     heat[12, 40] = 1
-    return {name: dict.fromkeys(frames, heat) for name in NAMES}
+    return {name: dict.fromkeys(frames, heat) for name in NETWORKS}
 
 
-def write_models(
-    folder: Path, truths: dict[str, Objects], seed: int = 0, classes: tuple[str, ...] = ("Car",)
-) -> list[ModelResult]:
-    """Metrics, history, curves and result files of three pretended networks."""
-    rng = np.random.default_rng(seed)
-    models = []
-    terms = ("heatmap", "offset_2d", "size_2d", "depth", "heading")
-    for name, level in zip(NAMES, (24.0, 9.0, 13.0), strict=True):
-        mine = folder / name
+def write_results_of(
+    folder: Path, truths: dict[str, Objects], classes: Sequence[str] = ("Car",), networks: Sequence[str] = NETWORKS
+) -> Results:
+    """Everything that stages write of pretended networks, read back: `folder`/metrics and `folder`/predictions."""
+    rng = np.random.default_rng(0)
+    for name in networks:
+        mine, level = folder / "metrics" / name, LEVELS.get(name, 5.0)
         mine.mkdir(parents=True)
         for frame, truth in truths.items():
-            write_results(mine / f"{frame}.txt", jittered(truth, rng, SIGMA_M[name]))
-        extra = ("spearman", "affinity") if name == "student" else ()
-        write_history(folder / f"{name}.csv", rng, (*terms, *extra, "total"))
-        write_curves(folder / f"{name}-pr.csv", {"teacher": 0.9, "baseline": 0.5, "student": 0.65}[name])
-        figures = json.loads(json.dumps(metrics(rng, level, classes)))
-        history, curves, distances = (folder / f"{name}{ending}.csv" for ending in ("", "-pr", "-distance"))
-        write_distances(distances, rng, 2 * level, classes)
-        models.append(ModelResult(name, figures, history, curves, distances, mine))
-    return models
+            boxes = jittered(truth, rng, SIGMA_M.get(name, 2.0))
+            write_results(folder / "predictions" / name / f"{frame}.txt", boxes)
+        terms = ("heatmap", "offset_2d", "depth", *(("spearman",) if name == "student" else ()), "total")
+        write_history(mine / "history.csv", rng, terms)
+        write_curves(mine / "pr.csv", level / 30)
+        write_distances(mine / "distance.csv", rng, 2 * level, classes)
+        write_ap(mine / "ap.csv", ap_rows(rng, level, classes, None if name == "control" else level - 11))
+        (mine / "kitti.json").write_text('{"frames": 200, "rule": "le"}')
+    return read_results(folder / "metrics", networks, folder / "predictions")
 
 
-def write_frames(folder: Path, count: int = 6, seed: int = 0) -> tuple[list[FramePicture], dict[str, Objects]]:
+def write_frames(folder: Path, count: int = 6) -> tuple[FrameSource, dict[str, Objects]]:
     """Frames of noise with a few cars each."""
-    rng = np.random.default_rng(seed)
-    frames, truths = [], {}
-    for kind in ("image_2", "calib", "label_2", "depth"):
-        (folder / kind).mkdir(parents=True)
-    for number in range(count):
-        frame = f"{number:06d}"
+    rng = np.random.default_rng(0)
+    source = FrameSource(KittiFolder(folder), [f"{n:06d}" for n in range(count)], folder / "depth", heat_maps)
+    for path in (*(source.folder.folder / kind for kind in ("image_2", "calib", "label_2")), folder / "depth"):
+        path.mkdir(parents=True)
+    truths = {}
+    for number, frame in enumerate(source.ids):
         image = rng.integers(60, 140, (SIZE_PX[1], SIZE_PX[0], 3), dtype=np.uint8)
-        cv2.imwrite(str(folder / "image_2" / f"{frame}.png"), image)
+        cv2.imwrite(str(source.folder.image(frame)), image)
         depth = np.linspace(80, 4, SIZE_PX[1])[:, None] * np.ones((1, SIZE_PX[0]))
         cv2.imwrite(str(folder / "depth" / f"{frame}.png"), (depth * 256).astype(np.uint16))
-        write_calibration(folder / "calib" / f"{frame}.txt", camera())
+        write_calibration(source.folder.calibration(frame), camera())
         places = [("Car", rng.uniform(-6, 6), 9.0 + 7 * i, rng.uniform(-3, 3)) for i in range(1 + number % 4)]
         truths[frame] = objects(places)
-        write_labels(folder / "label_2" / f"{frame}.txt", truths[frame])
-        frames.append(
-            FramePicture(
-                frame,
-                folder / "image_2" / f"{frame}.png",
-                folder / "calib" / f"{frame}.txt",
-                folder / "label_2" / f"{frame}.txt",
-                folder / "depth" / f"{frame}.png",
-            )
-        )
-    return frames, truths
+        write_labels(source.folder.label(frame), truths[frame])
+    return source, truths

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,15 +19,18 @@ from monokd.report.drawing import (
     add_colour_bar,
     box_corners,
     colour_depth,
-    draw_boxes_2d,
+    draw_birds_eye,
     draw_boxes_3d,
     draw_frame,
     draw_heat_map,
+    draw_segments,
     placed,
+    write_picture,
 )
-from monokd.report.styles import BASELINE, STUDENT, TRUTH
+from monokd.report.networks import STYLES, TRUTH
 from tests.report.fakes import camera, objects, scored
 
+STUDENT = STYLES["student"]
 GREY = np.full((96, 320, 3), 90, dtype=np.uint8)
 
 
@@ -81,7 +84,6 @@ def test_box_around_the_camera_plane_stays_below_the_horizon() -> None:
 def test_pictures_leave_their_inputs_alone() -> None:
     image, one = GREY.copy(), scored(objects([("Car", 0.0, 12.0, 0.2)]), [0.7])
     draw_frame(image, camera(), one, truth=one)
-    draw_boxes_2d(image, [Layer(one, TRUTH)])
     draw_heat_map(image, np.ones((4, 4), dtype=np.float32))
     assert (image == GREY).all()
 
@@ -90,14 +92,6 @@ def test_dont_care_has_no_3d_box() -> None:
     marked = objects([("DontCare", 0.0, 10.0, 0.0), ("Car", 0.0, 10.0, 0.0)])
     marked.sizes_m[0], marked.locations_m[0] = -1, -1000
     assert placed(marked).names == ("Car",)
-
-
-def test_2d_box_edges() -> None:
-    one = replace(objects([("Car", 0.0, 12.0, 0.0)]), boxes_px=np.array([[20.0, 30.0, 60.0, 50.0]]))
-    drawn = draw_boxes_2d(GREY, [Layer(one, TRUTH)])
-    for row, column in ((30, 40), (50, 40), (40, 20), (40, 60)):
-        assert drawn[row, column].min() > 200
-    assert drawn[40, 40].tolist() == [90, 90, 90]
 
 
 def test_labels_never_cover_each_other() -> None:
@@ -148,12 +142,76 @@ def test_heat_map_is_colourless_at_zero_and_bright_at_the_peak() -> None:
     assert drawn[50, 162].sum() > drawn[5, 5].sum() + 150
 
 
-def test_dashes_tell_networks_apart_without_colour() -> None:
-    one = replace(objects([("Car", 0.0, 9.0, 0.2)]), boxes_px=np.array([[20.0, 10.0, 300.0, 80.0]]))
-    dashed = replace(STUDENT, dashes=BASELINE.dashes)
-    drawn = [draw_boxes_2d(GREY, [Layer(one, s)]) for s in (STUDENT, dashed)]
-    coloured = [(picture == STUDENT.rgb).all(axis=2).sum() for picture in drawn]
-    assert 0.3 * coloured[0] < coloured[1] < 0.85 * coloured[0]
+def drawn_from_above(x: float, z: float, rotation: float = 0.0) -> np.ndarray:
+    """Rows and columns that a car changes, 10 pixels a metre, the camera at row 410 and column 200; 2×N."""
+    scale: Any = {"range_m": 40, "half_width_m": 20, "pixels_per_m": 10}
+    layer = Layer(objects([("Car", x, z, rotation)]), STUDENT)
+    plain, drawn = draw_birds_eye([], **scale), draw_birds_eye([layer], **scale)
+    assert plain.shape == (420, 400, 3)
+    return np.argwhere((drawn != plain).any(axis=2)).T
+
+
+def test_position_from_above_by_hand() -> None:
+    """A car 12 m ahead and 5 m to the right: 50 pixels right of the middle, 120 above the camera's row."""
+    rows, columns = drawn_from_above(5.0, 12.0)
+    assert abs((rows.min() + rows.max()) / 2 - 290) <= 2
+    assert abs(columns.min() - (250 - 19.5)) <= 3
+
+
+def test_the_line_out_of_a_box_points_where_it_heads() -> None:
+    """Heading 0 looks along +x, to the right; π/2 towards the camera, down."""
+    _, columns = drawn_from_above(0.0, 20.0)
+    assert columns.max() - 200 > 200 - columns.min() + 4
+    rows, _ = drawn_from_above(0.0, 20.0, np.pi / 2)
+    assert rows.max() - 210 > 210 - rows.min() + 4
+
+
+def test_boxes_out_of_reach_are_not_drawn_from_above() -> None:
+    assert not drawn_from_above(60.0, 20.0).size
+    assert not drawn_from_above(0.0, 90.0).size
+
+
+def test_view_and_scan_are_drawn_from_above() -> None:
+    """The point 15 m ahead and 1 m to the right is a dot at its place; one far away does no harm."""
+    points = np.array([[1.0, 0.0, 15.0], [500.0, 0.0, 500.0], [-1e9, 0.0, 3.0]])
+    bare = draw_birds_eye([], range_m=40)
+    dots = draw_birds_eye([], points_m=points, range_m=40) != bare
+    assert sorted(set(np.argwhere(dots.any(axis=2))[:, 1].tolist())) == [380, 381]
+    assert (draw_birds_eye([], calibration=camera(), image_width_px=320, range_m=40) != bare).any(axis=2).sum() > 100
+
+
+def line(image: np.ndarray, start: tuple[float, float], end: tuple[float, float], **options: Any) -> np.ndarray:
+    draw_segments(image, np.array([[start, end]]), (255, 255, 255), **options)
+    return image[..., 0]
+
+
+def test_dashes_leave_gaps_of_their_length() -> None:
+    """Stroke 10 and gap 10: half of the pixels along the line stay dark."""
+    image = np.zeros((9, 200, 3), dtype=np.uint8)
+    drawn = line(image, (0.0, 4.0), (199.0, 4.0), dashes=(10, 10), rim=False)
+    assert 0.45 < (drawn[4] > 127).mean() < 0.65
+
+
+@pytest.mark.parametrize("dashes", ((), (1000, 1)))
+def test_far_outside_points_do_no_harm(dashes: tuple[int, ...]) -> None:
+    """A line through the picture between points a hundred thousand pixels away crosses it where it should."""
+    drawn = line(np.zeros((50, 50, 3), dtype=np.uint8), (-1e5, -1e5), (1e5, 1e5), thickness=1, rim=False, dashes=dashes)
+    assert all(drawn[i, i] > 100 for i in range(50))
+    assert drawn[5, 40] == 0
+
+
+def test_a_dark_rim_surrounds_the_line() -> None:
+    column = line(np.full((21, 40, 3), 255, dtype=np.uint8), (0.0, 10.0), (39.0, 10.0), thickness=3)[:, 20]
+    assert column[10] == 255
+    assert column[5:10].min() < 90
+    assert column[11:16].min() < 90
+
+
+def test_a_written_picture_keeps_its_colours(tmp_path: Path) -> None:
+    picture = np.full((8, 8, 3), (200, 100, 0), dtype=np.uint8)
+    for name, tolerance in (("a.png", 0), ("a.jpg", 4)):
+        write_picture(tmp_path / name, picture)
+        np.testing.assert_allclose(read_image(tmp_path / name).astype(int), picture.astype(int), atol=tolerance)
 
 
 def test_real_labels_fall_on_their_2d_boxes(kitti_dir: Path) -> None:

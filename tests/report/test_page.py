@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -17,16 +16,12 @@ import cv2
 import pytest
 
 from monokd.errors import DataError
-from monokd.evaluation.bootstrap import compare
-from monokd.evaluation.distance import by_distance, write_distances
-from monokd.evaluation.evaluate import evaluate_folders
-from monokd.evaluation.output import Report, report_json, write_curves
-from monokd.report.inputs import FramePicture, ModelResult
-from monokd.report.page import finding, write_report
+from monokd.report.networks import NETWORKS, UNPREDICTED
+from monokd.report.page import Background, write_report
+from monokd.report.pictures import FrameSource
 from monokd.report.previous import Previous
-from monokd.report.styles import OTHER
-from monokd.report.tables import key_values
-from tests.report.fakes import heat_maps, write_frames, write_models
+from monokd.report.results import Results
+from tests.report.fakes import table, write_frames, write_results_of
 
 VOID = {"meta", "link", "img", "br", "line", "path", "use", "circle", "rect"}
 
@@ -62,38 +57,38 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[FramePicture], list[ModelResult]]:
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[FrameSource, Results]:
     folder = tmp_path_factory.mktemp("inputs")
     frames, truths = write_frames(folder / "frames")
-    return frames, write_models(folder / "models", truths)
+    return frames, write_results_of(folder, truths)
 
 
 PREVIOUS = Previous(
     "0123abcd",
     "2026-01-31",
     "Try <b>more</b>",
-    {name: {"loose": {"Car": {"3d_R40": {"moderate": 20.0}}}} for name in ("teacher", "baseline", "student")},
+    {name: {"loose": {"Car": {"3d_R40": {"moderate": 20.0}}}} for name in NETWORKS},
     (("losses.monoskd.affinity", 1.0, 2.0),),
+)
+BACKGROUND = Background(
+    settings={"loss": "monoskd"},
+    training_data="64 labelled frames, 640 without labels",
+    depth={"rmse_m": 1.0, "mae_m": 0.5},
+    label_quality={"precision": 0.91, "recall": 0.62},
+    resamples=50,
+    spread={"seed_std": {"3d_R40": 1.9}},
 )
 
 
-def write(out: Path, inputs: tuple[list[FramePicture], list[ModelResult]], **changed: Any) -> str:
-    frames, models = inputs
-    given: dict[str, Any] = {
-        "title": "test data",
-        "models": models,
-        "frames": frames,
-        "depth_metrics": {"rmse_m": 1.0, "mae_m": 0.5},
-        "settings": {"loss": "monoskd"},
-        "heat_maps": heat_maps,
-        "previous": PREVIOUS,
-    }
-    write_report(out, **(given | changed))
+def write(out: Path, inputs: tuple[FrameSource, Results], **changed: Any) -> str:
+    frames, results = inputs
+    given: dict[str, Any] = {"results": results, "frames": frames, "background": BACKGROUND, "previous": PREVIOUS}
+    write_report(out, **({"title": "test data"} | given | changed))
     return out.read_text()
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, inputs: tuple[list[FramePicture], list[ModelResult]]) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, inputs: tuple[FrameSource, Results]) -> Path:
     out = tmp_path_factory.mktemp("page")
     write(out / "report.html", inputs)
     return out
@@ -104,7 +99,7 @@ def page(folder: Path) -> Page:
     return Page((folder / "report.html").read_text())
 
 
-SECTIONS = ("results", "changes", "frames", "curves", "training", "depth", "all")
+SECTIONS = ("results", "changes", "frames", "curves", "training", "depth", "labels", "all")
 
 
 def test_every_section_is_there(page: Page) -> None:
@@ -121,8 +116,9 @@ def test_links_in_the_page_lead_somewhere(page: Page, folder: Path) -> None:
 
 def test_pictures_exist_with_size_and_words(page: Page, folder: Path) -> None:
     pictures = page.all("img")
-    frame = 3 + 3 + 2  # photographs, heat maps, depth and the view from above
-    assert len(pictures) == 4 * frame
+    frame = 4 + 4 + 2  # photographs, heat maps, depth and the view from above
+    assert len(pictures) % frame == 0
+    assert len(pictures) >= 4 * frame
     for attributes in pictures:
         image = cv2.imread(str(folder / str(attributes["src"])))
         assert image is not None
@@ -167,98 +163,84 @@ def test_charts_have_words(page: Page) -> None:
     assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in charts)
 
 
-def test_same_inputs_give_the_same_bytes(
-    tmp_path: Path, folder: Path, inputs: tuple[list[FramePicture], list[ModelResult]]
-) -> None:
+def test_same_inputs_give_the_same_bytes(tmp_path: Path, folder: Path, inputs: tuple[FrameSource, Results]) -> None:
     write(tmp_path / "report.html", inputs)
     again = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert again == {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_names_from_files_are_text(tmp_path: Path, inputs: tuple[list[FramePicture], list[ModelResult]]) -> None:
-    """Class, network, setting and column names cannot become elements."""
-    bad = "<script>alert(1)</script>\"'&"
-    history = tmp_path / "history.csv"
-    history.write_text('epoch,"<script>alert(1)</script>""\'&",<b>\n1,2,3\n2,1,3\n')
-    figures = {"strict": {bad: {"3d_R40": {"moderate": 1.0}}}, "loose": {bad: {bad: {"moderate": 1.0}}}}
-    models = [*inputs[1], ModelResult(bad, figures, history, predictions=inputs[1][0].predictions)]
-    text = write(
-        tmp_path / "out.html",
-        inputs,
-        models=models[2:],
-        frames=inputs[0][:2],
-        title=bad,
-        settings={bad: bad},
-        depth_metrics={bad: bad},
+def test_names_from_files_are_text(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
+    """Class, network, setting and column names cannot become elements; odd names of the page still find pictures."""
+    bad = "<script>alert(1)<script>\"'&"
+    frames, results = inputs
+    for path, name in (("teacher", "teacher"), ("student", bad)):
+        shutil.copytree(f"{results.predictions}/{path}", tmp_path / "predictions" / name)
+    odd = replace(
+        results,
+        networks=("teacher", bad),
+        ap=results.ap.replace({"Car": bad, "student": bad}),
+        bands=results.bands.replace({"Car": bad, "student": bad}),
+        history=results.history.rename(columns={"depth": bad}),
+        predictions=tmp_path / "predictions",
     )
-    page = Page(text)
+    said = Background(settings={bad: bad}, training_data=bad, label_quality={bad: bad})
+    shown = replace(frames, heat_maps=None)
+    page = Page(write(tmp_path / "a #1 ü%.html", (shown, odd), title=bad, background=said, class_name="Car"))
     assert not page.all("script")
-    assert not page.all("b")
     assert bad in "".join(page.text)
-
-
-def test_odd_file_names_still_lead_to_the_pictures(
-    tmp_path: Path, inputs: tuple[list[FramePicture], list[ModelResult]]
-) -> None:
-    models = [replace(inputs[1][2], history=None, curves=None)]
-    page = Page(write(tmp_path / "my report #1 ü%.html", inputs, models=models, frames=inputs[0][:2]))
-    assert page.all("img")
     for attributes in page.all("img"):
         assert (tmp_path / unquote(str(attributes["src"]))).is_file()
 
 
 def test_page_of_figures_alone(tmp_path: Path) -> None:
     """Without frames, curves, history, depth and settings the page holds the table and no empty section."""
-    figures = {"frames": 3, "rule": "le", "loose": {"Car": {"3d_R40": {"moderate": 1.5}}}, "strict": {}}
-    write_report(tmp_path / "r.html", title="t", models=[ModelResult("student", figures)])
+    results = Results(("student",), table({"student": [{"iou": "loose", "metric": "3d", "ap": 1.5}]}))
+    write_report(tmp_path / "r.html", title="t", results=results)
     page = Page((tmp_path / "r.html").read_text())
     assert {attributes["id"] for attributes in page.all("h2")} == {"results-head", "all-head"}
     assert "1.50" in "".join(page.text)
     assert not (tmp_path / "r").exists()
 
 
-def test_networks_need_different_names(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'x' 2 times"):
-        write_report(tmp_path / "r.html", title="t", models=[ModelResult("x", {}), ModelResult("x", {})])
+def test_missing_predictions_are_named(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
+    lost = replace(inputs[1], predictions=tmp_path)
+    with pytest.raises(DataError, match="teacher: expected a folder with predictions of teacher"):
+        write(tmp_path / "r.html", inputs, results=lost)
 
 
-def test_missing_predictions_are_named(tmp_path: Path, inputs: tuple[list[FramePicture], list[ModelResult]]) -> None:
-    lost = replace(inputs[1][0], predictions=tmp_path / "nowhere")
-    with pytest.raises(DataError, match="nowhere: expected a folder with predictions of teacher"):
-        write(tmp_path / "r.html", inputs, models=[lost])
-
-
-def test_frames_without_result_files_count_as_empty(
-    tmp_path: Path, inputs: tuple[list[FramePicture], list[ModelResult]]
-) -> None:
-    (tmp_path / "none").mkdir()
-    text = write(tmp_path / "r.html", inputs, models=[replace(inputs[1][2], predictions=tmp_path / "none")])
-    assert re.search(r"Student: 0 of \d found", text)
-
-
-def test_what_changed_stands_with_its_commit_and_settings(page: Page) -> None:
+def test_what_changed_stands_with_its_commit_settings_and_spread(page: Page) -> None:
     text = "".join(page.text)
     assert "0123abcd of 2026-01-31, “Try <b>more</b>”" in text
     assert "was 20.00" in text
     assert "losses.monoskd.affinity" in text
+    assert "(standard deviation) 3D R40 1.9 points" in text
 
 
 def test_without_other_settings_the_page_says_where_a_change_comes_from(tmp_path: Path) -> None:
     previous = replace(PREVIOUS, settings=())
-    write_report(tmp_path / "r.html", title="t", models=[ModelResult("student", {})], previous=previous)
+    write_report(tmp_path / "r.html", title="t", results=Results(("student",), table({})), previous=previous)
     assert "No setting differs" in (tmp_path / "r.html").read_text()
+
+
+def test_training_data_and_the_quality_of_boxes_stand_on_the_page(page: Page) -> None:
+    text = "".join(page.text)
+    assert "64 labelled frames, 640 without labels" in text
+    assert "0.91" in text
+
+
+def test_a_student_without_distillation_is_called_what_it_is(
+    tmp_path: Path, inputs: tuple[FrameSource, Results]
+) -> None:
+    text = write(tmp_path / "r.html", inputs, frames=None, background=Background(distilled=False))
+    assert "No term of the distillation has a weight" in text
+    assert "learns to imitate" not in text
 
 
 def test_three_classes_and_one_that_nobody_detects(tmp_path: Path) -> None:
     """Every class has its part, Car first though listed second; a class without any result is named as such."""
-    classes = ("Pedestrian", "Car", "Cyclist")
-    models = write_models(tmp_path / "models", write_frames(tmp_path / "frames", 1)[1], classes=classes)
-    for model in models:
-        for name in ("strict", "loose"):
-            figures: dict[str, Any] = model.metrics[name]["Cyclist"]
-            figures |= {metric: dict.fromkeys(levels) for metric, levels in figures.items()}
-    models = [replace(model, history=None) for model in models]
-    write_report(tmp_path / "r.html", title="t", models=models, previous=PREVIOUS)
+    results = write_results_of(tmp_path, {}, classes=("Pedestrian", "Car", "Cyclist"))
+    results.ap.loc[results.ap["class"] == "Cyclist", ["ap", "low", "high"]] = None
+    write_report(tmp_path / "r.html", title="t", results=results, previous=PREVIOUS)
     page = Page((tmp_path / "r.html").read_text())
     text = "".join(page.text)
     assert text.index("Car, moderate: AP|R40") < text.index("Pedestrian, moderate: AP|R40")
@@ -271,51 +253,19 @@ def test_three_classes_and_one_that_nobody_detects(tmp_path: Path) -> None:
 
 
 def test_no_detections_at_all_still_make_a_page(tmp_path: Path) -> None:
-    """All figures undefined, all result files empty, nothing found: frames are shown, no chart is."""
-    frames, truths = write_frames(tmp_path / "frames", 2)
-    models = write_models(tmp_path / "models", truths)[2:]
-    for path in (tmp_path / "models/student").glob("*.txt"):
-        path.write_text("")
-    empty = {"strict": {"Car": {"3d_R40": {"moderate": None}}}, "loose": {"Car": {"3d_R40": {"moderate": None}}}}
-    models = [replace(model, metrics=empty, curves=None, distances=None, history=None) for model in models]
-    write_report(tmp_path / "r.html", title="t", models=models, frames=frames)
+    """All figures undefined, no result files, nothing found: frames are shown, no chart is."""
+    frames, _ = write_frames(tmp_path / "frames", 2)
+    (tmp_path / "predictions/student").mkdir(parents=True)
+    results = Results(("student",), table({"student": [{"iou": "loose", "metric": "3d"}]}))
+    results = replace(results, predictions=tmp_path / "predictions")
+    write_report(tmp_path / "r.html", title="t", results=results, frames=replace(frames, heat_maps=None))
     page = Page((tmp_path / "r.html").read_text())
-    assert "No result: no network detects a Car." in "".join(page.text)
-    assert OTHER.label not in "".join(page.text)  # all labels are cars, which is what the page is about
+    text = "".join(page.text)
+    assert "No result: no network detects a Car." in text
+    assert re.search(r"Student: 0 of \d found", text)
+    assert UNPREDICTED.label not in text  # all labels are cars, which is what the page is about
     assert page.all("img")
     assert not [a for a in page.all("svg") if a.get("role") == "img"]
-
-
-def loose(student: float | None, baseline: float | None, teacher: float | None) -> dict[str, Any]:
-    values = {"student": student, "baseline": baseline, "teacher": teacher}
-    return {name: {"loose": {"Car": {"3d_R40": {"moderate": value}}}} for name, value in values.items()}
-
-
-def test_finding_says_what_the_figures_say() -> None:
-    """A gain, a loss, and a teacher that is no better each get a true sentence."""
-    gain = finding(loose(15.0, 10.0, 30.0), "Car")
-    assert "5.00 points more than the baseline (10.00 %)" in gain
-    assert "closes 25 % of the gap" in gain
-    worse = finding(loose(9.0, 10.0, 30.0), "Car")
-    assert "1.00 points less than the baseline" in worse
-    assert "closes" not in worse
-    assert "closes" not in finding(loose(15.0, 10.0, 10.0), "Car")
-    assert finding(loose(None, 10.0, 30.0), "Car") == ""
-    paired = {"difference": {"loose": {"Car": {"3d_R40": {"moderate": {"value": 5.0, "low": -0.25, "high": 9.04}}}}}}
-    told = loose(15.0, 10.0, None)
-    told["student"] |= paired
-    assert finding(told, "Car").endswith("The 95 % interval of the difference is −0.2 to +9.0 points.")
-
-
-def test_the_control_is_called_what_it_is(tmp_path: Path, inputs: tuple[list[FramePicture], list[ModelResult]]) -> None:
-    """Without distillation the page claims none, and no gap is closed by it."""
-    summary = key_values("Losses over seeds", {"none": 1.0})
-    models = [replace(model, history=None, curves=None) for model in inputs[1]]
-    text = write(tmp_path / "r.html", inputs, models=models, frames=[], distilled=False, summary=summary)
-    assert "is the control here" in text
-    assert "distilled student reaches" not in text
-    assert "closes" not in finding(loose(15.0, 10.0, 30.0), "Car", distilled=False)
-    assert "Losses over seeds" in text
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -360,26 +310,3 @@ def test_in_a_browser_nothing_overflows_fails_or_leaves_the_disk(
     clean = f"wide 0 lost 0 far 0 paper {paper}"
     assert title[1] == f"width 1280 page 1280 {clean}; width 400 page 400 {clean}"
     assert ":CONSOLE" not in done.stderr
-
-
-def test_what_evaluation_writes_is_what_the_page_reads(
-    tmp_path: Path, inputs: tuple[list[FramePicture], list[ModelResult]]
-) -> None:
-    """Figures, intervals, differences and curves of a real evaluation appear on the page."""
-    label, predictions = inputs[0][0].label, {model.name: model.predictions for model in inputs[1]}
-    assert label is not None
-    student, baseline = (evaluate_folders(label.parent, predictions[n] or tmp_path) for n in ("student", "baseline"))
-    ranges, compared = compare(student, baseline, 20, 0)
-    report = Report(student, 20, 0, ranges, "some/predictions/baseline", compared)
-    write_curves(tmp_path / "pr.csv", student)
-    bands = by_distance(label.parent, predictions["student"] or tmp_path, student.frames, "le", ("Car",), resamples=20)
-    write_distances(tmp_path / "distance.csv", bands)
-    figures = json.loads(json.dumps(report_json(report)))
-    model = ModelResult("student", figures, None, tmp_path / "pr.csv", tmp_path / "distance.csv")
-    write_report(tmp_path / "r.html", title="t", models=[model])
-    text = (tmp_path / "r.html").read_text()
-    assert f"{student.ap(('loose', 'Car', 'bev_R40', 'moderate')):.2f}" in text
-    assert "Intervals come from 20 bootstrap resamples" in text
-    assert "Student − Baseline" in text
-    assert "AP|R40 by distance, Car" in text
-    assert 'id="curves-head"' in text

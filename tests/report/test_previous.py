@@ -82,7 +82,18 @@ def test_results_of_another_profile_do_not_compare(repository: Path) -> None:
     assert found() == ("kitti", 5.0)
 
 
-def test_broken_or_partial_commits_are_passed_over(repository: Path) -> None:
+def test_a_network_that_an_earlier_commit_lacks_does_not_hide_it(repository: Path) -> None:
+    state(1.0)
+    commit("without control")
+    state(2.0)
+    Path("metrics/control").mkdir()
+    Path("metrics/control/kitti.json").write_text("{}")
+    previous = find_previous(FILES | {"control": Path("metrics/control/kitti.json")}, Path("params.yaml"))
+    assert previous is not None
+    assert list(previous.metrics) == ["student"]
+
+
+def test_broken_commits_are_passed_over(repository: Path) -> None:
     state(1.0)
     commit("whole")
     FILES["student"].write_text("{")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ import typer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from monokd import __version__
 from monokd.commands.options import Model, ScoreDecimals
 from monokd.errors import DataError, printable
 from monokd.files import replacing
@@ -104,7 +104,7 @@ def metadata(info: DetectorInfo, score_decimals: int) -> dict[str, Any]:
     """What an exported file says about itself: all that a program needs to feed it and to decode its outputs."""
     return {
         "format": FORMAT,
-        "version": version("monokd"),
+        "version": __version__,
         "modality": info.modality,
         "height_px": info.height_px,
         "width_px": info.width_px,

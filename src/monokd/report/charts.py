@@ -1,72 +1,52 @@
-"""Small charts as SVG text that takes its colours from the page, so that they follow light and dark."""
+"""Charts as SVG text that takes its colours from the page: the headline, distance, precision over recall, training."""
 
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from monokd.report.styles import Style
+from monokd.report.networks import css_name, style_of
+from monokd.report.results import HEADLINE, LEVEL, Results, by_network, headline_ap
+from monokd.report.tables import METRIC_NAMES, iou_of
 
-Array = NDArray[np.float64]
-SIZE_PX = (360, 250)
-INK, GRID = "#010203", "#040506"
+Numbers = NDArray[np.floating]
+WIDTH_PX, HEIGHT_PX = 360, 250
+INK, GRID = "#010203", "#040506"  # stand for the page's variables
 SETTINGS: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "monokd",
-    "path.simplify": True,
-    "lines.scale_dashes": False,
-    "font.size": 11,
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.unicode_minus": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "text.color": INK,
-    "text.parse_math": False,
-    "xtick.major.pad": 6,
-    "ytick.major.pad": 5,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "xtick.minor.size": 0,
-    "ytick.minor.size": 0,
-}
+    "svg.fonttype": "none", "path.simplify": True, "lines.scale_dashes": False, "font.size": 11,
+    "text.parse_math": False, "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
+    "axes.edgecolor": GRID, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+    "axes.axisbelow": True, "grid.color": GRID, "grid.linewidth": 0.8, "xtick.major.pad": 6, "ytick.major.pad": 5,
+    "xtick.major.size": 0, "ytick.major.size": 0, "xtick.minor.size": 0, "ytick.minor.size": 0,
+}  # fmt: skip
+NO_METADATA: Any = dict.fromkeys(("Date", "Creator", "Type", "Format"))
+WEIGHT = "weight_"
+NOT_TERMS = ("network", "epoch", "step", "lr")
+WIDE_RANGE = 12  # from which a loss has a logarithmic axis
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """One line of a chart.
+    """One network's line: N positions and values (NaN leaves a gap), and the ends of error bars where there are any."""
 
-    Attributes:
-        style: its look and its label.
-        x: N positions.
-        y: N values; NaN leaves a gap.
-        low: lower ends of error bars, NaN where there is none; None without any.
-        high: upper ends.
-        css: name of the CSS variable that holds its colour, without dashes in front.
-    """
-
-    style: Style
-    x: Array
-    y: Array
-    low: Array | None = None
-    high: Array | None = None
-    css: str = ""
+    network: str
+    x: Numbers
+    y: Numbers
+    low: Numbers | None = None
+    high: Numbers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +54,7 @@ class Chart:
     """A chart and the words around it.
 
     Attributes:
-        key: unique on its page, letters, digits and dashes.
+        key: unique on its page: letters, digits and dashes.
         title: heading.
         description: what a reader who cannot see it needs to know.
         x_label: axis with unit.
@@ -82,9 +62,10 @@ class Chart:
         series: lines.
         x_limits: ends of the axis; None fits the data.
         y_limits: likewise.
-        x_ticks: positions and texts that replace the automatic ones.
-        markers: put the series' markers on the points.
+        x_ticks: texts at 0, 1, 2 and so on that replace the automatic ticks.
+        markers: put the networks' markers on the points.
         logarithmic: of the y axis.
+        rows: names of horizontal rows; then `x` of a series holds values and `y` numbers of rows, from the top.
     """
 
     key: str
@@ -92,134 +73,200 @@ class Chart:
     description: str
     x_label: str
     y_label: str
-    series: tuple[Series, ...]
+    series: Sequence[Series]
     x_limits: tuple[float, float] | None = None
     y_limits: tuple[float, float] | None = None
-    x_ticks: tuple[tuple[float, str], ...] = ()
+    x_ticks: Sequence[str] = ()
     markers: bool = False
     logarithmic: bool = False
-    rows: tuple[str, ...] = field(default=())
+    rows: Sequence[str] = field(default=())
+
+
+def headline_charts(results: Results, class_name: str) -> list[Chart]:
+    """Dots with error bars on one scale: a chart for the loose and one for the strict IoU, rows 3D and BEV."""
+    figures = headline_ap(results.ap, class_name, results.networks)
+    known = [value for figure in figures.values() for value in (figure.ap, figure.high) if not math.isnan(value)]
+    if not known:
+        return []
+    limit = _axis_end(max(known))
+    charts = []
+    for iou in ("loose", "strict"):
+        metrics = [metric for threshold_set, metric in HEADLINE if threshold_set == iou]
+        rows = [METRIC_NAMES[metric] for metric in metrics]
+        series, words = [], []
+        for index, network in enumerate(results.networks):
+            ap, low, high = np.array([figures[network, iou, metric][:3] for metric in metrics]).T
+            beside = (index - (len(results.networks) - 1) / 2) * min(0.24, 0.7 / len(results.networks))
+            series.append(Series(network, ap, np.arange(len(rows)) + beside, low, high))
+            label = style_of(network).label
+            words += [f"{label} {row} {value:.1f}" for row, value in zip(rows, ap, strict=True) if np.isfinite(value)]
+        title = f"{iou.capitalize()}, IoU {iou_of(iou, class_name)}"
+        description = f"AP|R40 of {class_name}, {LEVEL}, {title}: {'; '.join(words)}."
+        room = (-0.025 * limit, limit)  # for a marker at 0
+        key = f"headline-{_slug(class_name)}-{iou}"
+        charts.append(Chart(key, title, description, "AP|R40 in percent", "", series, x_limits=room, rows=rows))
+    return charts
+
+
+def distance_charts(results: Results, class_name: str) -> list[Chart]:
+    """AP|R40 in each band of distance for 3D and BEV, one line a network; loose and strict have a scale each."""
+    charts = []
+    for iou, metric in HEADLINE:
+        both = _moderate(results.bands, class_name, iou)
+        mine, highest = both[both["metric"] == metric], both[["ap", "high"]].max().max()
+        if not len(mine) or not highest > 0:
+            continue
+        objects = mine.groupby(["from_m", "to_m"], as_index=False)["objects"].max().fillna(0)
+        ticks = [f"{low:.0f}–{high:.0f}\n({count:.0f})" for low, high, count in objects.to_numpy()]
+        series, words = [], []
+        for index, (network, rows) in enumerate(by_network(mine)):
+            bands = objects[["from_m", "to_m"]].merge(rows, how="left")
+            beside = 0.09 * (index - (mine["network"].nunique() - 1) / 2)  # error bars stand side by side
+            ap, low, high = bands[["ap", "low", "high"]].to_numpy(dtype=np.float64).T
+            series.append(Series(network, np.arange(len(bands)) + beside, ap, low, high))
+            known = [f"{t.split()[0]} m {y:.1f}" for t, y in zip(ticks, ap, strict=True) if np.isfinite(y)]
+            words.append(f"{style_of(network).label}: {', '.join(known)}")
+        title, limit = _title(iou, metric, class_name), _axis_end(highest)
+        description = f"AP|R40 by distance, {class_name}, {title}. {'; '.join(words)}."
+        key, labels = f"distance-{_slug(class_name)}-{iou}-{metric}", ("distance in m (objects)", "AP|R40 in percent")
+        limits = (-0.02 * limit, limit)
+        charts.append(Chart(key, title, description, *labels, series, y_limits=limits, x_ticks=ticks, markers=True))
+    return charts
+
+
+def precision_recall_charts(results: Results, class_name: str) -> list[Chart]:
+    """Precision over recall for 3D and BEV, loose and strict, one line a network."""
+    charts = []
+    for iou, metric in HEADLINE:
+        curves = _moderate(results.curves, class_name, iou)
+        series, words = [], []
+        for network, rows in by_network(curves[curves["metric"] == metric]):
+            recall, precision = rows[["recall", "precision"]].to_numpy(dtype=np.float64).T
+            # Precision 0 stands for recalls that the network never reaches: the line ends there.
+            series.append(Series(network, recall, np.where(precision > 0, precision, np.nan)))
+            words.append(f"{style_of(network).label} reaches recall {recall[precision > 0].max(initial=0):.2f}")
+        title, key = _title(iou, metric, class_name), f"pr-{_slug(class_name)}-{iou}-{metric}"
+        description = f"Precision over recall, {class_name}, {LEVEL}, {title}: {'; '.join(words)}."
+        if series:
+            limits: Any = {"x_limits": (0, 1), "y_limits": (0, 1.03)}
+            charts.append(Chart(key, title, description, "recall", "precision", series, **limits))
+    return charts
+
+
+def training_charts(results: Results, *, weights: bool = False) -> list[Chart]:
+    """One chart a loss term (or, with `weights`, a task weight), one line a network, `total` first."""
+    names = sorted(map(str, results.history.columns), key=lambda name: name != "total")
+    terms = [name for name in names if name.startswith(WEIGHT) == weights and name not in NOT_TERMS]
+    epochs = results.history.groupby(["network", "epoch"], sort=False)[terms].mean().reset_index()
+    known = [term for term in terms if epochs[term].notna().any()]
+    by_network = epochs.groupby("network")[known]
+    if weights and not (by_network.max() > by_network.min()).any(axis=None):
+        return []  # weights that stand still are settings, no curves
+    return [_training_chart(term, epochs.dropna(subset=term), weights) for term in known]
+
+
+def _training_chart(term: str, epochs: pd.DataFrame, weights: bool) -> Chart:
+    """A chart of one column of the mean of each epoch."""
+    title, what, values = term.removeprefix(WEIGHT), "weight" if weights else "loss", epochs[term]
+    series, words = [], []
+    for network, rows in by_network(epochs):
+        x, y = rows[["epoch", term]].to_numpy(dtype=np.float64).T
+        series.append(Series(network, x, y))
+        words.append(f"{style_of(network).label} from {y[0]:.3g} to {y[-1]:.3g}")
+    return Chart(
+        key=f"{'weight' if weights else 'term'}-{_slug(title)}",
+        title=title,
+        description=f"{what.capitalize()} of {title} over epochs: {'; '.join(words)}.",
+        x_label="epoch",
+        y_label=what,
+        series=series,
+        y_limits=(-0.03, max(1.03, values.max() * 1.03)) if weights else None,
+        logarithmic=not weights and values.min() > 0 and values.max() / values.min() > WIDE_RANGE,
+    )
 
 
 def to_svg(chart: Chart) -> str:
-    """Draw `chart`; the same chart gives the same text."""
-    with mpl.rc_context(SETTINGS):
-        height_px = 70 + 60 * len(chart.rows) if chart.rows else SIZE_PX[1]
-        figure = Figure(figsize=(SIZE_PX[0] / 72, height_px / 72), dpi=72)
+    """Draw `chart`; the same chart gives the same text, and two on one page share no id."""
+    with mpl.rc_context(SETTINGS | {"svg.hashsalt": chart.key}):
+        height_px = 70 + 60 * len(chart.rows) if chart.rows else HEIGHT_PX
+        figure = Figure(figsize=(WIDTH_PX / 72, height_px / 72), dpi=72)
         axes = figure.add_axes(_inside(chart, height_px))
-        (_draw_rows if chart.rows else _draw_lines)(axes, chart)
-        axes.set_xlabel(chart.x_label)
-        axes.set_ylabel(chart.y_label)
-        axes.yaxis.set_label_coords(-40 / (SIZE_PX[0] - 66), 0.5)
-        text = _saved(figure)
-    return _themed(text, chart)
+        for line in chart.series:
+            _draw_series(axes, line, chart)
+        _draw_axes(axes, chart)
+        stream = io.StringIO()
+        figure.savefig(stream, format="svg", transparent=True, metadata=NO_METADATA)
+    body = stream.getvalue().partition("<svg")[2].partition(">")[2]
+    body = re.sub(r' id="[\w.]+_\d+"', "", body)  # groups that nothing refers to, named alike in every chart
+    body = body.replace(INK, "var(--soft)").replace(GRID, "var(--rule)")
+    for line in chart.series:
+        body = body.replace(style_of(line.network).on_light, f"var(--{css_name(line.network)})")
+    box, label = f"0 0 {WIDTH_PX} {height_px}", escape(chart.description)
+    return f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}" role="img" aria-label="{label}">{body}'
 
 
 def _inside(chart: Chart, height_px: float) -> tuple[float, float, float, float]:
     """Fixed margins: charts beside each other align, and no layout has to be solved."""
-    left, right, top = 36 if chart.rows else 52, 14, 8
-    bottom = 56 if any("\n" in text for _, text in chart.x_ticks) else 42
-    width_px = SIZE_PX[0]
-    return (
-        left / width_px,
-        bottom / height_px,
-        (width_px - left - right) / width_px,
-        (height_px - top - bottom) / height_px,
+    left, right, top, bottom = 36 if chart.rows else 52, 14, 8, 56 if chart.x_ticks else 42
+    width = (WIDTH_PX - left - right) / WIDTH_PX
+    return left / WIDTH_PX, bottom / height_px, width, (height_px - top - bottom) / height_px
+
+
+def _draw_series(axes: Axes, line: Series, chart: Chart) -> None:
+    style = style_of(line.network)
+    if line.low is not None and line.high is not None:
+        known = np.isfinite(line.low) & np.isfinite(line.high)
+        draw, at = (axes.hlines, line.y) if chart.rows else (axes.vlines, line.x)
+        draw(at[known], line.low[known], line.high[known], colors=style.on_light, linewidth=1.6)
+    axes.plot(
+        line.x,
+        line.y,
+        color=style.on_light,
+        linewidth=1.8,
+        linestyle="none" if chart.rows else (0, style.dashes) if style.dashes else "-",
+        marker=style.marker if chart.rows or chart.markers or len(line.x) == 1 else None,
+        markersize=7.5 if chart.rows else 5,
+        # Where lines coincide, a solid one under a dashed one leaves both visible.
+        zorder=2.2 if style.dashes else 2.1,
     )
 
 
-def _draw_lines(axes: Axes, chart: Chart) -> None:
-    for line in chart.series:
-        if line.low is not None and line.high is not None:
-            _error_bars(axes, line, vertical=True)
-        axes.plot(
-            line.x,
-            line.y,
-            color=line.style.on_light,
-            linewidth=1.8,
-            linestyle=_line_style(line.style.dashes),
-            marker=line.style.marker if chart.markers or len(line.x) == 1 else None,
-            markersize=5,
-            # Where lines coincide, a solid one under a dashed one leaves both visible.
-            zorder=2.2 if line.style.dashes else 2.1,
-        )
+def _draw_axes(axes: Axes, chart: Chart) -> None:
     if chart.logarithmic:
-        _logarithmic(axes)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    if chart.rows:
+        axes.set_yticks(range(len(chart.rows)), chart.rows)
+        axes.set_ylim(len(chart.rows) - 0.45, -0.55)
+        axes.grid(visible=False, axis="y")
+        axes.spines["left"].set_visible(False)
     if chart.x_limits is not None:
         axes.set_xlim(chart.x_limits)
     if chart.y_limits is not None:
         axes.set_ylim(chart.y_limits)
     if chart.x_ticks:
-        axes.set_xticks([x for x, _ in chart.x_ticks], [text for _, text in chart.x_ticks])
+        axes.set_xticks(range(len(chart.x_ticks)), chart.x_ticks)
+    axes.set_xlabel(chart.x_label)
+    axes.set_ylabel(chart.y_label)
+    axes.yaxis.set_label_coords(-40 / (WIDTH_PX - 66), 0.5)
 
 
-def _draw_rows(axes: Axes, chart: Chart) -> None:
-    """Dots on horizontal rows: `x` holds values, `y` row numbers from the top; series are spread within a row."""
-    count = len(chart.series)
-    for index, line in enumerate(chart.series):
-        shift = (index - (count - 1) / 2) * min(0.24, 0.7 / max(count, 1))
-        moved = Series(line.style, line.x, line.y + shift, line.low, line.high)
-        _error_bars(axes, moved, vertical=False)
-        axes.plot(
-            moved.x,
-            moved.y,
-            color=line.style.on_light,
-            linestyle="none",
-            marker=line.style.marker,
-            markersize=7.5,
-        )
-    axes.set_yticks(range(len(chart.rows)), chart.rows)
-    axes.set_ylim(len(chart.rows) - 0.45, -0.55)
-    axes.grid(visible=False, axis="y")
-    axes.spines["left"].set_visible(False)
-    if chart.x_limits is not None:
-        axes.set_xlim(chart.x_limits)
+def _moderate(table: pd.DataFrame, class_name: str, iou: str) -> pd.DataFrame:
+    """The rows of a class and threshold set; 3D and BEV only, which the charts show."""
+    chosen = (table["class"] == class_name) & (table["iou"] == iou) & (table["difficulty"] == LEVEL)
+    return table[chosen & table["metric"].isin(["3d", "bev"])]
 
 
-def _error_bars(axes: Axes, line: Series, *, vertical: bool) -> None:
-    if line.low is None or line.high is None:
-        return
-    draw = axes.vlines if vertical else axes.hlines
-    known = np.isfinite(line.low) & np.isfinite(line.high)
-    at = (line.x if vertical else line.y)[known]
-    draw(at, line.low[known], line.high[known], colors=line.style.on_light, linewidth=1.6)
+def _axis_end(highest: float) -> float:
+    """The next whole ten of percent, with room for a marker."""
+    return min(100.0, 10 * math.ceil((highest * 1.04 + 0.5) / 10))
 
 
-def _logarithmic(axes: Axes) -> None:
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+def _title(iou: str, metric: str, class_name: str) -> str:
+    return f"{METRIC_NAMES[metric]}, {iou}, IoU {iou_of(iou, class_name)}"
 
 
-def _line_style(dashes: Sequence[int]) -> Any:
-    return (0, tuple(dashes)) if dashes else "-"
-
-
-def _saved(figure: Figure) -> str:
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = stream.getvalue()
-    return text[text.index("<svg") :]
-
-
-def _themed(text: str, chart: Chart) -> str:
-    """Drop fixed sizes, unused ids and the metadata; replace colours by the page's variables."""
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    text = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', _opening(chart), text, count=1, flags=re.DOTALL)
-    used = set(re.findall(r"#([\w.-]+)\)|href=\"#([\w.-]+)\"", text))
-    names = {name for pair in used for name in pair if name}
-    text = re.sub(r' id="([^"]*)"', lambda m: f' id="{chart.key}-{m[1]}"' if m[1] in names else "", text)
-    for name in names:
-        text = text.replace(f"#{name})", f"#{chart.key}-{name})").replace(f'"#{name}"', f'"#{chart.key}-{name}"')
-    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
-    text = text.replace(INK, "var(--soft)").replace(GRID, "var(--rule)")
-    for line in chart.series:
-        text = text.replace(line.style.on_light, f"var(--{line.css})" if line.css else line.style.on_light)
-    return re.sub(r"\n\s*", "\n", text).strip()
-
-
-def _opening(chart: Chart) -> str:
-    label = chart.description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace("\\", "")
-    return rf'<svg xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="\1" role="img" aria-label="{label}">'
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "-", text.lower())

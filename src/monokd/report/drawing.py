@@ -1,44 +1,191 @@
-"""Boxes over a frame, depth and heat as colour. Every function returns a new H×W×3 uint8 RGB array."""
+"""Boxes over an image and seen from above; depth and heat as colour. Pictures are H×W×3 uint8 RGB, always new ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from monokd.files import write_bytes
 from monokd.kitti.calibration import Calibration
 from monokd.kitti.objects import Objects
-from monokd.report.lines import RGB, draw_segments, fill_polygon
-from monokd.report.styles import STUDENT, TRUTH, Style
+from monokd.report.networks import RGB, STYLES, TRUTH, Style
+from monokd.typing import Bytes, Floats, Floats32
 
-Image = NDArray[np.uint8]
-Array = NDArray[np.float64]
 NEAR_PLANE_M = 0.3
 # Corners 0 to 3 run around the bottom face, 4 to 7 above them; 0 and 1 are the front.
 EDGES = np.array([(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7)])
 FRONT = np.array([0, 1, 5, 4])
+RIM: RGB = (16, 18, 22)  # around every line, so that it shows on any background
+GROUND, RING, RING_TEXT, POINT = (18, 22, 28), (70, 78, 90), (190, 198, 208), (84, 94, 108)
+RANGE_STEP_M, BEHIND_M = 10.0, 1.0
+NEAR_M, FAR_M = 2.0, 80.0  # of the colours of depth
 COLOUR_BAR_TICKS_M = (2, 5, 10, 20, 40, 80)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+SUBPIXEL_BITS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """One source of boxes in a picture.
-
-    Attributes:
-        objects: its boxes.
-        style: its look.
-        filled: shade the front face (image) or the whole footprint (bird's-eye view).
-    """
+    """One source of boxes in a picture; `filled` shades the front face (image) or the footprint (from above)."""
 
     objects: Objects
     style: Style
     filled: bool = False
 
 
-def box_corners(objects: Objects) -> Array:
+def draw_frame(
+    image: Bytes, calibration: Calibration, objects: Objects, *, truth: Objects | None = None, labels: bool = True
+) -> Bytes:
+    """Draw a network's boxes over `image`, over the ground truth where it is given, with class, score and distance."""
+    under = draw_boxes_3d(image, [] if truth is None else [Layer(truth, TRUTH)], calibration)
+    return draw_boxes_3d(under, [Layer(objects, STYLES["student"], filled=True)], calibration, labels=labels)
+
+
+def draw_boxes_3d(
+    image: Bytes, layers: Sequence[Layer], calibration: Calibration, *, thickness: int = 2, labels: bool = False
+) -> Bytes:
+    """Draw 3D boxes over `image`, far ones first and later layers on top; the shaded face is the front.
+
+    Args:
+        image: H×W×3 RGB.
+        layers: sources of boxes.
+        calibration: the camera of this image.
+        thickness: of lines, in pixels.
+        labels: write class, score and distance above each box where there is room.
+    """
+    canvas = image.copy()
+    for layer in layers:
+        objects = placed(layer.objects)
+        for corners in box_corners(objects.select(np.argsort(-objects.locations_m[:, 2], kind="stable"))):
+            if layer.filled and (corners[:, 2] > NEAR_PLANE_M).all():
+                _fill(canvas, calibration.project(corners[FRONT])[0], layer.style.rgb, 0.25)
+            edges = _projected_edges(corners, calibration)
+            draw_segments(canvas, edges, layer.style.rgb, thickness=thickness, dashes=layer.style.dashes)
+    for layer in layers if labels else ():
+        _write_labels(canvas, placed(layer.objects), layer.style.rgb, calibration)
+    return canvas
+
+
+def draw_birds_eye(
+    layers: Sequence[Layer],
+    *,
+    calibration: Calibration | None = None,
+    image_width_px: int = 1242,
+    points_m: Floats | None = None,
+    range_m: float = 70.0,
+    half_width_m: float = 18.0,
+    pixels_per_m: float = 20.0,
+) -> Bytes:
+    """Draw boxes from above: the camera at the bottom, ahead is up; the line out of a box points where it heads.
+
+    Args:
+        layers: sources of boxes; later ones lie on top.
+        calibration: the camera, to draw the edges of its view.
+        image_width_px: width of the camera's image.
+        points_m: N×3 points of a scan in camera coordinates, shown as dots.
+        range_m: how far ahead the picture reaches.
+        half_width_m: how far to either side.
+        pixels_per_m: scale.
+
+    Returns:
+        A picture about (range + 2)·scale high and 2·half_width·scale wide.
+    """
+    height, width = round((range_m + 2 * BEHIND_M) * pixels_per_m), round(2 * half_width_m * pixels_per_m)
+    canvas = np.full((height, width, 3), GROUND, dtype=np.uint8)
+    origin = np.array([half_width_m * pixels_per_m, height - BEHIND_M * pixels_per_m])
+
+    def to_pixels(ground_m: Floats) -> Floats:
+        return np.asarray(ground_m * np.array([pixels_per_m, -pixels_per_m]) + origin)
+
+    if points_m is not None:
+        columns, rows = np.round(to_pixels(points_m[:, [0, 2]])).astype(int).T
+        inside = (rows >= 0) & (rows < height - 1) & (columns >= 0) & (columns < width - 1)
+        for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            canvas[rows[inside] + down, columns[inside] + right] = POINT
+    for radius_m in np.arange(RANGE_STEP_M, range_m + 0.1, RANGE_STEP_M):
+        angles = np.linspace(-np.pi / 2, np.pi / 2, 181)
+        ring = to_pixels(radius_m * np.stack([np.sin(angles), np.cos(angles)], axis=1))
+        draw_segments(canvas, np.stack([ring[:-1], ring[1:]], axis=1), RING, thickness=1, rim=False)
+        # Beside the camera's view near by, at the picture's edge farther out, where few objects stand.
+        angle = min(np.deg2rad(56), np.arcsin(min((half_width_m - 2.4) / radius_m, 1.0)))
+        at = to_pixels(radius_m * np.array([-np.sin(angle), np.cos(angle)]))
+        _write_range(canvas, f"{radius_m:.0f} m", at, pixels_per_m)
+    if calibration is not None:
+        ends = calibration.unproject(np.array([(0.0, 0.0), (image_width_px, 0.0)]), np.full(2, 2 * range_m))[:, [0, 2]]
+        rays = to_pixels(np.stack([np.zeros((2, 2)), ends], axis=1))
+        draw_segments(canvas, rays, RING, thickness=2, dashes=(4, 6), rim=False)
+    for layer in layers:
+        for corners in box_corners(placed(layer.objects))[:, :4][:, :, [0, 2]]:
+            _draw_footprint(canvas, to_pixels(corners), layer, max(round(pixels_per_m / 7), 1))
+    return canvas
+
+
+def colour_depth(depth_m: Floats32) -> Bytes:
+    """Depth (H×W metres, 0 where unknown) as colour, logarithmic: 2 m bright, 80 m dark, unknown grey."""
+    share = np.log(np.clip(depth_m, NEAR_M, FAR_M) / NEAR_M) / np.log(FAR_M / NEAR_M)
+    coloured = _coloured(1 - share, cv2.COLORMAP_VIRIDIS)
+    coloured[depth_m <= 0] = (110, 110, 110)
+    return coloured
+
+
+def add_colour_bar(picture: Bytes) -> Bytes:
+    """Put the scale of `colour_depth` under a picture of the same width, with ticks in metres."""
+    width = picture.shape[1]
+    scale = max(width / 1242, 0.35)
+    bar_px, text_px = max(round(26 * scale), 8), max(round(44 * scale), 16)
+    depth_m = NEAR_M * (FAR_M / NEAR_M) ** np.linspace(0, 1, width, dtype=np.float32)
+    bar = colour_depth(np.tile(depth_m, (bar_px, 1)))
+    strip = np.full((text_px, width, 3), 24, dtype=np.uint8)
+    for tick_m in COLOUR_BAR_TICKS_M:
+        x = np.log(tick_m / NEAR_M) / np.log(FAR_M / NEAR_M) * (width - 1)
+        text_width = cv2.getTextSize(f"{tick_m} m", FONT, scale, 2)[0][0]
+        left = int(np.clip(x - text_width / 2, 4, width - text_width - 4))
+        cv2.line(strip, (round(x), 0), (round(x), max(round(6 * scale), 2)), (235, 235, 235), 2)
+        at = (left, text_px - max(round(9 * scale), 3))
+        cv2.putText(strip, f"{tick_m} m", at, FONT, scale, (235, 235, 235), 2, cv2.LINE_AA)
+    return np.concatenate([picture, bar, strip])
+
+
+def draw_heat_map(image: Bytes, heat: Floats32) -> Bytes:
+    """Lay a heat map (h×w of any size, 0 to 1) over the greyed image: no colour at 0, bright at 1."""
+    size = image.shape[1], image.shape[0]
+    grown = cv2.resize(np.clip(heat, 0, 1).astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.float32) * 0.6
+    # The square root lets weak answers show; the scale stays fixed, so that pictures compare.
+    share = 0.95 * np.sqrt(grown)[..., None]
+    mixed = grey * (1 - share) + _coloured(np.sqrt(grown), cv2.COLORMAP_INFERNO) * share
+    return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
+
+
+def write_picture(path: Path, picture: Bytes) -> None:
+    """Write `picture` in the format of the suffix, .png or .jpg, whole or not at all.
+
+    Raises:
+        OSError: the disk is full or cannot be written.
+    """
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    if path.suffix == ".jpg":  # thin coloured lines blur when colour is stored at half the resolution
+        options = [cv2.IMWRITE_JPEG_QUALITY, 82, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    # Not imwrite: it does not say when the disk is full.
+    done, data = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise ValueError(f"cannot encode {path.name}")
+    write_bytes(path, data.tobytes())
+
+
+def placed(objects: Objects) -> Objects:
+    """The objects that have a 3D box (DontCare regions have none)."""
+    solid, near = objects.sizes_m > 0, np.abs(objects.locations_m) < 500
+    return objects.select(np.flatnonzero((solid & near).all(axis=1)))
+
+
+def box_corners(objects: Objects) -> Floats:
     """Corners of N boxes in camera coordinates, N×8×3 metres: 0 to 3 around the bottom face, 4 to 7 above them."""
     height, width, length = objects.sizes_m.T[:, :, None] / np.array([1.0, 2.0, 2.0])[:, None, None]
     ahead = length * np.array([1, 1, -1, -1, 1, 1, -1, -1])
@@ -49,175 +196,103 @@ def box_corners(objects: Objects) -> Array:
     return np.asarray(objects.locations_m[:, None, :] + offsets)
 
 
-def placed(objects: Objects) -> Objects:
-    """The objects that have a 3D box (DontCare regions have none)."""
-    solid, near = objects.sizes_m > 0, np.abs(objects.locations_m) < 500
-    return objects.select(np.flatnonzero((solid & near).all(axis=1)))
+def draw_segments(
+    canvas: Bytes, segments: Floats, rgb: RGB, *, thickness: int = 2, dashes: tuple[int, ...] = (), rim: bool = True
+) -> None:
+    """Draw N×2×2 pixel segments into `canvas`, dashed by stroke and gap lengths in units of `thickness` / 2."""
+    margin = 2 * thickness  # in sixteenths of a pixel from here on
+    frame = [-16 * margin, -16 * margin, *(16 * (size + 2 * margin) for size in canvas.shape[1::-1])]
+    strokes: list[Floats] = []
+    for ends in np.round(np.clip(segments, -1e7, 1e7) * 16).astype(int).tolist():
+        inside, *clipped = cv2.clipLine(frame, *ends)  # else a box beside the camera has miles of dashes
+        if inside:
+            start, end = np.array(clipped, dtype=np.float64)
+            strokes += _dashed(start, end, [8 * dash * thickness for dash in dashes])
+    lines = [np.round(stroke).astype(np.int32) for stroke in strokes]
+    if rim:
+        cv2.polylines(canvas, lines, False, RIM, thickness + 2, cv2.LINE_AA, SUBPIXEL_BITS)
+    cv2.polylines(canvas, lines, False, rgb, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
-def draw_boxes_3d(
-    image: Image, layers: Sequence[Layer], calibration: Calibration, *, thickness: int = 2, labels: bool = False
-) -> Image:
-    """Draw 3D boxes over `image`, the far ones first; the shaded face is the front.
-
-    Args:
-        image: H×W×3 RGB.
-        layers: sources of boxes; later ones lie on top.
-        calibration: the camera of this image.
-        thickness: of lines, in pixels.
-        labels: write class, score and distance above each box where there is room.
-    """
-    canvas = image.copy()
-    for layer in layers:
-        objects = placed(layer.objects)
-        objects = objects.select(np.argsort(-objects.locations_m[:, 2], kind="stable"))
-        for corners in box_corners(objects):
-            _draw_box(canvas, corners, layer, calibration, thickness)
-    if labels:
-        for layer in layers:
-            _draw_labels(canvas, placed(layer.objects), layer.style.rgb, calibration)
-    return canvas
+def _dashed(start: Floats, end: Floats, dashes: Sequence[int]) -> list[Floats]:
+    """The strokes of a dashed segment, 2×2 each."""
+    length = float(np.hypot(*(end - start)))
+    if not dashes or length <= dashes[0]:
+        return [np.stack([start, end])]
+    strokes, position = [], 0.0
+    for index, size in cycle(enumerate(dashes)):
+        if position >= length:
+            break
+        if index % 2 == 0:
+            shares = np.array([position, min(position + size, length)])[:, None] / length
+            strokes.append(start + shares * (end - start))
+        position += size
+    return strokes
 
 
-def draw_boxes_2d(image: Image, layers: Sequence[Layer], *, thickness: int = 2) -> Image:
-    """Draw 2D boxes (left, top, right, bottom pixels) over `image`, H×W×3 RGB."""
-    canvas = image.copy()
-    for layer in layers:
-        for left, top, right, bottom in layer.objects.boxes_px:
-            ring = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
-            segments = np.stack([ring, np.roll(ring, -1, axis=0)], axis=1)
-            draw_segments(canvas, segments, layer.style.rgb, thickness=thickness, dashes=layer.style.dashes)
-    return canvas
+def _fill(canvas: Bytes, corners: Floats, rgb: RGB, opacity: float) -> None:
+    """Blend a convex polygon, N×2 pixels, into `canvas`."""
+    if np.abs(corners).max() > 1e6:
+        return
+    mask = np.zeros(canvas.shape[:2], dtype=np.uint8)
+    cv2.fillConvexPoly(mask, np.round(corners * 16).astype(np.int32), 255, cv2.LINE_AA, SUBPIXEL_BITS)
+    rows, columns = np.nonzero(mask)
+    share = opacity * mask[rows, columns, None].astype(np.float32) / 255
+    canvas[rows, columns] = np.round(canvas[rows, columns] * (1 - share) + np.array(rgb) * share)
 
 
-def colour_depth(depth_m: NDArray[np.float32], *, near_m: float = 2.0, far_m: float = 80.0) -> Image:
-    """Depth as colour on a logarithmic scale, near bright, far dark; cells without depth are grey.
-
-    Args:
-        depth_m: H×W metres, 0 or less where there is none.
-        near_m: everything nearer looks the same.
-        far_m: everything farther looks the same.
-    """
-    known = depth_m > 0
-    share = np.log(np.clip(depth_m, near_m, far_m) / near_m) / np.log(far_m / near_m)
-    coloured = _coloured(1 - share, cv2.COLORMAP_VIRIDIS)
-    coloured[~known] = (110, 110, 110)
-    return coloured
+def _projected_edges(corners: Floats, calibration: Calibration) -> Floats:
+    """Edges of one box (8×3 metres) as E×2×2 pixels, cut at the near plane."""
+    ends = corners[EDGES]
+    ends = ends[(ends[..., 2] > NEAR_PLANE_M).any(axis=1)]
+    others, behind = ends[:, ::-1], ends[..., 2] < NEAR_PLANE_M
+    rise = np.where(behind, others[..., 2] - ends[..., 2], 1.0)
+    share = np.where(behind, (NEAR_PLANE_M - ends[..., 2]) / rise, 0.0)
+    cut = ends + share[..., None] * (others - ends)
+    return np.asarray(calibration.project(cut.reshape(-1, 3))[0].reshape(-1, 2, 2))
 
 
-def add_colour_bar(picture: Image, *, near_m: float = 2.0, far_m: float = 80.0) -> Image:
-    """Put the scale of `colour_depth` under a picture of the same width, with ticks in metres."""
-    width = picture.shape[1]
-    scale = max(width / 1242, 0.35)
-    bar_px, text_px = max(round(26 * scale), 8), max(round(44 * scale), 16)
-    depth_m = near_m * (far_m / near_m) ** np.linspace(0, 1, width, dtype=np.float32)
-    bar = colour_depth(np.tile(depth_m, (bar_px, 1)), near_m=near_m, far_m=far_m)
-    strip = np.full((text_px, width, 3), 24, dtype=np.uint8)
-    for tick_m in COLOUR_BAR_TICKS_M:
-        x = np.log(tick_m / near_m) / np.log(far_m / near_m) * (width - 1)
-        text = f"{tick_m} m"
-        text_width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 2)[0][0]
-        left = int(np.clip(x - text_width / 2, 4, width - text_width - 4))
-        cv2.line(strip, (round(x), 0), (round(x), max(round(6 * scale), 2)), (235, 235, 235), 2)
-        origin = (left, text_px - max(round(9 * scale), 3))
-        cv2.putText(strip, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (235, 235, 235), 2, cv2.LINE_AA)
-    return np.concatenate([picture, bar, strip])
+def _draw_footprint(canvas: Bytes, ring: Floats, layer: Layer, thickness: int) -> None:
+    """A box's bottom face, 4×2 pixels from its front, and a line ahead of it."""
+    rgb, front, centre = layer.style.rgb, ring[:2].mean(axis=0), ring.mean(axis=0)
+    if layer.filled:
+        _fill(canvas, ring, rgb, 0.3)
+    outline = np.stack([ring, np.roll(ring, -1, axis=0)], axis=1)
+    draw_segments(canvas, outline, rgb, thickness=thickness, dashes=layer.style.dashes)
+    draw_segments(canvas, np.stack([front, front + 0.35 * (front - centre)])[None], rgb, thickness=thickness)
 
 
-def draw_heat_map(image: Image, heat: NDArray[np.float32], *, opacity: float = 0.95) -> Image:
-    """Lay a heat map of any size over a greyed image: no colour at 0, bright at 1.
-
-    Args:
-        image: H×W×3 RGB.
-        heat: h×w, 0 to 1, covering the whole image.
-        opacity: share of the colour where heat is 1.
-    """
-    height, width = image.shape[:2]
-    grown = cv2.resize(np.clip(heat, 0, 1).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.float32) * 0.6
-    # The square root lets weak answers show; the scale stays fixed, so that pictures compare.
-    share = opacity * np.sqrt(grown)[..., None]
-    mixed = grey * (1 - share) + _coloured(np.sqrt(grown), cv2.COLORMAP_INFERNO) * share
-    return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
+def _write_range(canvas: Bytes, text: str, at: Floats, pixels_per_m: float) -> None:
+    """The distance of a ring, centred at a pixel."""
+    size = pixels_per_m / 20 * 0.95
+    (width, height), _ = cv2.getTextSize(text, FONT, size, 2)
+    left, bottom = round(at[0] - width / 2), round(at[1] + height / 2)
+    left = int(np.clip(left, 4, max(canvas.shape[1] - width - 4, 4)))
+    cv2.rectangle(canvas, (left - 4, bottom - height - 4), (left + width + 4, bottom + 4), GROUND, cv2.FILLED)
+    cv2.putText(canvas, text, (left, bottom), FONT, size, RING_TEXT, max(round(pixels_per_m / 10), 1), cv2.LINE_AA)
 
 
-def draw_frame(
-    image: Image,
-    calibration: Calibration,
-    objects: Objects,
-    *,
-    truth: Objects | None = None,
-    style: Style = STUDENT,
-    labels: bool = True,
-) -> Image:
-    """One picture of a frame's boxes for people: ground truth (when given) under the network's boxes.
-
-    Args:
-        image: H×W×3 RGB.
-        calibration: the camera of this image.
-        objects: what the network found.
-        truth: labels.
-        style: the look of the network.
-        labels: write class, score and distance above the boxes.
-    """
-    under = draw_boxes_3d(image, [] if truth is None else [Layer(truth, TRUTH)], calibration)
-    return draw_boxes_3d(under, [Layer(objects, style, filled=True)], calibration, labels=labels)
+def _write_labels(canvas: Bytes, objects: Objects, rgb: RGB, calibration: Calibration) -> None:
+    """Write labels, near objects first, leaving out those that would cover another."""
+    taken = np.zeros(canvas.shape[:2], dtype=bool)
+    scale = max(canvas.shape[1] / 1242 * 0.55, 0.4)
+    for index in np.argsort(objects.locations_m[:, 2], kind="stable"):
+        distance_m, score = objects.locations_m[index, 2], objects.scores[index]
+        if distance_m < NEAR_PLANE_M + objects.sizes_m[index].max():
+            continue
+        text = f"{objects.names[index]}{'' if np.isnan(score) else f' {score:.2f}'} {distance_m:.0f} m"
+        corner = calibration.project(box_corners(objects.select(np.array([index])))[0])[0].min(axis=0)
+        (width, height), below = cv2.getTextSize(text, FONT, scale, 1)
+        left = int(np.clip(corner[0], 0, max(canvas.shape[1] - width - 6, 0)))
+        bottom = int(np.clip(corner[1] - 3, height + below + 4, canvas.shape[0]))
+        area = slice(bottom - height - below - 4, bottom), slice(left, left + width + 6)
+        if taken[area].any():
+            continue
+        taken[area], canvas[area] = True, RIM
+        cv2.putText(canvas, text, (left + 3, bottom - below - 2), FONT, scale, rgb, 1, cv2.LINE_AA)
 
 
-def _coloured(share: NDArray[np.floating], colour_map: int) -> Image:
+def _coloured(share: NDArray[np.floating], colour_map: int) -> Bytes:
     """H×W shares of 1 → H×W×3 RGB."""
     levels = np.round(np.clip(share, 0, 1) * 255).astype(np.uint8)
     return np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, colour_map), cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-def _draw_box(canvas: Image, corners: Array, layer: Layer, calibration: Calibration, thickness: int) -> None:
-    segments = _projected_edges(corners, calibration)
-    if layer.filled and (corners[:, 2] > NEAR_PLANE_M).all():
-        fill_polygon(canvas, calibration.project(corners[FRONT])[0], layer.style.rgb, 0.25)
-    draw_segments(canvas, segments, layer.style.rgb, thickness=thickness, dashes=layer.style.dashes)
-
-
-def _projected_edges(corners: Array, calibration: Calibration) -> Array:
-    """Edges of one box (8×3 metres) as E×2×2 pixels, cut at the near plane."""
-    starts, ends = corners[EDGES[:, 0]], corners[EDGES[:, 1]]
-    visible = (starts[:, 2] > NEAR_PLANE_M) | (ends[:, 2] > NEAR_PLANE_M)
-    starts, ends = starts[visible], ends[visible]
-    cut_starts, cut_ends = _cut(starts, ends), _cut(ends, starts)
-    return np.stack([calibration.project(cut_starts)[0], calibration.project(cut_ends)[0]], axis=1)
-
-
-def _cut(points: Array, others: Array) -> Array:
-    """Move points behind the near plane along their edges onto it."""
-    behind = points[:, 2] < NEAR_PLANE_M
-    rise = np.where(behind, others[:, 2] - points[:, 2], 1.0)
-    share = np.where(behind, (NEAR_PLANE_M - points[:, 2]) / rise, 0.0)
-    return points + share[:, None] * (others - points)
-
-
-def _draw_labels(canvas: Image, objects: Objects, rgb: RGB, calibration: Calibration) -> None:
-    """Write labels, near objects first, leaving out those that would cover another."""
-    taken: list[tuple[int, int, int, int]] = []
-    scale = max(canvas.shape[1] / 1242 * 0.55, 0.4)
-    for index in np.argsort(objects.locations_m[:, 2], kind="stable"):
-        if objects.locations_m[index, 2] < NEAR_PLANE_M + objects.sizes_m[index].max():
-            continue
-        top = calibration.project(box_corners(objects.select(np.array([index])))[0])[0].min(axis=0)
-        score = objects.scores[index]
-        sure = "" if np.isnan(score) else f" {score:.2f}"
-        text = f"{objects.names[index]}{sure} {objects.locations_m[index, 2]:.0f} m"
-        _write(canvas, text, top, scale, rgb, taken)
-
-
-def _write(
-    canvas: Image, text: str, corner: Array, scale: float, rgb: RGB, taken: list[tuple[int, int, int, int]]
-) -> None:
-    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    left = int(np.clip(corner[0], 0, max(canvas.shape[1] - width - 6, 0)))
-    bottom = int(np.clip(corner[1] - 3, height + below + 4, canvas.shape[0]))
-    area = (left, bottom - height - below - 4, left + width + 6, bottom)
-    if any(area[0] < b[2] and b[0] < area[2] and area[1] < b[3] and b[1] < area[3] for b in taken):
-        return
-    taken.append(area)
-    cv2.rectangle(canvas, area[:2], (area[2] - 1, area[3] - 1), (16, 18, 22), cv2.FILLED)
-    origin = (left + 3, bottom - below - 2)
-    cv2.putText(canvas, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, rgb, 1, cv2.LINE_AA)

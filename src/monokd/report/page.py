@@ -3,145 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from monokd.files import write_text
-from monokd.report import curves, tables
-from monokd.report.charts import Chart, to_svg
-from monokd.report.choice import REACH_M
-from monokd.report.inputs import FramePicture, HeatMaps, ModelResult, check_names
+from monokd.report import charts, tables
+from monokd.report.frames_to_show import REACH_M
+from monokd.report.networks import EXPLAINED, STYLES, TRUTH, UNPREDICTED, css_name, style_of
+from monokd.report.pictures import FramePictures, FrameSource, MatchedFrames, draw_frames, match_frames, truth_layers
 from monokd.report.previous import Previous
-from monokd.report.shown import Shown, show_frames
-from monokd.report.styles import OTHER, SPARE, STYLES, TRUTH, Style, style_of
-from monokd.report.tables import UNDEFINED, Cell, Metrics, Table
+from monokd.report.results import Results, headline_ap
+from monokd.report.summary import finding, spread_note
 
-EXPLAINED = {
-    "teacher": "sees the dense depth of the scene, made from a laser scanner, instead of the camera image. "
-    "It cannot be used where there is only a camera; it shows what the same network reaches when distance is given.",
-    "baseline": "sees the camera image only and is trained on the labels alone.",
-    "student": "sees the camera image only, like the baseline from which it starts; while it trains it also learns "
-    "to imitate the teacher (distillation). In use it needs the camera alone.",
-}
-CONTROL = (
-    "is the control here: it starts from the baseline and trains on for as long as a distilled student, without the "
-    "teacher."
-)
-
-Charts = list[tuple[Chart, Markup]]
+UNDISTILLED = "sees the camera image only. No term of the distillation has a weight: it is trained like the control."
 
 
 @dataclass(frozen=True, slots=True)
-class Legend:
-    """One entry of a legend."""
+class Background:
+    """What else the page tells; each part is left out where it is empty.
 
-    css: str
-    style: Style
-    explained: str
-    score: Cell
+    Attributes:
+        settings: how the results were made, nested values.
+        training_data: what the networks were trained on, in a few words.
+        distilled: whether the student was trained with distillation.
+        depth: quality of the dense depth (metrics/depth.json).
+        label_quality: quality of the teacher's boxes on frames without labels, named numbers.
+        resamples: of the intervals.
+        spread: how far equal trainings differ (metrics/spread.json).
+    """
 
-    @property
-    def dashes(self) -> str:
-        """SVG's stroke-dasharray."""
-        return " ".join(map(str, self.style.dashes))
-
-
-@dataclass(frozen=True, slots=True)
-class ClassResults:
-    """What the page says about one class; `headline` is None where no network has a result."""
-
-    name: str
-    headline: Table | None
-    headline_charts: Charts
-    differences: Table | None
-    changes: Table | None
-    precision_recall: Charts
-    distances: Charts
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    training_data: str = ""
+    distilled: bool = True
+    depth: Mapping[str, Any] = field(default_factory=dict)
+    label_quality: Mapping[str, Any] = field(default_factory=dict)
+    resamples: int = 0
+    spread: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_report(
     out: str | Path,
     *,
     title: str,
-    models: Sequence[ModelResult],
-    depth_metrics: Mapping[str, Any] | None = None,
-    frames: Sequence[FramePicture] = (),
-    heat_maps: HeatMaps | None = None,
-    settings: Mapping[str, Any] | None = None,
+    results: Results,
+    frames: FrameSource | None = None,
+    background: Background | None = None,
     previous: Previous | None = None,
     class_name: str = "Car",
-    distilled: bool = True,
-    summary: Table | None = None,
 ) -> None:
     """Write the page `out`, its pictures into the folder of the same name without suffix.
 
     Args:
         out: the HTML file.
         title: of the page.
-        models: networks in the order of the tables; the last one is what the page is about, the one called `baseline`
-            (else the first) what it is compared with.
-        depth_metrics: quality of the dense depth, nested values.
+        results: of the networks; the last one is what the page is about.
         frames: all evaluated frames; some are chosen and shown.
-        heat_maps: makes the heat maps of the chosen frames; None leaves them out.
-        settings: how the results were made, nested values.
+        background: what else to tell.
         previous: earlier results to compare with.
-        class_name: the class of the headline; the first one of the metrics where these do not have it.
-        distilled: False for the control, which trains on like a student but without distillation.
-        summary: losses over seeds (`summarize.to_table`).
+        class_name: the class of the headline; the first one of the results where these do not have it.
 
     Raises:
-        DataError: an input is unreadable or malformed, or two networks have one name.
+        DataError: a file of a frame is unreadable or malformed.
     """
-    out = Path(out)
-    check_names([model.name for model in models])
-    classes = tables.classes_of([model.metrics for model in models])
+    out, background = Path(out), background or Background()
+    classes = results.classes
     class_name = class_name if class_name in classes or not classes else classes[0]
     classes.sort(key=lambda name: name != class_name)
-    shown = show_frames(out.parent / out.stem, models, frames, class_name, heat_maps)
-    text = _template().render(
-        title=title,
-        folder=quote(out.stem),
-        summary=summary,
-        **_look(models, class_name, distilled),
-        **_scores(models, classes, previous),
-        **_frames(shown),
-        **_appendix(models, classes, depth_metrics, settings),
-    )
-    write_text(out, text)
-
-
-def finding(metrics: Mapping[str, Metrics], class_name: str, *, distilled: bool = True) -> str:
-    """The headline in one or two sentences (AP|R40, 3D, moderate, loose threshold); empty where it is undefined."""
-    values = {name: tables.value_of(mine, "loose", class_name, "3d_R40") for name, mine in metrics.items()}
-    student, baseline, teacher = (values.get(name) for name in ("student", "baseline", "teacher"))
-    if student is None or baseline is None:
-        return ""
-    change = student - baseline
-    verb = "more" if change >= 0 else "less"
-    who = "The distilled student" if distilled else "The control, trained on without distillation,"
-    text = (
-        f"{who} reaches {student:.2f} % ({class_name}, 3D, moderate, IoU "
-        f"{tables.iou_of('loose', class_name)}), {abs(change):.2f} points {verb} than the baseline ({baseline:.2f} %)."
-    )
-    paired = tables.difference_of(metrics["student"], "loose", class_name, "3d_R40")
-    if paired is not None:
-        ends = f"{tables.signed(paired['low'], 1)} to {tables.signed(paired['high'], 1)}"
-        text += f" The 95 % interval of the difference is {ends} points."
-    if teacher is None:
-        return text
-    gap = teacher - baseline
-    text += f" The teacher, with depth as its input, reaches {teacher:.2f} %"
-    if distilled and gap > 0 and change > 0:
-        return f"{text}: the student closes {100 * change / gap:.0f} % of the gap between camera and depth."
-    return f"{text}."
-
-
-def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("monokd.report", "."),
         autoescape=True,
@@ -150,103 +82,94 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters["urlquote"] = quote
-    return environment.get_template("page.html")
+    text = environment.get_template("page.html").render(
+        title=title,
+        folder=quote(out.stem),
+        background=background,
+        **_head(results, class_name, background),
+        **_figures(results, classes, previous),
+        **_frames(out.parent / out.stem, results, frames, class_name),
+        **_tables(results, classes, background),
+    )
+    write_text(out, text)
 
 
-def _look(models: Sequence[ModelResult], class_name: str, distilled: bool) -> dict[str, Any]:
-    """The headline and how the networks look."""
-    metrics = {model.name: model.metrics for model in models}
+def _head(results: Results, class_name: str, background: Background) -> dict[str, Any]:
+    """The headline, what the networks are and how they look."""
+    explained = EXPLAINED if background.distilled else EXPLAINED | {"student": UNDISTILLED}
+    figures = headline_ap(results.ap, class_name, results.networks)
+    made = {name: str(background.settings.get(name, "")) for name in ("profile", "loss", "seed", "behaviour")}
+    made |= {"trained on": background.training_data, "evaluated frames": str(results.frames or "")}
     return {
         "class_name": class_name,
         "loose_iou": tables.iou_of("loose", class_name),
-        "finding": finding(metrics, class_name, distilled=distilled),
-        "distilled": distilled,
-        "legend": _legend(models, class_name, distilled),
+        "finding": finding(results.ap, class_name, distilled=background.distilled),
+        "legend": [
+            {
+                "css": css_name(name),
+                "style": style_of(name),
+                "explained": explained.get(name, ""),
+                "score": tables.ap_cell(figures[name, "loose", "3d"]),
+            }
+            for name in results.networks
+        ],
         "truth": TRUTH,
-        "styles": [*STYLES.items(), *((f"spare{i}", style) for i, style in enumerate(SPARE))],
+        "styles": STYLES,
+        "rule": results.rule,
+        "made_with": {name: value for name, value in made.items() if value},
     }
 
 
-def _scores(models: Sequence[ModelResult], classes: Sequence[str], previous: Previous | None) -> dict[str, Any]:
+def _figures(results: Results, classes: Sequence[str], previous: Previous | None) -> dict[str, Any]:
     """Results, curves and what changed."""
-    resamples = [int((model.metrics.get("bootstrap") or {}).get("resamples", 0)) for model in models]
+    ap, networks = results.ap, results.networks
     return {
-        "results": [_class_results(models, name, previous) for name in classes],
-        "rule": ", ".join(sorted({str(model.metrics["rule"]) for model in models if "rule" in model.metrics})),
-        "resamples": max(resamples, default=0),
+        "results": [
+            {
+                "name": name,
+                "headline": tables.headline(ap, name, networks),
+                "charts": _drawn(charts.headline_charts(results, name)),
+                "differences": tables.differences(ap, name, networks),
+                "changes": tables.changes(ap, previous.metrics, name, networks) if previous else None,
+                "precision_recall": _drawn(charts.precision_recall_charts(results, name)),
+                "distances": _drawn(charts.distance_charts(results, name)),
+            }
+            for name in classes
+        ],
         "previous": previous,
         "settings_changes": tables.settings_changes(previous.settings) if previous else None,
+        "training": _drawn(charts.training_charts(results)),
+        "weights": _drawn(charts.training_charts(results, weights=True)),
     }
 
 
-def _frames(shown: Shown) -> dict[str, Any]:
-    thresholds = (shown.thresholds or {}).items()
+def _frames(folder: Path, results: Results, source: FrameSource | None, class_name: str) -> dict[str, Any]:
+    """The frames and what is said about them."""
+    frames: list[FramePictures] = []
+    matched = MatchedFrames({}, {}, {}, {}, class_name)
+    if source is not None and results.predictions is not None and source.ids:
+        matched = match_frames(results, source, class_name)
+        frames = draw_frames(folder, matched, source)
+    shown = [truth_layers(matched.truths[item.frame], matched.predicted) for item in frames]
     return {
-        "shown": shown.frames,
-        "others": OTHER if shown.others else None,
-        "thresholds": [(style_of(name, i).label, score) for i, (name, score) in enumerate(thresholds)],
+        "frames": frames,
+        "unpredicted": UNPREDICTED if any(len(layers) > 1 for layers in shown) else None,
+        "thresholds": {style_of(name).label: score for name, score in matched.thresholds.items()},
         "reach_m": REACH_M,
     }
 
 
-def _appendix(
-    models: Sequence[ModelResult],
-    classes: Sequence[str],
-    depth_metrics: Mapping[str, Any] | None,
-    settings: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """Training, depth, all figures and settings."""
+def _tables(results: Results, classes: Sequence[str], background: Background) -> dict[str, Any]:
+    """Depth, the teacher's boxes, all figures and settings."""
+    quality = background.label_quality
     return {
-        "training": _training(models, weights=False),
-        "weights": _training(models, weights=True),
-        "depth": tables.depth_errors(depth_metrics) if depth_metrics else None,
-        "details": [t for name in classes for m in models if (t := tables.detail(m.name, m.metrics, name))],
-        "settings": tables.key_values("Settings", settings, ("Setting", "Value")) if settings else None,
-        "made_with": _made_with(settings or {}, [model.metrics for model in models]),
+        "spread": spread_note(background.spread),
+        "depth": tables.depth_errors(background.depth) if background.depth else None,
+        "label_quality": tables.key_values("The teacher's boxes as labels", quality) if quality else None,
+        "details": [table for name in classes for table in tables.details(results.ap, name, results.networks)],
+        "settings": tables.key_values("Settings", background.settings, ("Setting", "Value")),
     }
 
 
-def _legend(models: Sequence[ModelResult], class_name: str, distilled: bool) -> list[Legend]:
-    words = EXPLAINED if distilled else EXPLAINED | {"student": CONTROL}
-    return [
-        Legend(
-            curves.css_name(model.name, position),
-            style_of(model.name, position),
-            words.get(model.name, ""),
-            tables.score(model.metrics, "loose", class_name, "3d_R40"),
-        )
-        for position, model in enumerate(models)
-    ]
-
-
-def _made_with(settings: Mapping[str, Any], metrics: Sequence[Metrics]) -> list[tuple[str, str]]:
-    """The few settings that stand under the title."""
-    known = [(name, str(settings[name])) for name in ("profile", "loss", "seed", "behaviour") if name in settings]
-    frames = max((int(mine.get("frames", 0)) for mine in metrics), default=0)
-    return [*known, ("validation frames", str(frames))] if frames else known
-
-
-def _class_results(models: Sequence[ModelResult], name: str, previous: Previous | None) -> ClassResults:
-    metrics = {model.name: model.metrics for model in models}
-    headline = tables.headline(metrics, class_name=name)
-    empty = all(cell.text == UNDEFINED for row in headline.rows for cell in row[1:])
-    curve_files = {model.name: curves.read_precision_recall(model.curves) for model in models if model.curves}
-    band_files = {model.name: curves.read_distances(model.distances) for model in models if model.distances}
-    return ClassResults(
-        name,
-        None if empty else headline,
-        _drawn(curves.headline_charts(metrics, name)),
-        tables.differences(metrics, class_name=name),
-        tables.changes(metrics, previous.metrics, class_name=name) if previous else None,
-        _drawn(curves.precision_recall_charts(curve_files, name)),
-        _drawn(curves.distance_charts(band_files, name)),
-    )
-
-
-def _drawn(charts: Sequence[Chart]) -> Charts:
-    return [(chart, Markup(to_svg(chart))) for chart in charts]
-
-
-def _training(models: Sequence[ModelResult], *, weights: bool) -> Charts:
-    histories = {model.name: curves.read_history(model.history) for model in models if model.history is not None}
-    return _drawn(curves.training_charts(histories, weights=weights))
+def _drawn(items: Sequence[charts.Chart]) -> list[tuple[charts.Chart, Markup]]:
+    return [(chart, Markup(charts.to_svg(chart))) for chart in items]

@@ -1,26 +1,54 @@
-"""The picture files of one frame."""
+"""The frames of the page: read, matched, chosen, drawn into picture files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from monokd.files import write_bytes
-from monokd.kitti.calibration import Calibration, read_calibration
-from monokd.kitti.frames import read_depth, read_image
-from monokd.kitti.objects import Objects
-from monokd.report.birds_eye import draw_birds_eye
-from monokd.report.drawing import Layer, add_colour_bar, colour_depth, draw_boxes_3d, draw_heat_map, placed
-from monokd.report.inputs import FramePicture, Heat
-from monokd.report.styles import style_of
+from monokd.errors import DataError
+from monokd.kitti.calibration import read_calibration
+from monokd.kitti.frames import KittiFolder, read_depth, read_image
+from monokd.kitti.labels import read_labels, read_results
+from monokd.kitti.objects import Objects, from_rows
+from monokd.report.drawing import (
+    Layer,
+    add_colour_bar,
+    colour_depth,
+    draw_birds_eye,
+    draw_boxes_3d,
+    draw_heat_map,
+    placed,
+    write_picture,
+)
+from monokd.report.frames_to_show import Match, best_threshold, choose, match
+from monokd.report.networks import CONTROL, TRUTH, UNPREDICTED, style_of
+from monokd.report.results import Results
+from monokd.typing import Bytes, Floats32
 
-Image = NDArray[np.uint8]
+HeatMaps = Callable[[Sequence[str]], Mapping[str, Mapping[str, Floats32]]]
+"""Frames → network → frame → its heat map, 0 to 1, any size, covering the whole image."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSource:
+    """The evaluated frames; of most only the labels are read.
+
+    Attributes:
+        folder: their images, calibrations and labels.
+        ids: which of them.
+        depth_dir: dense depth as ID.png; None shows none.
+        heat_maps: makes the heat maps of the chosen frames; None leaves them out.
+    """
+
+    folder: KittiFolder
+    ids: Sequence[str]
+    depth_dir: Path | None = None
+    heat_maps: HeatMaps | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,101 +63,171 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class FrameSet:
-    """The pictures of one frame: a photograph a network, heat maps, depth (or None), and the view from above."""
+class FramePictures:
+    """A frame of the page: why it is there, and a photograph a network, heat maps, depth, and the view from above."""
 
-    photographs: tuple[Picture, ...]
-    heat_maps: tuple[Picture, ...]
+    frame: str
+    reason: str
+    why: str
+    photographs: Sequence[Picture]
+    heat_maps: Sequence[Picture]
     depth: Picture | None
     above: Picture
 
 
-def write_frame(
-    folder: Path,
-    files: FramePicture,
-    truth: Sequence[Layer],
-    results: Mapping[str, Objects],
-    counts: Mapping[str, str],
-    heat: Mapping[str, Heat],
-) -> FrameSet:
-    """Draw a frame and write its pictures into `folder`.
+@dataclass(frozen=True, slots=True, eq=False)
+class MatchedFrames:
+    """Labels and results of every frame, matched for one class.
 
-    Args:
-        folder: where to write.
-        files: the frame's files.
-        truth: layers of its labels.
-        results: network name → the boxes to show.
-        counts: network name → how many it found, in words.
-        heat: network name → its heat map over the whole image, where there is one.
+    Attributes:
+        truths: frame → its labels.
+        boxes: network → frame → result boxes.
+        matches: network → frame → match.
+        thresholds: network → the score from which its boxes are shown and counted.
+        class_name: the class.
     """
-    image, calibration = read_image(files.image), read_calibration(files.calibration)
-    under = [replace(layer, filled=False) for layer in truth]
-    photographs, heat_maps = [], []
-    for position, (name, objects) in enumerate(results.items()):
-        style = style_of(name, position)
-        drawn = draw_boxes_3d(image, [*under, Layer(objects, style, filled=True)], calibration)
-        alt = f"Camera image of frame {files.frame} with ground truth and {_boxes(objects, style.label)}"
-        caption = f"{style.label}: {counts[name]}"
-        photographs.append(_save(folder, f"{files.frame}-{_slug(name)}.jpg", drawn, alt, caption))
-        if name in heat:
-            warm = draw_heat_map(_halved(image), heat[name])
-            alt = f"Heat map of {style.label} over frame {files.frame}: bright where it expects an object's centre"
-            heat_maps.append(
-                _save(folder, f"{files.frame}-{_slug(name)}-heat.jpg", warm, alt, f"{style.label}: heat map")
-            )
-    above = _above(folder, files, calibration, image.shape[1], truth, results)
-    return FrameSet(tuple(photographs), tuple(heat_maps), _depth(folder, files), above)
+
+    truths: Mapping[str, Objects]
+    boxes: Mapping[str, Mapping[str, Objects]]
+    matches: Mapping[str, Mapping[str, Match]]
+    thresholds: Mapping[str, float]
+    class_name: str
+
+    @property
+    def predicted(self) -> set[str]:
+        """The classes that some network predicts, and the one that the page is about."""
+        return {self.class_name}.union(*(found.names for mine in self.boxes.values() for found in mine.values()))
 
 
-def _depth(folder: Path, files: FramePicture) -> Picture | None:
-    if files.depth is None:
-        return None
-    drawn = add_colour_bar(colour_depth(read_depth(files.depth)))
-    alt = f"Dense depth of frame {files.frame}: yellow is near, dark blue far; a scale from 2 to 80 m runs below"
-    return _save(folder, f"{files.frame}-depth.jpg", drawn, alt, "Dense depth, which only the teacher sees")
+def match_frames(results: Results, source: FrameSource, class_name: str) -> MatchedFrames:
+    """Read and match the labels and every network's boxes of all frames.
+
+    Raises:
+        DataError: a file is unreadable or malformed, or a folder of predictions does not exist.
+    """
+    truths = {frame: read_labels(source.folder.label(frame)) for frame in source.ids}
+    boxes = {name: _read_boxes(results, name, source.ids) for name in results.networks}
+    matches = {name: {f: match(truths[f], b, class_name) for f, b in mine.items()} for name, mine in boxes.items()}
+    thresholds = {name: best_threshold(list(mine.values())) for name, mine in matches.items()}
+    return MatchedFrames(truths, boxes, matches, thresholds, class_name)
 
 
-def _above(
-    folder: Path,
-    files: FramePicture,
-    calibration: Calibration,
-    width_px: int,
-    truth: Sequence[Layer],
-    results: Mapping[str, Objects],
-) -> Picture:
-    layers = [*truth, *(Layer(objects, style_of(name, i)) for i, (name, objects) in enumerate(results.items()))]
-    range_m = _reach_m(layers)
-    drawn = draw_birds_eye(layers, calibration=calibration, image_width_px=width_px, range_m=range_m)
-    alt = f"Frame {files.frame} seen from above, camera at the bottom, ground truth and all networks, rings every 10 m"
-    return _save(folder, f"{files.frame}-above.png", drawn, alt, "Seen from above")
+def draw_frames(folder: Path, matched: MatchedFrames, source: FrameSource) -> list[FramePictures]:
+    """Choose frames by what the last network finds, compared with the control (else the first), and draw them."""
+    about, other = _compared(matched)
+    chosen = choose(
+        matched.matches[about],
+        matched.thresholds[about],
+        control=None if other == about else matched.matches[other],
+        control_threshold=matched.thresholds[other],
+    )
+    heat = source.heat_maps([item.frame for item in chosen]) if source.heat_maps and chosen else {}
+    return [
+        FramePictures(
+            item.frame,
+            item.reason,
+            _why(matched, item.frame, item.reason),
+            _photographs(folder, matched, source, item.frame),
+            [_heat_map(folder, source, item.frame, name, maps[item.frame]) for name, maps in heat.items()],
+            _depth(folder, source, item.frame),
+            _above(folder, matched, source, item.frame),
+        )
+        for item in chosen
+    ]
 
 
-def _reach_m(layers: Sequence[Layer]) -> float:
-    """40 to 80 m, in tens, a little beyond the farthest box."""
-    farthest = max((placed(layer.objects).locations_m[:, 2].max(initial=0.0) for layer in layers), default=0.0)
-    return float(np.clip(10 * np.ceil((farthest + 5) / 10), 40, 80))
+def truth_layers(truth: Objects, predicted: set[str]) -> list[Layer]:
+    """Labels as one layer of classes that somebody predicts, and a fainter one of the rest, where there are any."""
+    known = np.array([name in predicted for name in truth.names], dtype=bool)
+    rest = np.array([name != "DontCare" for name in truth.names], dtype=bool) & ~known
+    layers = [Layer(truth.select(rest), UNPREDICTED)] if rest.any() else []
+    return [*layers, Layer(truth.select(known), TRUTH, filled=True)]
 
 
-def _boxes(objects: Objects, label: str) -> str:
-    return f"{len(objects)} {'box' if len(objects) == 1 else 'boxes'} of {label}"
+def _read_boxes(results: Results, network: str, frames: Sequence[str]) -> dict[str, Objects]:
+    folder = (results.predictions or Path()) / network
+    if not folder.is_dir():
+        raise DataError(f"expected a folder with predictions of {network}, found none", folder)
+    paths = {frame: folder / f"{frame}.txt" for frame in frames}
+    empty = from_rows((), np.zeros((0, 15)))
+    return {frame: read_results(path) if path.exists() else empty for frame, path in paths.items()}
 
 
-def _halved(image: Image) -> Image:
-    """Half the size: a heat map has no detail that would be lost."""
+def _compared(matched: MatchedFrames) -> tuple[str, str]:
+    """What the page is about, and what it is compared with."""
+    names = list(matched.matches)
+    return names[-1], CONTROL if CONTROL in names else names[0]
+
+
+def _sure(matched: MatchedFrames, name: str, frame: str) -> Objects:
+    boxes = matched.boxes[name][frame]
+    return boxes.select(boxes.scores >= matched.thresholds[name])
+
+
+def _photographs(folder: Path, matched: MatchedFrames, source: FrameSource, frame: str) -> list[Picture]:
+    image, calibration = read_image(source.folder.image(frame)), read_calibration(source.folder.calibration(frame))
+    under = [replace(layer, filled=False) for layer in truth_layers(matched.truths[frame], matched.predicted)]
+    pictures = []
+    for name in matched.boxes:
+        style, boxes, mine = style_of(name), _sure(matched, name, frame), matched.matches[name][frame]
+        drawn = draw_boxes_3d(image, [*under, Layer(boxes, style, filled=True)], calibration)
+        many = f"{len(boxes)} {'box' if len(boxes) == 1 else 'boxes'} of {style.label}"
+        false = mine.false(matched.thresholds[name])
+        found = f"{mine.found(matched.thresholds[name])} of {len(mine.found_by)} found"
+        caption = f"{style.label}: {found}{f', {false} false' if false else ''}"
+        alt = f"Camera image of frame {frame} with ground truth and {many}"
+        pictures.append(_save(folder, f"{frame}-{_slug(name)}.jpg", drawn, alt, caption))
+    return pictures
+
+
+def _heat_map(folder: Path, source: FrameSource, frame: str, name: str, heat: Floats32) -> Picture:
+    image, label = read_image(source.folder.image(frame)), style_of(name).label
+    # Half the size: a heat map has no detail that would be lost.
     size = max(image.shape[1] // 2, 1), max(image.shape[0] // 2, 1)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    drawn = draw_heat_map(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), heat)
+    alt = f"Heat map of {label} over frame {frame}: bright where it expects an object's centre"
+    return _save(folder, f"{frame}-{_slug(name)}-heat.jpg", drawn, alt, f"{label}: heat map")
 
 
-def _save(folder: Path, name: str, image: Image, alt: str, caption: str) -> Picture:
-    options = [cv2.IMWRITE_PNG_COMPRESSION, 9]
-    if name.endswith(".jpg"):  # thin coloured lines blur when colour is stored at half the resolution
-        options = [cv2.IMWRITE_JPEG_QUALITY, 82, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    # Not imwrite: it does not say when the disk is full.
-    done, data = cv2.imencode(Path(name).suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    if not done:
-        raise ValueError(f"cannot encode {name}")
-    write_bytes(folder / name, data.tobytes())
-    return Picture(name, image.shape[1], image.shape[0], alt, caption)
+def _depth(folder: Path, source: FrameSource, frame: str) -> Picture | None:
+    if source.depth_dir is None:
+        return None
+    drawn = add_colour_bar(colour_depth(read_depth(source.depth_dir / f"{frame}.png")))
+    alt = f"Dense depth of frame {frame}: yellow is near, dark blue far; a scale from 2 to 80 m runs below"
+    return _save(folder, f"{frame}-depth.jpg", drawn, alt, "Dense depth, which only the teacher sees")
+
+
+def _above(folder: Path, matched: MatchedFrames, source: FrameSource, frame: str) -> Picture:
+    results = [Layer(_sure(matched, name, frame), style_of(name)) for name in matched.boxes]
+    layers = [*truth_layers(matched.truths[frame], matched.predicted), *results]
+    farthest_m = max(placed(layer.objects).locations_m[:, 2].max(initial=0.0) for layer in layers)
+    drawn = draw_birds_eye(
+        layers,
+        calibration=read_calibration(source.folder.calibration(frame)),
+        image_width_px=read_image(source.folder.image(frame)).shape[1],
+        range_m=float(np.clip(10 * np.ceil((farthest_m + 5) / 10), 40, 80)),
+    )
+    alt = f"Frame {frame} seen from above, camera at the bottom, ground truth and all networks, rings every 10 m"
+    return _save(folder, f"{frame}-above.png", drawn, alt, "Seen from above")
+
+
+def _why(matched: MatchedFrames, frame: str, reason: str) -> str:
+    """One sentence on what put the frame here."""
+    about, other = _compared(matched)
+    mine, threshold = matched.matches[about][frame], matched.thresholds[about]
+    finds = f"{style_of(about).label} finds {mine.found(threshold)} of {len(mine.found_by)} counted"
+    finds = f"{finds} {matched.class_name.lower()}s"
+    if reason == "gain":
+        before = matched.matches[other][frame].found(matched.thresholds[other])
+        return f"{finds}; {style_of(other).label} finds {before}."
+    false = mine.false(threshold)
+    boxes = f"{false or 'no'} false box{'es' if false > 1 else ''}"
+    return f"{finds} and draws {boxes}: F1 {mine.f1(threshold):.2f}."
+
+
+def _save(folder: Path, name: str, drawn: Bytes, alt: str, caption: str) -> Picture:
+    write_picture(folder / name, drawn)
+    return Picture(name, drawn.shape[1], drawn.shape[0], alt, caption)
 
 
 def _slug(name: str) -> str:

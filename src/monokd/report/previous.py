@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 import yaml
 
 from monokd.files import read_json
-from monokd.report.tables import Metrics, flatten
+from monokd.report.tables import flatten
+
+Metrics = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Previous:
         commit: the first eight digits of its hash.
         date: of the commit, YYYY-MM-DD.
         subject: first line of its message.
-        metrics: network → its parsed kitti.json.
+        metrics: network → its parsed kitti.json, of those that the commit has.
         settings: (name, before, now) of every setting that differs.
     """
 
@@ -51,13 +53,17 @@ def find_previous(files: Mapping[str, Path], params: Path) -> Previous | None:
     current = {name: read_json(path) for name, path in files.items()}
     now = yaml.safe_load(params.read_text(encoding="utf-8"))
     for commit, date, subject in _commits([*files.values()]):
-        metrics = {name: _committed(commit, path, json.loads) for name, path in files.items()}
-        before = _committed(commit, params, yaml.safe_load)
-        if not all(isinstance(tree, dict) for tree in (before, *metrics.values())) or metrics == current:
-            continue
-        if before.get("profile") == now.get("profile"):
+        metrics, before = committed_metrics(commit, files), _committed(commit, params, yaml.safe_load)
+        differ = any(tree != current[name] for name, tree in metrics.items())
+        if differ and before is not None and before.get("profile") == now.get("profile"):
             return Previous(commit[:8], date, subject, metrics, changed_settings(before, now))
     return None
+
+
+def committed_metrics(revision: str, files: Mapping[str, Path]) -> dict[str, Metrics]:
+    """Network → its kitti.json in a commit; without those that are not there, or no JSON."""
+    trees = {name: _committed(revision, path, json.loads) for name, path in files.items()}
+    return {name: tree for name, tree in trees.items() if tree is not None}
 
 
 def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[tuple[str, Any, Any], ...]:
@@ -78,20 +84,19 @@ def _in_force(params: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _commits(paths: list[Path]) -> Iterator[tuple[str, str, str]]:
+def _commits(paths: Sequence[Path]) -> list[list[str]]:
     """Hash, date and subject of every commit that touched `paths`, newest first."""
-    for line in (_git("log", "--first-parent", "--format=%H%x09%cs%x09%s", "--", *map(str, paths)) or "").splitlines():
-        commit, date, subject = line.split("\t", 2)
-        yield commit, date, subject
+    log = _git("log", "--first-parent", "--format=%H%x09%cs%x09%s", "--", *map(str, paths)) or ""
+    return [line.split("\t", 2) for line in log.splitlines()]
 
 
-def _committed(commit: str, path: Path, parse: Any) -> Any:
-    """A file of a commit, parsed; None where it is not there or does not parse."""
-    text = _git("show", f"{commit}:./{path.as_posix()}")
+def _committed(revision: str, path: Path, parse: Callable[[str], Any]) -> Metrics | None:
+    """A mapping in a file of a commit; None where it is not there or does not parse."""
     try:
-        return None if text is None else parse(text)
+        tree = parse(_git("show", f"{revision}:./{path.as_posix()}") or "")
     except (ValueError, yaml.YAMLError):
         return None
+    return tree if isinstance(tree, dict) else None
 
 
 def _git(*arguments: str) -> str | None:

@@ -1,42 +1,113 @@
-"""The few numbers that runs are compared by, and the same in the terminal: python -m monokd.report.summary"""
+"""The few numbers that runs are compared by, and the results in the terminal: python -m monokd.report.summary"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from monokd.errors import DataError, run
-from monokd.report.metrics import read_metrics
-from monokd.report.tables import HEADLINE, Metrics, classes_of, headline, to_rich, value_of
+import pandas as pd
+
+from monokd.errors import DataError, printable, run
+from monokd.files import read_json
+from monokd.report.networks import CONTROL, NETWORKS, STUDENT
+from monokd.report.previous import committed_metrics
+from monokd.report.results import LEVEL, headline_ap, read_ap
+from monokd.report.tables import METRIC_NAMES, changes, differences, headline, iou_of, signed, to_rich
 
 FOLDER = Path("metrics")
-MODELS = ("teacher", "baseline", "student")
+SPREADS = {
+    "seed_std": "trainings from different seeds differ by (standard deviation)",
+    "threads": "one seed on different numbers of threads differs by",
+}
 
 
-def summary(models: Mapping[str, Metrics]) -> dict[str, dict[str, dict[str, float | None]]]:
-    """Moderate AP|R40 by network, class and `METRIC_SET` (3d_loose, bev_strict and so on), in percent."""
-    return {
-        name: {
-            class_name: {
-                f"{metric.removesuffix('_R40')}_{threshold_set}": value_of(metrics, threshold_set, class_name, metric)
-                for threshold_set, metric in HEADLINE
-            }
-            for class_name in classes_of([metrics])
-        }
-        for name, metrics in models.items()
-    }
+def summary(ap: pd.DataFrame, networks: Sequence[str]) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Moderate AP|R40 in percent by network, class and `METRIC_IOU` (3d_loose, bev_strict and so on)."""
+    result: dict[str, dict[str, dict[str, float | None]]] = {name: {} for name in networks}
+    for class_name in ap["class"].unique():
+        for (network, iou, metric), figure in headline_ap(ap, class_name, networks).items():
+            values = result[network].setdefault(class_name, {})
+            values[f"{metric}_{iou}"] = None if math.isnan(figure.ap) else figure.ap
+    return result
+
+
+def finding(ap: pd.DataFrame, class_name: str, *, distilled: bool = True) -> str:
+    """The headline in a few sentences (AP|R40, 3D, moderate, loose IoU); empty without student or control."""
+    figures = headline_ap(ap, class_name, NETWORKS)
+    student, control, teacher = (figures[name, "loose", "3d"].ap for name in (STUDENT, CONTROL, "teacher"))
+    change, gap = student - control, teacher - control
+    if math.isnan(change):
+        return ""
+    *_, low, high = figures[STUDENT, "loose", "3d"]
+    undecided = low <= 0 <= high
+    who = "The student" if distilled else "The student, here trained without distillation like the control,"
+    text = (
+        f"{who} reaches {student:.2f} % ({class_name}, 3D, {LEVEL}, IoU {iou_of('loose', class_name)}), "
+        f"{abs(change):.2f} points {'more' if change >= 0 else 'less'} than the control ({control:.2f} %), which "
+        "trained for as long on the labels alone."
+    )
+    if not math.isnan(low):
+        text += f" The 95 % interval of the difference is {signed(low, 1)} to {signed(high, 1)} points"
+        text += ", which includes 0: these frames do not decide which of the two is better." if undecided else "."
+    if math.isnan(teacher):
+        return text
+    text += f" The teacher, with depth as its input, reaches {teacher:.2f} %"
+    if distilled and gap > 0 and change > 0 and not undecided:
+        text += f": the student closes {100 * change / gap:.0f} % of the gap between control and teacher"
+    return f"{text}."
+
+
+def spread_note(spread: Mapping[str, Any]) -> str:
+    """How far equal trainings differ (metrics/spread.json: kind → result → points), in a sentence."""
+    kinds = []
+    for kind, values in spread.items():
+        if isinstance(values, Mapping):
+            known = [f"{_metric(name)} {value:.1f}" for name, value in values.items() if isinstance(value, int | float)]
+            kinds.append(f"{SPREADS.get(kind, kind)} {', '.join(known)} points")
+    return f"For comparison: {'; '.join(kinds)}." if kinds else ""
+
+
+def read_spread(folder: Path = FOLDER) -> dict[str, Any]:
+    """metrics/spread.json, empty where there is none."""
+    path = folder / "spread.json"
+    return dict(read_json(path)) if path.exists() else {}
 
 
 def main() -> None:
-    """Print the headline tables of the results in `metrics`, one a class."""
+    """Print the results in `metrics`, class by class, and how they differ from the committed ones."""
     from rich.console import Console  # noqa: PLC0415  (slow to import)
 
-    files = {name: FOLDER / name / "kitti.json" for name in MODELS}
-    models = {name: read_metrics(path) for name, path in files.items() if path.exists()}
-    if not models:
+    networks = [name for name in NETWORKS if (FOLDER / name / "ap.csv").exists()]
+    if not networks:
         raise DataError("expected results, found none; `make repro` makes them", FOLDER)
-    for class_name in classes_of(list(models.values())):
-        Console().print(to_rich(headline(models, class_name=class_name)))
+    ap, console = read_ap(FOLDER, networks), Console(highlight=False)
+    files = {name: FOLDER / name / "kitti.json" for name in networks}
+    committed = committed_metrics("HEAD", files)
+    same = all(read_json(files[name]) == tree for name, tree in committed.items())
+    classes = list(ap["class"].unique())
+    for class_name in classes:
+        tables = [headline(ap, class_name, networks), differences(ap, class_name, networks)]
+        tables += [] if same else [changes(ap, committed, class_name, networks)]
+        for table in tables:
+            if table is not None:
+                console.print(to_rich(table))
+    for line in [finding(ap, name) for name in classes[:1]] + [_committed_note(committed, same)]:
+        if line:
+            console.print(printable(line), markup=False)
+
+
+def _committed_note(committed: Mapping[str, Any], same: bool) -> str:
+    if not committed or same:
+        return "These are the figures of the last commit." if committed else ""
+    note = "Changes are against the last commit; bold ones lie outside the 95 % interval of today's figure."
+    return f"{note} {spread_note(read_spread())}".strip()
+
+
+def _metric(name: str) -> str:
+    kind, _, points = name.partition("_")
+    return f"{METRIC_NAMES.get(kind, kind)} {points}".strip()
 
 
 if __name__ == "__main__":

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
-from monokd.kitti.frames import KittiFolder
-from monokd.report.heat import heat_maps, over_image
-from monokd.samples.dataset import Frames, InputSettings
+from monokd.models.checkpoint import DetectorInfo
+from monokd.report import heat_maps as module
+from monokd.report.heat_maps import heat_maps, over_image
 from tests.report.fakes import write_frames
 
 
@@ -56,17 +57,13 @@ class Detector(torch.nn.Module):
         return SimpleNamespace(heatmap=heatmap)
 
 
-def test_only_the_trained_classes_show(tmp_path: Path) -> None:
+def test_only_the_trained_classes_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Class 1 is Car; what the untrained pedestrian channel says stays out."""
-    write_frames(tmp_path / "training", 2)
-    frames = Frames(
-        KittiFolder(tmp_path),
-        ["000000", "000001"],
-        InputSettings(96, 320, ("Car",)),
-        depth_dir=tmp_path / "training/depth",
-    )
+    source, _ = write_frames(tmp_path, 2)
     detector = Detector()
-    maps = heat_maps(cast("Any", detector), frames, sees_depth=True)
+    info = DetectorInfo(kind="depth", classes=("Car",), height_px=96, width_px=320)
+    monkeypatch.setattr(module, "load_detector", lambda path: (detector, info))
+    maps = heat_maps(Path("teacher.safetensors"), source.folder, source.ids, depth_dir=tmp_path / "depth")
     assert list(maps) == ["000000", "000001"]
     assert detector.seen == [(1, 3, 96, 320)] * 2
     assert not detector.training

@@ -1,0 +1,73 @@
+"""Where a detector expects objects: its heat map, laid over the whole image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from monokd.kitti.frames import KittiFolder
+from monokd.models.checkpoint import load_detector
+from monokd.samples.affine import crop_affine
+from monokd.samples.batch import collate
+from monokd.samples.dataset import Frames
+from monokd.samples.targets import CLASSES
+from monokd.typing import Floats32
+
+STRIDE = 4
+
+
+def heat_maps(
+    model: Path, folder: KittiFolder, ids: Sequence[str], *, depth_dir: Path, depth_scaled_twice: bool = False
+) -> dict[str, Floats32]:
+    """Run a detector on the CPU; frame → h×w from 0 to 1 over its whole image, the largest of its classes' heat maps.
+
+    Args:
+        model: a detector file.
+        folder: the frames' files.
+        ids: which frames.
+        depth_dir: dense depth as ID.png, for a detector that sees depth.
+        depth_scaled_twice: quirk Q3, as the detector was trained.
+
+    Raises:
+        DataError: a file is missing or broken.
+    """
+    detector, info = load_detector(model)
+    sees_depth = info.kind == "depth"
+    frames = Frames(
+        folder,
+        ids,
+        depth_dir=depth_dir if sees_depth else None,
+        labels=False,
+        height_px=info.height_px,
+        width_px=info.width_px,
+        classes=info.classes,
+        depth_scaled_twice=depth_scaled_twice,
+    )
+    channels = [CLASSES.index(name) for name in info.classes]
+    maps = {}
+    for index, frame in enumerate(ids):
+        batch = collate([frames[0, index]])
+        seen = batch.depth if sees_depth else batch.image
+        assert seen is not None
+        with torch.inference_mode():
+            output = detector.eval()(seen, batch.P2, batch.coord_range_px)
+        heat = output.heatmap[0, channels].sigmoid().amax(dim=0).numpy()
+        width_px, height_px = (int(size) for size in batch.image_size_px[0])
+        maps[frame] = over_image(heat, width_px, height_px)
+    return maps
+
+
+def over_image(heat: Floats32, width_px: int, height_px: int) -> Floats32:
+    """Move a heat map from the network's input, where it has stride 4, to the image; 0 beyond the input."""
+    rows, columns = heat.shape
+    whole = (width_px / 2, height_px / 2), (float(width_px), float(height_px))
+    affine = crop_affine(*whole, width_px=STRIDE * columns, height_px=STRIDE * rows)
+    # From pixels whose centres lie at halves to OpenCV's, whose centres lie at whole numbers.
+    to_heat = affine.forward / STRIDE
+    to_heat[:, 2] += to_heat[:, :2].sum(axis=1) / 2 - 0.5
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(heat, to_heat, (width_px, height_px), flags=flags), dtype=np.float32)

@@ -1,0 +1,152 @@
+"""What the stages before the report say about every network, as one table of each kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from monokd.errors import DataError
+from monokd.files import read_json
+from monokd.reading import read_bytes
+
+BAND_COLUMNS = ("from_m", "to_m", "objects", "ap", "low", "high")
+CURVE_COLUMNS = ("recall", "precision")
+KEY = ("iou", "class", "metric", "difficulty")
+HEADLINE = (("loose", "3d"), ("loose", "bev"), ("strict", "3d"), ("strict", "bev"))
+LEVEL, POINTS = "moderate", "R40"
+"""The difficulty and the recall points of everything but the details."""
+
+
+class Figure(NamedTuple):
+    """One AP in percent, its 95 % interval, and its difference to the control with the interval of that."""
+
+    ap: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    difference: float = math.nan
+    difference_low: float = math.nan
+    difference_high: float = math.nan
+
+
+AP_COLUMNS = Figure._fields
+Figures = dict[tuple[str, str, str], Figure]
+"""Network, iou, metric → figure."""
+
+
+def _empty(*columns: str) -> pd.DataFrame:
+    return pd.DataFrame(columns=["network", *columns])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Results:
+    """Results of some networks; the first column of every table is `network`, numbers are NaN where undefined.
+
+    Attributes:
+        networks: their names, in the order of the tables.
+        ap: every AP in percent by `KEY` and `points`, with its 95 % interval, and its difference to the control with
+            the interval of that.
+        curves: precision over recall by `KEY`.
+        bands: AP by `KEY` and band of distance.
+        history: loss terms and task weights by epoch.
+        predictions: the folder that holds a folder of result files for each network; None shows no frames.
+        frames: how many were evaluated.
+        rule: for objects on a limit.
+    """
+
+    networks: tuple[str, ...]
+    ap: pd.DataFrame
+    curves: pd.DataFrame = field(default_factory=lambda: _empty(*KEY, *CURVE_COLUMNS))
+    bands: pd.DataFrame = field(default_factory=lambda: _empty(*KEY, *BAND_COLUMNS))
+    history: pd.DataFrame = field(default_factory=lambda: _empty("epoch"))
+    predictions: Path | None = None
+    frames: int = 0
+    rule: str = ""
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names in their order."""
+        return [str(name) for name in self.ap["class"].unique()]
+
+
+def read_results(folder: Path, networks: Sequence[str], predictions: Path | None = None) -> Results:
+    """Read `FOLDER/NETWORK/{kitti.json,ap.csv,pr.csv,distance.csv,history.csv}` of every network.
+
+    Raises:
+        DataError: a file is missing, is no table, lacks a column, or has a cell that is no number.
+    """
+
+    first = read_json(folder / networks[0] / "kitti.json")
+    return Results(
+        tuple(networks),
+        ap=read_ap(folder, networks),
+        curves=_read_tables(folder, networks, "pr.csv", KEY, CURVE_COLUMNS),
+        bands=_read_tables(folder, networks, "distance.csv", KEY, BAND_COLUMNS),
+        history=_read_tables(folder, networks, "history.csv", (), ("epoch",)),
+        predictions=predictions,
+        frames=int(first.get("frames", 0)),
+        rule=str(first.get("rule", "")),
+    )
+
+
+def read_ap(folder: Path, networks: Sequence[str]) -> pd.DataFrame:
+    """`Results.ap` alone; raises DataError like `read_results`."""
+    return _read_tables(folder, networks, "ap.csv", (*KEY, "points"), AP_COLUMNS)
+
+
+def _read_tables(
+    folder: Path, networks: Sequence[str], name: str, text: Sequence[str], numbers: Sequence[str]
+) -> pd.DataFrame:
+    every = {network: read_table(folder / network / name, text, numbers) for network in networks}
+    return pd.concat(every, names=["network"]).reset_index("network").reset_index(drop=True)
+
+
+def read_table(path: Path, text: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV table.
+
+    Args:
+        path: the file.
+        text: columns that must be there and hold text; without any, every column holds numbers.
+        numbers: columns that must be there and hold finite numbers or nothing (NaN).
+
+    Raises:
+        DataError: unreadable, no CSV, a missing column, or a cell that is no finite number.
+    """
+    try:
+        table = pd.read_csv(BytesIO(read_bytes(path, "table")), dtype=str, keep_default_na=False)
+    except ValueError as error:  # no text, no columns, ragged rows
+        raise DataError(f"expected a CSV table, found: {error}", path) from error
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DataError("expected as many cells as heads in every row, found more", path)
+    for column in (*text, *numbers):
+        if column not in table:
+            raise DataError(f"expected a column {column!r}, found {', '.join(map(str, table.columns))[:80]}", path, 1)
+    for column in numbers if text else table.columns:
+        values = pd.to_numeric(table[column].replace("", np.nan), errors="coerce")
+        broken = table.index[~np.isfinite(values) & (table[column] != "")]
+        if len(broken):
+            found = str(table[column][broken[0]])[:40]
+            raise DataError(f"{column}: expected a finite number, found {found!r}", path, int(broken[0]) + 2)
+        table[column] = values.astype(float)
+    return table
+
+
+def headline_ap(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> Figures:
+    """The figures of the headline for every network and `HEADLINE`, NaN where they are undefined or absent."""
+    mine = ap[(ap["class"] == class_name) & (ap["points"] == POINTS) & (ap["difficulty"] == LEVEL)]
+    numbers = mine[list(AP_COLUMNS)].to_numpy(dtype=np.float64).tolist()
+    keys = zip(mine["network"], mine["iou"], mine["metric"], strict=True)
+    found = {key: Figure(*row) for key, row in zip(keys, numbers, strict=True)}
+    return {(network, *key): found.get((network, *key), Figure()) for network in networks for key in HEADLINE}
+
+
+def by_network(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each network's rows, in the order of the table."""
+    for name in table["network"].unique():
+        yield str(name), table[table["network"] == name]

@@ -1,0 +1,59 @@
+"""Files of the stages are read whole; faults are named by file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monokd.errors import DataError
+from monokd.report.results import headline_ap, read_results, read_table
+from tests.report.fakes import table, write_results_of
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_numbers_are_read_to_the_last_bit_and_empty_cells_are_undefined(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv", "class,ap,low\nNA,0.1,\n,49.562083456529805,1e-05\n")
+    found = read_table(path, ["class"], ["ap", "low"])
+    assert found["class"].tolist() == ["NA", ""]
+    assert found["ap"].tolist() == [0.1, 49.562083456529805]
+    assert np.isnan(found["low"][0])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    (
+        ("", "t.csv: expected a CSV table, found"),
+        ("b,a\n1,2\n", "t.csv:1: expected a column 'epoch', found b, a"),
+        ("epoch,a\n1,2\n2,x\n", "t.csv:3: a: expected a finite number, found 'x'"),
+        ("epoch,a\n1,inf\n", "t.csv:2: a: expected a finite number, found 'inf'"),
+        ("epoch,a\n1,2\n1,2,3\n", "t.csv: expected a CSV table, found"),
+        ("epoch,a\n\ud800", "t.csv: expected a CSV table, found"),
+    ),
+)
+def test_broken_tables_are_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(DataError, match=message):
+        read_table(path, [], ["epoch"])
+
+
+def test_every_network_needs_its_files(tmp_path: Path) -> None:
+    write_results_of(tmp_path, {}, networks=("control", "student"))
+    (tmp_path / "metrics/student/ap.csv").unlink()
+    with pytest.raises(DataError, match=r"student/ap\.csv: cannot read the table"):
+        read_results(tmp_path / "metrics", ("control", "student"))
+
+
+def test_the_headline_has_a_row_for_every_network_and_figure() -> None:
+    rows = [{"iou": "loose", "metric": "3d", "ap": 5.0}, {"iou": "loose", "metric": "3d", "ap": 9.0, "points": "R11"}]
+    figures = headline_ap(table({"student": rows}), "Car", ("control", "student"))
+    assert len(figures) == 8
+    assert {key: figure.ap for key, figure in figures.items() if not np.isnan(figure.ap)} == {
+        ("student", "loose", "3d"): 5
+    }
