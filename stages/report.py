@@ -31,7 +31,7 @@ def main() -> None:
         return
     results = read_results(METRICS, NETWORKS, predictions=Path("data/predictions"))
     write_json(SUMMARY, summary(results.ap, NETWORKS))
-    folder, twice = KittiFolder(params.data_root), params.resolved_quirks().depth_scaled_twice
+    folder = KittiFolder(params.data_root)
     write_report(
         PAGE,
         title="monokd: distillation for monocular 3D detection",
@@ -41,7 +41,7 @@ def main() -> None:
             split_frames(params.data_root, params.active.data.val_split),
             depth_dir=DEPTH,
             heat_maps=lambda ids: {
-                name: heat_maps(MODELS / f"{name}.safetensors", folder, ids, depth_dir=DEPTH, depth_scaled_twice=twice)
+                name: heat_maps(MODELS / f"{name}.safetensors", folder, ids, depth_dir=DEPTH)
                 for name in NETWORKS
             },
         ),
@@ -62,16 +62,18 @@ def unscored(split: str) -> None:
 def background(params: Params) -> Background:
     labelled = len(split_frames(params.data_root, params.active.data.train_split))
     quality: dict[str, Any] = read_json(LABELS) if LABELS.exists() else {}
-    unlabelled = f", {quality.get('frames', 'more')} without labels, boxes by the teacher" if quality else ""
+    boxes = {"teacher": "boxes by the teacher", "baseline": "boxes by the baseline", "none": "features alone"}
+    source = boxes.get(str(quality.get("boxes")), "boxes from files")
+    unlabelled = f", {quality['frames']} without labels, {source}" if quality.get("frames") else ""
     profile = params.active
     settings = params.model_dump(include={"profile", "loss", "seed", "behaviour", "quirks"})
     settings |= {"behaviour": profile.behaviour if params.behaviour == "profile" else params.behaviour}
-    settings |= {"weights": params.loss_weights.model_dump(), "data": profile.data.model_dump()}
+    settings |= {"weights": params.term_weights(), "data": profile.data.model_dump()}
     settings |= {"width": profile.model.width, "epochs": {n: getattr(profile, n).epochs for n in TRAINED}}
     return Background(
         settings=settings,
         training_data=f"{labelled} labelled frames{unlabelled}",
-        distilled=bool(quality) or any(params.loss_weights.model_dump().values()),
+        distilled=bool(quality.get("frames") or params.term_weights()),
         depth=read_json(METRICS / "depth.json"),
         label_quality=quality,
         resamples=profile.evaluate.bootstrap,

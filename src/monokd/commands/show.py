@@ -18,9 +18,8 @@ from monokd.files import write_bytes
 from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import KittiFolder, read_depth, read_image, read_velodyne
 from monokd.kitti.labels import read_labels, read_results
-from monokd.report.birds_eye import draw_birds_eye
-from monokd.report.drawing import Layer, add_colour_bar, colour_depth, draw_boxes_3d, placed
-from monokd.report.styles import TRUTH, style_of
+from monokd.report.drawing import Layer, add_colour_bar, colour_depth, draw_birds_eye, draw_boxes_3d, placed
+from monokd.report.networks import TRUTH, style_of
 
 WIDTH_PX = 1242  # of the picture's left part; smaller images grow to it
 GROUND = 24, 24, 24

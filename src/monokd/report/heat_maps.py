@@ -13,16 +13,14 @@ from monokd.kitti.frames import KittiFolder
 from monokd.models.checkpoint import load_detector
 from monokd.samples.affine import crop_affine
 from monokd.samples.batch import collate
-from monokd.samples.dataset import Frames
-from monokd.samples.targets import CLASSES
+from monokd.samples.constants import CLASSES
+from monokd.samples.dataset import Frames, InputSettings
 from monokd.typing import Floats32
 
 STRIDE = 4
 
 
-def heat_maps(
-    model: Path, folder: KittiFolder, ids: Sequence[str], *, depth_dir: Path, depth_scaled_twice: bool = False
-) -> dict[str, Floats32]:
+def heat_maps(model: Path, folder: KittiFolder, ids: Sequence[str], *, depth_dir: Path) -> dict[str, Floats32]:
     """Run a detector on the CPU; frame → h×w from 0 to 1 over its whole image, the largest of its classes' heat maps.
 
     Args:
@@ -30,31 +28,19 @@ def heat_maps(
         folder: the frames' files.
         ids: which frames.
         depth_dir: dense depth as ID.png, for a detector that sees depth.
-        depth_scaled_twice: quirk Q3, as the detector was trained.
 
     Raises:
         DataError: a file is missing or broken.
     """
     detector, info = load_detector(model)
-    sees_depth = info.kind == "depth"
-    frames = Frames(
-        folder,
-        ids,
-        depth_dir=depth_dir if sees_depth else None,
-        labels=False,
-        height_px=info.height_px,
-        width_px=info.width_px,
-        classes=info.classes,
-        depth_scaled_twice=depth_scaled_twice,
-    )
+    settings = InputSettings(info.height_px, info.width_px, info.classes, info.depth_scaled_twice)
+    frames = Frames(folder, ids, settings, depth_dir=depth_dir if info.modality == "depth" else None)
     channels = [CLASSES.index(name) for name in info.classes]
     maps = {}
     for index, frame in enumerate(ids):
         batch = collate([frames[0, index]])
-        seen = batch.depth if sees_depth else batch.image
-        assert seen is not None
         with torch.inference_mode():
-            output = detector.eval()(seen, batch.P2, batch.coord_range_px)
+            output = detector.eval()(batch.input(info.modality), batch.P2, batch.coord_range_px)
         heat = output.heatmap[0, channels].sigmoid().amax(dim=0).numpy()
         width_px, height_px = (int(size) for size in batch.image_size_px[0])
         maps[frame] = over_image(heat, width_px, height_px)
