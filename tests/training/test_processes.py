@@ -5,14 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_two_processes_train_as_one(tiny_workspace: Path) -> None:
-    """Batch normalisation, detection and distillation terms, a process without objects, in float64."""
+@pytest.mark.parametrize("behaviour", ["corrected", "published"])
+def test_two_processes_train_as_one(tiny_workspace: Path, behaviour: str) -> None:
+    """Batch normalisation or chunks, detection and distillation terms, a process without objects, in float64."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks/processes.py"), "--steps", "2", "--methods", "monodistill",
-         "--data", str(tiny_workspace / "data")],
+         "--behaviours", behaviour, "--data", str(tiny_workspace / "data")],
         env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
