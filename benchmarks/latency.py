@@ -31,7 +31,6 @@ from monokd.models.decode import decode
 from monokd.models.detector import Detector, build_detector
 from monokd.models.fold_bn import fold_bn
 from monokd.models.outputs import DetectorOutput
-from monokd.quirks import Quirks
 from monokd.samples.batch import collate
 from monokd.samples.dataset import Frames, Sample
 from monokd.scenes.generate import generate_scenes
@@ -75,7 +74,7 @@ def one_image(folder: Path, height: int, width: int, factor: float) -> dict[str,
     """The ways from one image to its objects, and those of the network alone."""
     model, exported = folder / "model.safetensors", folder / "model.onnx"
     info = DetectorInfo(width=factor, anisotropic_decode=False, height_px=height, width_px=width)
-    save_detector(build_detector(factor, quirks=Quirks.of("corrected")), model, info)
+    save_detector(build_detector(factor), model, info)
     export_command(model, exported, behaviour="corrected")
     detector, files = fold_bn(load_detector(model)[0]), KittiFolder(folder)
     detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

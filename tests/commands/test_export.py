@@ -23,7 +23,6 @@ from monokd.kitti.labels import read_results
 from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.detector import build_detector
 from monokd.models.outputs import Rois
-from monokd.quirks import Quirks
 from monokd.typing import Modality
 from tests.conftest import ROOT
 
@@ -37,7 +36,7 @@ def save(path: Path, modality: Modality = "image") -> Path:
     info = DetectorInfo(
         width=0.125, modality=modality, classes=("Car", "Cyclist"), anisotropic_decode=False, height_px=64, width_px=128
     )
-    save_detector(build_detector(0.125, quirks=Quirks.of("corrected")), path, info)
+    save_detector(build_detector(0.125), path, info)
     return path
 
 

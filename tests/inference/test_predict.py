@@ -17,13 +17,12 @@ from monokd.kitti.labels import read_results
 from monokd.kitti.objects import Objects, from_rows
 from monokd.models.checkpoint import DetectorInfo, save_detector
 from monokd.models.detector import Detector, build_detector
-from monokd.quirks import Quirks
 from monokd.samples.dataset import Frames
 
 
 def detector() -> Detector:
     torch.manual_seed(0)
-    return build_detector(0.125, quirks=Quirks.of("corrected"))
+    return build_detector(0.125)
 
 
 def frames(workspace: Path) -> Frames:

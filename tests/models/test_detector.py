@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from monokd.models.detector import Detector, build_detector, peak_rois, rois_from_targets
+from monokd.models.detector import CORRECTED, Detector, build_detector, peak_rois, rois_from_targets
 from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
 from monokd.quirks import Quirks
 from tests.models.golden import ROI_KEYS, assert_within_range, outputs_by_key
@@ -24,7 +24,7 @@ RANGE_PX = torch.tensor([[[0.0, 0.0], [1242.0, 375.0]]])
 @pytest.fixture(scope="module")
 def tiny() -> Detector:
     torch.manual_seed(0)
-    return build_detector(0.125, quirks=Quirks(published_initialisation=False))
+    return build_detector(0.125)
 
 
 def run(detector: Detector, height: int, width: int, rois: Rois | None, frames: int = 2) -> DetectorOutput:
@@ -150,7 +150,7 @@ def test_boxes_at_some_cells_only(tiny: Detector) -> None:
     rois = some_rois(2, 3, 16 * 24)
     whole = run(tiny, 64, 96, rois)
     torch.manual_seed(1)
-    cells = (rois.frame_index * 16 * 24 + rois.cell).unique()
+    cells = torch.unique(rois.frame_index * 16 * 24 + rois.cell)
     some = tiny(torch.randn(2, 3, 64, 96), P2.expand(2, 3, 4), RANGE_PX.expand(2, 2, 2), rois, box_cells=cells)
     torch.testing.assert_close(some.roi.ins_depth_m, whole.roi.ins_depth_m)
     assert int(some.size_2d[:, 0].isfinite().sum()) == len(cells)
@@ -181,7 +181,9 @@ def test_corrected_geometry_reaches_the_depth() -> None:
     outputs = []
     for anisotropic in (True, False):
         torch.manual_seed(0)
-        detector = build_detector(0.125, quirks=Quirks(anisotropic_decode=anisotropic)).eval()
+        detector = build_detector(
+            0.125, quirks=replace(CORRECTED, anisotropic_decode=anisotropic, clamped_heights=True)
+        ).eval()
         with torch.no_grad():
             detector.get_submodule("size_2d.2").get_parameter("bias").fill_(9.0)
             detector.get_submodule("vis_depth.2").get_parameter("weight").zero_()
@@ -197,7 +199,9 @@ def test_q17_scales_of_the_visual_depth(height_px: float, same: bool) -> None:
     depths = []
     for clamped in (True, False):
         torch.manual_seed(0)
-        detector = build_detector(0.125, quirks=Quirks(clamped_heights=clamped)).eval()
+        detector = build_detector(
+            0.125, quirks=replace(CORRECTED, anisotropic_decode=True, clamped_heights=clamped)
+        ).eval()
         with torch.no_grad():
             detector.get_submodule("size_2d.2").get_parameter("bias").fill_(height_px)
             detector.get_submodule("vis_depth.2").get_parameter("weight").zero_()
@@ -213,7 +217,7 @@ def test_q17_whether_depth_pushes_the_height_of_a_flat_box(clamped: bool) -> Non
     So do all young networks' boxes pass that zone, and some stay in it.
     """
     torch.manual_seed(0)
-    detector = build_detector(0.125, quirks=Quirks(clamped_heights=clamped)).eval()
+    detector = build_detector(0.125, quirks=replace(CORRECTED, anisotropic_decode=True, clamped_heights=clamped)).eval()
     for name in ("offset_3d", "vis_depth", "att_depth"):  # what the rays say to them counts for nothing here
         with torch.no_grad():
             detector.get_submodule(f"{name}.0").get_parameter("weight").zero_()
@@ -302,7 +306,7 @@ class Exported(torch.nn.Module):
 def test_peaks_regions_and_heads_run_in_onnx(tmp_path: Path) -> None:
     """Top peaks, RoIAlign and all heads use only operators that export, and give the same numbers there."""
     torch.manual_seed(0)
-    model = Exported(build_detector(0.125, quirks=Quirks(published_initialisation=False))).eval()
+    model = Exported(build_detector(0.125)).eval()
     with torch.no_grad():
         model.get_submodule("detector.size_2d.2").get_parameter("bias").fill_(9.0)
     inputs = torch.randn(1, 3, 64, 96), P2, RANGE_PX

@@ -21,7 +21,7 @@ from monokd.quirks import Quirks
 from monokd.samples.targets import CELLS, HEADING_BINS, MEAN_SIZES_M, STRIDE
 
 HEATMAP_BIAS = -2.19
-PUBLISHED = Quirks()
+CORRECTED = Quirks.of("corrected")
 
 
 class Detector(nn.Module):
@@ -45,7 +45,7 @@ class Detector(nn.Module):
         *,
         channels: Sequence[int],
         hidden: int,
-        quirks: Quirks = PUBLISHED,
+        quirks: Quirks = CORRECTED,
         top_k: int = 50,
     ) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class Detector(nn.Module):
 def build_detector(
     width: float = 1.0,
     *,
-    quirks: Quirks = PUBLISHED,
+    quirks: Quirks = CORRECTED,
     architecture: str = "dla34",
     upsampling: Upsampling = "transposed",
 ) -> Detector:
