@@ -188,9 +188,8 @@ def dla34(width: float, quirks: Quirks, upsampling: Upsampling) -> Detector:
     """Build the published network: DLA-34 and DLAUp."""
     channels = [scaled_channels(c, width) for c in DLA34_CHANNELS]
     neck = DLAUp(channels[2:], upsampling)
-    return Detector(
-        DLA34(channels), neck, channels=channels[2:], hidden=scaled_channels(256, width), quirks=quirks
-    )  # fmt: skip
+    hidden = scaled_channels(256, width)
+    return Detector(DLA34(channels), neck, channels=channels[2:], hidden=hidden, quirks=quirks)
 
 
 ARCHITECTURES: dict[str, Callable[[float, Quirks, Upsampling], Detector]] = {"dla34": dla34}
