@@ -14,7 +14,6 @@ from monokd.cli import app
 from monokd.kitti.labels import read_results
 from monokd.models.checkpoint import DetectorInfo, save_detector
 from monokd.models.detector import build_detector
-from monokd.quirks import Quirks
 from tests.conftest import ROOT
 
 pytest.importorskip("onnx")
@@ -41,7 +40,7 @@ def demo(tiny_workspace: Path, tmp_path: Path) -> Path:
             shutil.copy(source, tmp_path / "data" / half / name / f"{number}.{suffix}")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     torch.manual_seed(0)
-    detector = build_detector(0.125, quirks=Quirks.of("corrected"))
+    detector = build_detector(0.125)
     bias = detector.get_parameter("heatmap.2.bias")
     torch.nn.init.constant_(bias, 0.0)  # so that peaks reach the threshold
     info = DetectorInfo(width=0.125, anisotropic_decode=False, height_px=64, width_px=128)

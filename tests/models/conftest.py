@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from monokd.models.detector import Detector, build_detector
+from monokd.quirks import Quirks
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +44,7 @@ def golden_detector(golden_weights: Callable[[int], dict[str, Tensor]]) -> Calla
     """Seed → the detector with the reference weights, in evaluation mode."""
 
     def make(seed: int) -> Detector:
-        detector = build_detector()
+        detector = build_detector(quirks=Quirks.of("published"))
         detector.load_state_dict(golden_weights(seed))
         return detector.eval()
 

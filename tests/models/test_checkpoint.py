@@ -28,9 +28,9 @@ INFO = DetectorInfo(
     classes=("Car",),
     height_px=96,
     width_px=320,
-    anisotropic_decode=False,
-    clamped_heights=False,
-    depth_scaled_twice=False,
+    anisotropic_decode=True,
+    clamped_heights=True,
+    depth_scaled_twice=True,
 )
 
 
@@ -54,7 +54,7 @@ def test_round_trip(saved: Path) -> None:
     expected = build_detector(INFO.width).state_dict()
     detector, info = load_detector(saved, "depth")
     assert info == INFO
-    assert (detector.anisotropic_decode, detector.clamped_heights) == (False, False)
+    assert (detector.anisotropic_decode, detector.clamped_heights) == (True, True)
     assert detector.training
     found = detector.state_dict()
     assert list(found) == list(expected)

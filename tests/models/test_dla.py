@@ -57,13 +57,6 @@ def test_block_adds_the_residual_that_it_is_given() -> None:
     torch.testing.assert_close(block(x, residual), residual.relu())
 
 
-@pytest.mark.parametrize(
-    ("channels", "width", "expected"), [(16, 0.25, 8), (64, 0.5, 32), (512, 1.0, 512), (256, 0.3, 80)]
-)
-def test_scaled_channels(channels: int, width: float, expected: int) -> None:
-    assert scaled_channels(channels, width) == expected
-
-
 def test_initialisation_keeps_the_variance_of_the_gradient() -> None:
     """He's normal initialisation over the fan-out, as published."""
     torch.manual_seed(0)

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from monokd.models.detector import Detector, build_detector
 from monokd.models.fold_bn import fold_bn
-from monokd.quirks import Quirks
 from tests.models.test_detector import P2, RANGE_PX, some_rois
 
 
@@ -22,7 +21,7 @@ def outputs(detector: Detector) -> list[Tensor]:
 def lively_detector() -> Detector:
     """Statistics, weights and biases of normalisation that are none of the neutral ones."""
     torch.manual_seed(0)
-    detector = build_detector(0.125, quirks=Quirks.of("corrected"))
+    detector = build_detector(0.125)
     for module in detector.modules():
         if isinstance(module, nn.BatchNorm2d):
             for values in (module.running_var, module.weight):

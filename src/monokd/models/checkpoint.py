@@ -67,9 +67,9 @@ class DetectorInfo:
     classes: Annotated[tuple[str, ...], AfterValidator(_known_classes)] = CLASSES
     height_px: Side = 384
     width_px: Side = 1280
-    anisotropic_decode: bool = True
-    clamped_heights: bool = True
-    depth_scaled_twice: bool = True
+    anisotropic_decode: bool = False
+    clamped_heights: bool = False
+    depth_scaled_twice: bool = False
     architecture: Annotated[str, AfterValidator(_known_architecture)] = "dla34"
 
 

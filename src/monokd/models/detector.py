@@ -21,7 +21,7 @@ from monokd.quirks import Quirks
 from monokd.samples.constants import CELLS, HEADING_BINS, MEAN_SIZES_M, STRIDE
 
 HEATMAP_BIAS = -2.19
-PUBLISHED = Quirks()
+CORRECTED = Quirks.of("corrected")
 
 
 class Detector(nn.Module):
@@ -45,7 +45,7 @@ class Detector(nn.Module):
         *,
         channels: Sequence[int],
         hidden: int,
-        quirks: Quirks = PUBLISHED,
+        quirks: Quirks = CORRECTED,
         top_k: int = 50,
     ) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class Detector(nn.Module):
 def build_detector(
     width: float = 1.0,
     *,
-    quirks: Quirks = PUBLISHED,
+    quirks: Quirks = CORRECTED,
     architecture: str = "dla34",
     upsampling: Upsampling = "transposed",
 ) -> Detector:
@@ -188,9 +188,8 @@ def dla34(width: float, quirks: Quirks, upsampling: Upsampling) -> Detector:
     """Build the published network: DLA-34 and DLAUp."""
     channels = [scaled_channels(c, width) for c in DLA34_CHANNELS]
     neck = DLAUp(channels[2:], upsampling)
-    return Detector(
-        DLA34(channels), neck, channels=channels[2:], hidden=scaled_channels(256, width), quirks=quirks
-    )  # fmt: skip
+    hidden = scaled_channels(256, width)
+    return Detector(DLA34(channels), neck, channels=channels[2:], hidden=hidden, quirks=quirks)
 
 
 ARCHITECTURES: dict[str, Callable[[float, Quirks, Upsampling], Detector]] = {"dla34": dla34}

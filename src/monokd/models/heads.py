@@ -90,10 +90,9 @@ def _windows(features: Tensor, cells: Tensor) -> Tensor:
 
 
 def map_head(in_channels: int, hidden: int, outputs: int) -> MapHead:
-    """Build a head on a feature map; torch's own start, see `start_heatmap` and `start_regression`."""
-    return MapHead(
-        nn.Conv2d(in_channels, hidden, 3, 1, 1), nn.ReLU(inplace=True), nn.Conv2d(hidden, outputs, 1)
-    )  # fmt: skip
+    """Build a head on a feature map, with torch's own start."""
+    first, last = nn.Conv2d(in_channels, hidden, 3, 1, 1), nn.Conv2d(hidden, outputs, 1)
+    return MapHead(first, nn.ReLU(inplace=True), last)
 
 
 def pooled_head(in_channels: int, hidden: int, outputs: int) -> Head:
