@@ -1,6 +1,7 @@
 """The distillation step: the teacher stays as it is (Q3 says otherwise), and only the student's side trains."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,10 @@ import torch
 from monokd.distill.loss import DistillationLoss
 from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
-from monokd.losses.means import ALONE
 from monokd.models.detector import build_detector, feature_channels
 from monokd.quirks import Quirks
 from monokd.samples.batch import Batch, collate
-from monokd.samples.dataset import Frames
+from monokd.samples.dataset import Frames, InputSettings
 from tests.distill.test_loss import METHODS
 
 WIDTH = 0.125
@@ -22,9 +22,8 @@ WIDTH = 0.125
 @pytest.fixture(scope="module")
 def batch(tiny_workspace: Path) -> Batch:
     root = KittiFolder(tiny_workspace / "data/demo")
-    frames = Frames(
-        root, root.frames(), depth_dir=tiny_workspace / "data/depth", labels=True, height_px=64, width_px=128
-    )
+    settings = InputSettings(64, 128, depth_scaled_twice=False)
+    frames = Frames(root, root.frames(), settings, depth_dir=tiny_workspace / "data/depth", labels=True)
     return collate([frames[0, index] for index in range(2)])
 
 
@@ -42,9 +41,7 @@ def step_of() -> Callable[..., DistillationStep]:
                 backbone_channels=channels,
                 quirks=Quirks.of("corrected"),
             ),
-            teacher_train_mode=teacher_train_mode,
-            nan_without_depth=False,
-            replicas=ALONE,
+            quirks=replace(Quirks.of("corrected"), teacher_train_mode=teacher_train_mode),
         )
 
     return make
@@ -62,7 +59,7 @@ def step_of() -> Callable[..., DistillationStep]:
 def test_detection_terms_come_first_then_the_method_s(
     step_of: Callable[..., DistillationStep], batch: Batch, method: str, extra: list[str]
 ) -> None:
-    terms = step_of(method)(batch)
+    terms = step_of(method)([batch])
     assert set(list(terms)[:7]) == {"seg", "offset2d", "size2d", "depth", "offset3d", "size3d", "heading"}
     assert list(terms)[7:] == extra
     assert all(torch.isfinite(term) and term.ndim == 0 for term in terms.values())
@@ -74,7 +71,7 @@ def test_q3_whether_the_teacher_s_statistics_drift(
 ) -> None:
     step = step_of("monoskd", teacher_train_mode=published).train()
     before = {name: value.clone() for name, value in step.teacher.state_dict().items()}
-    step(batch)
+    step([batch])
     moved = [name for name, value in step.teacher.state_dict().items() if not torch.equal(value, before[name])]
     assert bool(moved) == published
     assert all("running" in name or "num_batches" in name for name in moved)
@@ -85,10 +82,10 @@ def test_the_teacher_is_no_part_of_what_trains_or_is_saved(
 ) -> None:
     step = step_of("monoskd")
     assert not any("teacher" in name for name in step.state_dict())
-    torch.stack(list(step(batch).values())).sum().backward()  # type: ignore[no-untyped-call]
+    torch.stack(list(step([batch]).values())).sum().backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is None for parameter in step.teacher.parameters())
     assert any(parameter.grad is not None for parameter in step.distillation.parameters())
-    assert any(parameter.grad is not None for parameter in step.student.parameters())
+    assert any(parameter.grad is not None for parameter in step.detector.parameters())
 
 
 @pytest.mark.parametrize("teacher_train_mode", [False, True])
@@ -97,9 +94,9 @@ def test_the_teacher_s_memory_layout_follows(
 ) -> None:
     """It is no part of the module, so that nothing saves or trains it; its maps must be laid out like the student's."""
     step = step_of("monoskd", teacher_train_mode=teacher_train_mode)
-    plain = step(batch)
-    step.arrange(torch.channels_last)
+    plain = step([batch])
+    step.to_memory_format(torch.channels_last)
     weight = step.teacher.get_submodule("backbone.level2.tree1.conv1").get_parameter("weight")
     assert weight.is_contiguous(memory_format=torch.channels_last)
-    for name, term in step(batch).items():
+    for name, term in step([batch]).items():
         torch.testing.assert_close(term, plain[name], rtol=1e-3, atol=1e-5)

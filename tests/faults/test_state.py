@@ -50,7 +50,7 @@ def test_a_state_cut_anywhere_is_never_taken_for_a_whole_one(tmp_path: Path) -> 
     content = path.read_bytes()
     for length in [0, 1, 3, *range(7, len(content), max(1, len(content) // 40)), len(content) - 1]:
         path.write_bytes(content[:length])
-        found = load_state(path, tell=False)
+        found = load_state(path, report=False)
         assert found is not None
         assert found["epoch"] == 1, length
 
@@ -61,7 +61,7 @@ def test_a_flipped_bit_in_the_weights_is_noticed(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[content.index(numbers.numpy().tobytes()) + 17] ^= 1
     path.write_bytes(content)
-    assert load_state(path, tell=False) is None
+    assert load_state(path, report=False) is None
 
 
 def test_a_kill_between_the_two_renames_loses_one_epoch_at_most(tmp_path: Path) -> None:
@@ -82,16 +82,16 @@ def test_other_data_of_the_same_size_and_time_never_continues_an_old_state(tmp_p
     path = tmp_path / "000000.png"
     path.write_bytes(b"one")
     time_ns = path.stat().st_mtime_ns
-    key = fingerprint(settings={"seed": 0}, files=[path])
+    key = fingerprint("teacher", {"seed": 0}, [path])
     path.write_bytes(b"two")
     os.utime(path, ns=(time_ns, time_ns))
-    assert fingerprint(settings={"seed": 0}, files=[path]) != key
+    assert fingerprint("teacher", {"seed": 0}, [path]) != key
 
 
 @pytest.mark.parametrize("time_s", [0, 1, 4_102_444_800])
 def test_the_same_data_continues_whatever_the_clock_says(tmp_path: Path, time_s: int) -> None:
     path = tmp_path / "000000.png"
     path.write_bytes(b"one")
-    key = fingerprint(settings={"seed": 0}, files=[path])
+    key = fingerprint("teacher", {"seed": 0}, [path])
     os.utime(path, (time_s, time_s))
-    assert fingerprint(settings={"seed": 0}, files=[path]) == key
+    assert fingerprint("teacher", {"seed": 0}, [path]) == key

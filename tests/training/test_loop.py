@@ -1,45 +1,41 @@
 """The loop on a one-parameter problem: what it minimises, what it records, where it stops, how it goes on."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from monokd.errors import DataError
-from monokd.losses.means import Processes as Replicas
 from monokd.losses.task_weights import TaskWeights
 from monokd.samples.batch import Batch
 from monokd.samples.loader import EpochLoader
-from monokd.training.devices import start
 from monokd.training.history import history_line
-from monokd.training.loop import _Recorder, fit
+from monokd.training.loop import FitSettings, _Losses, fit
 from monokd.training.schedule import build_optimiser
-from monokd.training.steps import TrainingStep
+from monokd.training.steps import DetectionStep
 from monokd.training.weights import TermWeights
 
 
-class Pull(TrainingStep):
+class Pull(nn.Module):
     """Terms that pull one number to the batch's value; `extra` is a distillation term."""
 
     def __init__(self, bad: str = "") -> None:
-        super().__init__(Replicas())
+        super().__init__()
         self.x = nn.Parameter(torch.zeros(()))
         self.bad = bad
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        target = batch.inputs["image"].mean()
+    def forward(self, chunks: Sequence[Batch]) -> dict[str, Tensor]:
+        target = torch.stack([chunk.inputs["image"].mean() for chunk in chunks]).mean()
         terms = {name: (self.x - target).square() for name in ("seg", "offset2d", "size2d", "depth")}
         terms |= dict.fromkeys(("offset3d", "size3d", "heading"), self.x * 0) | {"extra": (self.x + 1).abs()}
-        if self.bad in batch.frames:
+        if any(self.bad in chunk.frames for chunk in chunks):
             terms["depth"] = terms["depth"] * float("nan")
         return terms
-
-    def counts(self, batch: Batch) -> dict[str, Tensor]:
-        return {"objects": torch.ones(())}
 
 
 class Loader:
@@ -56,17 +52,15 @@ class Loader:
 
 
 def train(folder: Path, step: Pull, epochs: int, **changes: Any) -> list[dict[str, str]]:
-    fabric = start(accelerator="cpu", precision="32", seed=0)
-    settings: dict[str, Any] = {
-        "optimiser": build_optimiser(step, kind="adam", learning_rate=0.1, weight_decay=0.0),
-        "rate": lambda epoch, share: 0.1 / (1 + epoch + share),
-        "weights": TermWeights(TaskWeights(enabled=False), {"extra": 0.5}),
-        "gradient_clip": 0.0,
-        "accumulate": 1,
-    }
+    """Train by `fit`; `changes` are of its settings, or `optimiser` and `weights`."""
+    fabric = Fabric(accelerator="cpu", devices=1)
+    optimiser = changes.pop("optimiser", None)
+    weights = changes.pop("weights", TermWeights(TaskWeights(enabled=False), {"extra": 0.5}))
+    settings = {"name": "test", "epochs": epochs, "rate": lambda epoch, share: 0.1 / (1 + epoch + share)} | changes
     fit(
-        step, cast(EpochLoader, Loader()), fabric=fabric, epochs=epochs, compiled=False,
-        checkpoint=folder / "state.pt", history=folder / "history.csv", description="test", **(settings | changes),
+        cast(DetectionStep, step), cast(EpochLoader, Loader()), FitSettings(**settings), fabric=fabric,
+        optimiser=optimiser or build_optimiser(step, kind="adam", learning_rate=0.1, weight_decay=0.0),
+        weights=weights, checkpoint=folder / "state.pt", history=folder / "history.csv",
     )  # fmt: skip
     with (folder / "history.csv").open() as stream:
         return list(csv.DictReader(stream))
@@ -137,7 +131,7 @@ def test_without_any_whole_state_training_says_so_and_starts_anew(
     for name in ("state.pt", "previous-state.pt"):
         (tmp_path / "half" / name).write_bytes(b"half a file")
     assert train(tmp_path / "half", Pull(), 2) == rows
-    assert "no saved training state is left, training starts anew" in capsys.readouterr().err
+    assert capsys.readouterr().err.count("this saved training state is damaged and cannot be used") == 2
 
 
 def test_the_gradient_is_clipped(tmp_path: Path) -> None:
@@ -161,7 +155,7 @@ def test_left_over_batches_are_left_out_as_frames_are(tmp_path: Path) -> None:
     rows = train(tmp_path, step, 1, optimiser=optimiser, accumulate=2, rate=lambda epoch, share: 0.01)
     assert step.x.item() == pytest.approx(-0.01 * (4 * -2 * (0 + 1 / 3) / 2 + 0.5), rel=1e-5)
     assert float(rows[0]["seg"]) == pytest.approx(1 / 9 / 2)
-    with pytest.raises(DataError, match="at least 4 batches to accumulate, found 3"):
+    with pytest.raises(DataError, match="at least 4 batches a step, found 3"):
         train(tmp_path / "few", Pull(), 1, accumulate=4)
 
 
@@ -186,18 +180,53 @@ def test_evaluations_stand_in_the_history_and_change_no_bit(tmp_path: Path) -> N
 
 def test_losses_on_an_accelerator_are_read_late_but_all_and_in_order() -> None:
     """What is summed and where it stops do not depend on how often the device is read."""
-    values = [[float(step), 2.0 * step] for step in range(1, 8)]
     for every in (1, 2, 3, 50):
-        recorder = _Recorder(0, every)
-        for row in values:
-            recorder.add(("f",), dict(zip("ab", map(torch.tensor, row), strict=True)))
-        assert recorder.means() == {"a": 4.0, "b": 8.0}
-    late = _Recorder(3, 2)
+        losses = _Losses(0, every)
+        for step in range(1, 8):
+            losses.add(("f",), {"a": torch.tensor(float(step)), "b": torch.tensor(2.0 * step)})
+        assert losses.means() == {"a": 4.0, "b": 8.0}
+    late = _Losses(3, 50)
     for step in range(3):
         bad = torch.tensor(float("inf") if step == 1 else 1.0)
         late.add((f"{6 + step:06d}",), {"a": torch.ones(()), "b": bad})
     with pytest.raises(DataError, match=r"found b = inf in epoch 3, frames 000007"):
         late.means()
+
+
+def test_chunks_of_a_batch_make_one_step(tmp_path: Path) -> None:
+    step = Pull()
+    optimiser = torch.optim.SGD(step.parameters(), lr=1.0)
+    train(tmp_path, step, 1, optimiser=optimiser, chunks=3, rate=lambda epoch, share: 0.01)
+    assert step.x.item() == pytest.approx(-0.01 * (4 * -2 * (0 + 1 / 3 + 2 / 3) / 3 + 0.5), rel=1e-5)
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_q18_weight_decay_of_a_part_whose_term_is_off(tmp_path: Path, published: bool) -> None:
+    """Adam turns the decay of a parameter without other gradient into steps of full length, as published."""
+
+    class Waiting(Pull):
+        def __init__(self) -> None:
+            super().__init__()
+            self.waits = nn.Parameter(torch.ones(()))
+
+        def forward(self, chunks: Sequence[Batch]) -> dict[str, Tensor]:
+            return super().forward(chunks) | {"extra": (self.waits - 5).square()}
+
+    step = Waiting()
+    optimiser = torch.optim.Adam(step.parameters(), lr=0.1, weight_decay=1e-5)
+    weights = TermWeights(TaskWeights(enabled=False), {"extra": 0.0})
+    train(tmp_path, step, 1, optimiser=optimiser, weights=weights, zero_weight_gradients=published)
+    assert (step.waits.item() < 0.9) == published
+
+
+def test_a_state_is_saved_in_the_background_at_most_every_few_minutes(tmp_path: Path) -> None:
+    whole, again = Pull(), Pull()
+    rows = train(tmp_path / "whole", whole, 4)
+    train(tmp_path / "half", Pull(), 2, save_minutes=60.0)
+    assert not (tmp_path / "half/state.pt").exists()
+    assert train(tmp_path / "half", again, 4, save_minutes=1e-9) == rows
+    assert torch.equal(again.x, whole.x)
+    assert (tmp_path / "half/state.pt").exists()
 
 
 def test_a_line_for_the_terminal_names_weights_only_where_they_are_not_one() -> None:
