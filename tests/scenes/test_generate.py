@@ -47,7 +47,7 @@ def labelled(frame: Frame) -> list[tuple[int, Placed, list[float]]]:
     for line in frame.labels:
         words = line.split()
         numbers = [float(word) for word in words[1:]]
-        for index, placed in enumerate(frame.world.objects):
+        for index, placed in enumerate(frame.objects):
             if words[0] == placed.name and numbers[10:13] == [*placed.location_m]:
                 found.append((index, placed, numbers))
     return found
@@ -140,7 +140,7 @@ def test_points_lie_on_objects_and_ground(frames: list[Frame]) -> None:
             count = int((low.all(axis=1) & (inside[:, 1] > 0.15)).sum())
             if frame.view.visible_px[index] > 2000:
                 seen, hits = seen + 1, hits + (count > 60)
-        road = frame.world.road
+        road = frame.road
         below = points[:, 1] - (1.65 + road.bank * points[:, 0] + road.pitch * points[:, 2])
         assert below.max() < 0.1
         assert 0.2 < (np.abs(below) < 0.05).mean() < 0.95

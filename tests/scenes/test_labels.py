@@ -16,11 +16,10 @@ from monokd.scenes.rasteriser import Camera, View
 CAMERA = Camera(721.54, 609.56, 172.85, (0.0, 0.0, 0.0), 1242, 375)
 
 
-def view(extents: list[float], visible: int, silhouette: int) -> View:
+def view(extents: list[float], visible: int, silhouette: int, inside: tuple[int, ...] = (0, 0, 1241, 374)) -> View:
     nothing = np.zeros((1, 1), dtype=np.int32)
     pixels = np.array([silhouette]), np.array([visible])
-    everything = np.array([[0, 0, 1241, 374]])
-    return View(nothing, nothing.astype(np.float32), nothing > 0, *pixels, np.array([extents]), everything)
+    return View(nothing, nothing.astype(np.float32), nothing > 0, *pixels, np.array([extents]), np.array([inside]))
 
 
 def car(x: float, z: float, rotation: float) -> Placed:
@@ -76,3 +75,11 @@ def test_hardly_visible_is_dontcare_and_outside_is_nothing() -> None:
         "DontCare -1.00 -1 -10.00 100.00 150.00 200.00 220.00 -1.00 -1.00 -1.00 -1000.00 -1000.00 -1000.00 -10.00"
     ]
     assert label_lines([car(0.0, 20.0, 0.0)], view([2000.0, 150.0, 2100.0, 220.0], 0, 0), CAMERA) == []
+
+
+def test_a_hand_that_reaches_into_the_picture_is_dontcare() -> None:
+    """The box of what shows would fit nobody: 10 of 100 rows."""
+    whole = [-40.0, 100.0, 20.0, 200.0]
+    hand = label_lines([car(0.0, 20.0, 0.0)], view(whole, 200, 200, (0, 150, 19, 159)), CAMERA)
+    half = label_lines([car(0.0, 20.0, 0.0)], view(whole, 1200, 1200, (0, 120, 19, 179)), CAMERA)
+    assert [lines[0].split()[0] for lines in (hand, half)] == ["DontCare", "Car"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from monokd.kitti.frames import KittiFolder
 from monokd.progress import map_frames
 from monokd.scenes.geometry import Triangles, assemble
 from monokd.scenes.labels import label_lines
-from monokd.scenes.layout import CAMERA_HEIGHT_M, World, sample_objects, sample_road
+from monokd.scenes.layout import CAMERA_HEIGHT_M, Placed, Road, sample_objects, sample_road
 from monokd.scenes.lidar import scan_world
 from monokd.scenes.light import noise_table, sample_light
 from monokd.scenes.rasteriser import Camera, View, rasterise
@@ -30,16 +29,16 @@ HIDDEN_LABELS = "label_hidden"
 KITTI_SIZE_PX = (1242, 375)
 FOCAL_PX, CU_PX, CV_PX = 721.5377, 609.5593, 172.854
 P2_SHIFT = (44.85728, 0.2163791, 0.002745884)
-R0_RECT = (
-    (0.9999239, 0.00983776, -0.007445048),
-    (-0.009869795, 0.9999421, -0.004278459),
-    (0.007402527, 0.004351614, 0.9999631),
-)
-TR_VELO_TO_CAM = (
-    (0.007533745, -0.9999714, -0.000616602, -0.004069766),
-    (0.01480249, 0.0007280733, -0.9998902, -0.07631618),
-    (0.9998621, 0.00752379, 0.01480755, -0.2717806),
-)
+R0_RECT = np.array(
+    [0.9999239, 0.00983776, -0.007445048, -0.009869795, 0.9999421, -0.004278459, 0.007402527, 0.004351614, 0.9999631]
+).reshape(3, 3)
+TR_VELO_TO_CAM = np.array(
+    [
+        *(0.007533745, -0.9999714, -0.000616602, -0.004069766),
+        *(0.01480249, 0.0007280733, -0.9998902, -0.07631618),
+        *(0.9998621, 0.00752379, 0.01480755, -0.2717806),
+    ]
+).reshape(3, 4)
 # Run-length coding of horizontal differences: the fastest of zlib's ways on such pictures, and as small.
 PNG_SETTINGS = (
     *(cv2.IMWRITE_PNG_COMPRESSION, 1),
@@ -53,8 +52,9 @@ class Frame:
     """One rendered frame.
 
     Attributes:
-        world: what stands where.
-        triangles: the same as triangles.
+        road: with its ground.
+        objects: the labelled solids.
+        triangles: of all solids.
         camera: the pinhole.
         calibration: what the calibration file says.
         view: what the camera sees.
@@ -63,7 +63,8 @@ class Frame:
         labels: label lines.
     """
 
-    world: World
+    road: Road
+    objects: list[Placed]
     triangles: Triangles
     camera: Camera
     calibration: Calibration
@@ -130,9 +131,8 @@ def render_frame(seed: int, number: int, settings: SceneSettings) -> Frame:
     road_rng, object_rng, clutter_rng, light_rng, scan_rng = (np.random.default_rng(stream) for stream in streams)
     road = sample_road(road_rng, settings)
     objects = sample_objects(object_rng, road, settings)
-    world = World(road, objects, sample_clutter(clutter_rng, road, objects, settings.clutter))
-    triangles = assemble(world)
-    camera, calibration = sample_camera(light_rng, settings)
+    triangles = assemble(objects, sample_clutter(clutter_rng, road, objects, settings.clutter))
+    camera, calibration = scaled_camera(settings)
     light = sample_light(light_rng)
     view = rasterise(
         camera,
@@ -142,20 +142,18 @@ def render_frame(seed: int, number: int, settings: SceneSettings) -> Frame:
         ground=(CAMERA_HEIGHT_M, road.bank, road.pitch),
         sun=light.sun if light.strength > 0.2 else None,
     )
-    scene = Scene(camera, road, light, lit(triangles, light), noise_table(), settings.texture, settings.image_noise)
-    image = shade(scene, view, objects)
+    image = shade(Scene(camera, road, light, lit(triangles, light), noise_table()), view, objects)
     points = scan_world(triangles, road, calibration, settings, scan_rng)
-    return Frame(world, triangles, camera, calibration, view, image, points, label_lines(objects, view, camera))
+    return Frame(road, objects, triangles, camera, calibration, view, image, points, label_lines(objects, view, camera))
 
 
-def sample_camera(rng: np.random.Generator, settings: SceneSettings) -> tuple[Camera, Calibration]:
-    """KITTI's camera at the settings' size, its focal length varied by `settings.focal_std`."""
+def scaled_camera(settings: SceneSettings) -> tuple[Camera, Calibration]:
+    """KITTI's camera at the settings' size."""
     scale_u, scale_v = settings.width_px / KITTI_SIZE_PX[0], settings.height_px / KITTI_SIZE_PX[1]
-    zoom = 1.0 + settings.focal_std * math.sqrt(3.0) * rng.uniform(-1.0, 1.0)
-    focal = round(FOCAL_PX * scale_u * zoom, 4)
+    focal = round(FOCAL_PX * scale_u, 4)
     cu, cv = round(CU_PX * scale_u, 4), round(CV_PX * scale_v, 4)
     t0, t1, t2 = round(P2_SHIFT[0] * scale_u, 6), round(P2_SHIFT[1] * scale_u, 7), P2_SHIFT[2]
     P2 = np.array([[focal, 0.0, cu, t0], [0.0, focal, cv, t1], [0.0, 0.0, 1.0, t2]])
     centre = (cu * t2 - t0) / focal, (cv * t2 - t1) / focal, -t2
     camera = Camera(focal, cu, cv, centre, settings.width_px, settings.height_px)
-    return camera, Calibration(P2, np.array(R0_RECT), np.array(TR_VELO_TO_CAM))
+    return camera, Calibration(P2, R0_RECT, TR_VELO_TO_CAM)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from monokd.scenes.layout import NEAREST_CORNER_M, World
+from monokd.scenes.layout import NEAREST_CORNER_M, Placed
 from monokd.typing import Floats, Ints
 
 
@@ -30,16 +30,16 @@ class Triangles(NamedTuple):
     base_y_m: Floats
 
 
-def assemble(world: World) -> Triangles:
+def assemble(objects: list[Placed], clutter: list[Placed]) -> Triangles:
     """All solids of a world; triangles that reach within `NEAREST_CORNER_M` of the camera's plane are left out."""
-    solids = [*world.objects, *world.clutter]
+    solids = [*objects, *clutter]
     if not solids:
         none, vectors, whole = np.zeros(0), np.zeros((0, 3)), np.zeros(0, dtype=np.int64)
         return Triangles(np.zeros((0, 3, 3)), vectors, vectors, whole, whole, none)
     corners = np.concatenate([solid.in_world(solid.template.corners) for solid in solids])
     counts = [len(solid.template.parts) for solid in solids]
     owners = np.full(len(solids), -1)
-    owners[: len(world.objects)] = np.arange(len(world.objects))
+    owners[: len(objects)] = np.arange(len(objects))
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     triangles = Triangles(
         corners,

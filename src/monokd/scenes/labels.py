@@ -13,6 +13,7 @@ from monokd.typing import Floats
 # Least visible share of the silhouette for KITTI's occlusion levels 0, 1, 2; below the last it is DontCare.
 VISIBLE_SHARES = (0.85, 0.50, 0.10)
 MIN_VISIBLE_PX = 24
+MIN_BOX_SHARE = 0.5  # of the whole object's box inside the image
 UNKNOWN = -1.0, -1.0, -1.0, -1000.0, -1000.0, -1000.0, -10.0
 
 
@@ -36,8 +37,8 @@ def box_2d(extents_px: Floats, inside_px: Floats, camera: Camera) -> Floats:
 
 def truncation(extents_px: Floats, camera: Camera) -> float:
     """Share of the whole object's box outside the image, 0 to 1."""
-    whole, inside = (np.prod(box[2:] - box[:2]) for box in (extents_px, clipped_box(extents_px, camera)))
-    return float(1.0 - inside / whole) if whole > 0 else 1.0
+    whole = _area(extents_px)
+    return 1.0 - _area(clipped_box(extents_px, camera)) / whole if whole > 0 else 1.0
 
 
 def occlusion(visible_px: int, silhouette_px: int) -> int:
@@ -55,7 +56,9 @@ def label_lines(objects: list[Placed], view: View, camera: Camera) -> list[str]:
             continue
         box = box_2d(view.extents_px[i], view.inside_px[i], camera)
         level = occlusion(visible, silhouette)
-        if level == 3 or visible < MIN_VISIBLE_PX:
+        # where the image's edge leaves no more than a hand or a foot, nobody could draw the object's box
+        fragment = _area(box) < MIN_BOX_SHARE * _area(clipped_box(view.extents_px[i], camera))
+        if level == 3 or visible < MIN_VISIBLE_PX or fragment:
             unnamed.append(f"DontCare -1.00 -1 {_numbers(-10.0, *box, *UNKNOWN)}")
             continue
         placed = objects[i]
@@ -64,6 +67,10 @@ def label_lines(objects: list[Placed], view: View, camera: Camera) -> list[str]:
         pose = _numbers(alpha, *box, *placed.size_m, x, y, z, placed.rotation_y_rad)
         lines.append(f"{placed.name} {truncation(view.extents_px[i], camera):.2f} {level} {pose}")
     return lines + unnamed
+
+
+def _area(box: Floats) -> float:
+    return float((box[2] - box[0]) * (box[3] - box[1]))
 
 
 def _numbers(*values: float) -> str:

@@ -8,7 +8,7 @@ Labels have two decimals, so sizes, places and headings are rounded *before* any
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -111,20 +111,11 @@ class Road(NamedTuple):
         return CAMERA_HEIGHT_M + self.bank * x + self.pitch * z
 
 
-@dataclass(slots=True)
-class World:
-    """One frame's road and solids: labelled objects and clutter."""
-
-    road: Road
-    objects: list[Placed] = field(default_factory=list)
-    clutter: list[Placed] = field(default_factory=list)
-
-
 def sample_road(rng: np.random.Generator, settings: SceneSettings) -> Road:
     """A road and its ground."""
     parking = bool(rng.random() < 0.6)
     return Road(
-        yaw_rad=rng.normal(0.0, settings.yaw_std_rad),
+        yaw_rad=rng.normal(0.0, 0.05),
         centre_m=rng.normal(-1.75, 0.3),
         kerb_m=5.7 if parking else 3.7,
         pavement_m=rng.uniform(1.8, 3.5),

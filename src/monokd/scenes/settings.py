@@ -18,11 +18,7 @@ class SceneSettings:
         min_distance_m, max_distance_m: of objects along the camera's axis; the nearest at least 4.
         max_hidden_share: how much of an object's width others may hide.
         clutter: density of buildings, trees, poles; 1 a street, 0 an empty plain.
-        texture: contrast of textures; 1 natural, 0 plain colours.
-        image_noise: largest sensor noise, grey levels.
         pitch_std_rad: spread of the ground's slope ahead (a third of it sideways); KITTI's is 0.0125.
-        yaw_std_rad: spread of the road's direction.
-        focal_std: relative spread of the focal length; the calibration file says each frame's.
         sector_deg: the scan's width, below 170.
         azimuth_step_deg: the distance of its columns.
         range_noise_m: standard deviation of measured ranges.
@@ -43,11 +39,7 @@ class SceneSettings:
     max_distance_m: float = 60.0
     max_hidden_share: float = 0.75
     clutter: float = 1.0
-    texture: float = 1.0
-    image_noise: float = 3.0
     pitch_std_rad: float = 0.0125
-    yaw_std_rad: float = 0.05
-    focal_std: float = 0.0
     sector_deg: float = 90.0
     azimuth_step_deg: float = 0.17
     range_noise_m: float = 0.02
@@ -64,7 +56,6 @@ class SceneSettings:
             (0 < self.azimuth_step_deg < self.sector_deg < 170, "0 < azimuth_step_deg < sector_deg < 170"),
             (0 <= self.dropout <= 1 and self.range_noise_m >= 0, "dropout in 0 to 1 and range_noise_m of 0 or more"),
             (abs(self.pitch_std_rad) <= 0.03, "pitch_std_rad up to 0.03"),
-            (abs(self.focal_std) <= 0.1, "focal_std up to 0.1"),
         )
         for holds, expected in demands:
             if not holds:

@@ -19,6 +19,7 @@ from monokd.scenes.surroundings import STOREY_M
 from monokd.typing import Bytes, Floats32, Ints
 
 Colour = tuple[float, float, float]
+SENSOR_NOISE = 3.0  # at most, grey levels
 
 
 class Scene(NamedTuple):
@@ -30,8 +31,6 @@ class Scene(NamedTuple):
         light: sun and sky.
         triangles: from `lit`.
         noise: from `light.noise_table`.
-        texture: contrast of all textures, 1 natural, 0 none.
-        noise_levels: largest sensor noise, grey levels.
     """
 
     camera: Camera
@@ -39,8 +38,6 @@ class Scene(NamedTuple):
     light: Light
     triangles: Triangles
     noise: Floats32
-    texture: float
-    noise_levels: float
 
 
 def lit(triangles: Triangles, light: Light) -> Triangles:
@@ -124,7 +121,7 @@ def _cycle(value: float) -> float:
 
 
 @compiled(inline=True)
-def _ground_colour(s: float, d: float, grain: float, road: Road, noise: Floats32, texture: float) -> Colour:
+def _ground_colour(s: float, d: float, grain: float, road: Road, noise: Floats32) -> Colour:
     """The street `s` metres along and `d` across, where a metre is `grain` pixels wide."""
     if grain < 1.8:  # finer than the arithmetic of textures
         return 120.0, 128.0, 110.0
@@ -134,7 +131,7 @@ def _ground_colour(s: float, d: float, grain: float, road: Road, noise: Floats32
     out = abs(d) - road.kerb_m
     on_crossing = road.crossing_m > 0.0 and abs(s - road.crossing_m) < 4.0
     if out < 0.0 or on_crossing:
-        grey = 92.0 + texture * (9.0 * fine + 13.0 * coarse)
+        grey = 92.0 + 9.0 * fine + 13.0 * coarse
         mark = 0.0
         if not on_crossing:
             mark = 0.8 * _band(out + (2.15 if road.parking else 0.25), 0.06, sharp)
@@ -144,19 +141,19 @@ def _ground_colour(s: float, d: float, grain: float, road: Road, noise: Floats32
         return grey + paint * 118.0, grey + paint * 118.0, grey + 2.0 + paint * 110.0
     if out < road.pavement_m:
         joint = 14.0 * _fade(0.1 * grain) if _cycle(s / 0.6) < 0.06 else 0.0
-        grey = 136.0 + 26.0 * _band(out - 0.1, 0.1, sharp) + texture * (8.0 * fine + 9.0 * coarse - joint)
+        grey = 136.0 + 26.0 * _band(out - 0.1, 0.1, sharp) + 8.0 * fine + 9.0 * coarse - joint
         return grey, grey - 2.0, grey - 7.0
-    blade = texture * (20.0 * fine + 22.0 * coarse)
+    blade = 20.0 * fine + 22.0 * coarse
     return 92.0 + blade, 112.0 + 1.1 * blade, 58.0 + 0.7 * blade
 
 
 @compiled(inline=True)
-def _sky_colour(a: float, b: float, light: Light, noise: Floats32, texture: float) -> Colour:
+def _sky_colour(a: float, b: float, light: Light, noise: Floats32) -> Colour:
     """Ray (a, b, 1) over the horizon: a gradient, clouds, and a line of distant trees."""
     rise, shift = max(0.0, -b), float(light.pattern)
     skyline = 0.018 + 0.012 * _smooth(noise, a * 30.0 + shift, 11.0) + 0.006 * _smooth(noise, a * 150.0 + shift, 90.0)
     if rise < skyline:
-        dim = 1.0 + 0.1 * texture * _sample(noise, a * 700.0, b * 700.0)
+        dim = 1.0 + 0.1 * _sample(noise, a * 700.0, b * 700.0)
         return 132.0 * dim, 146.0 * dim, 140.0 * dim
     k = min(1.0, 3.2 * rise)
     layer = 1.0 / (rise + 0.12)
@@ -211,7 +208,7 @@ def _solid_colour(t: int, a: float, b: float, depth: float, scene: Scene) -> Col
     if material == LEAVES:
         across, up = across + 0.6 * along, up + 0.8 * along
     grain = scene.camera.focal_px / depth
-    gain *= 1.0 + scene.texture * _relief(material, across, up, abs(ny) < 0.3, grain, scene.noise)
+    gain *= 1.0 + _relief(material, across, up, abs(ny) < 0.3, grain, scene.noise)
     colour = triangles.colours[t, 0], triangles.colours[t, 1], triangles.colours[t, 2]
     if material in (GLOSS, GLASS):
         # a mirror image of sky above and street below, stronger on glass
@@ -232,20 +229,20 @@ def _colour(scene: Scene, triangle: NDArray[np.int32], inverse: Floats32, bright
         for u in range(triangle.shape[1]):
             a, t = (u - camera.cu_px) / camera.focal_px, triangle[v, u]
             if t == SKY:
-                colour = _sky_colour(a, b, light, noise, scene.texture)
+                colour = _sky_colour(a, b, light, noise)
             else:
                 near = float(inverse[v, u])
                 depth, gain = 1.0 / near, light.exposure
                 if t == GROUND:
                     x, z = a * depth + camera.centre_m[0], depth + camera.centre_m[2]
                     s, d = sine * x + cosine * z, cosine * x - sine * z - road.centre_m
-                    colour = _ground_colour(s, d, camera.focal_px * near, road, noise, scene.texture)
+                    colour = _ground_colour(s, d, camera.focal_px * near, road, noise)
                     gain *= float(brightness[v, u])
                 else:
                     colour = _solid_colour(t, a, b, depth, scene)
                 bright = colour[0] * gain, colour[1] * gain, colour[2] * gain
                 colour = _mix(light.horizon, bright, near / (near + light.haze_per_m))
-            grain = scene.noise_levels * float(noise[(v + offset) & 255, (u * 7 + (v >> 8) * 31 + (offset >> 8)) & 255])
+            grain = SENSOR_NOISE * float(noise[(v + offset) & 255, (u * 7 + (v >> 8) * 31 + (offset >> 8)) & 255])
             for c in range(3):
                 image[v, u, c] = np.uint8(min(255.0, max(0.0, colour[c] + grain + 0.5)))
     return image
