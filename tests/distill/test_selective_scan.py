@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
-from monokd.distill import scan_chunked, selective_scan
-from monokd.distill.scan_chunked import ChunkedScan, linear_scan
-from monokd.distill.scan_cpu import WIDTH, CpuScan
-from monokd.distill.scan_loops import CHUNK
+from monokd.distill import selective_scan
+from monokd.distill.scan_cpu import CHUNK
 from monokd.distill.selective_scan import reference_scan
 
 TOLERANCE = 1e-4
-Scan = Callable[..., Tensor]
 
 
 def inputs(batch: int, length: int, channels: int, states: int = 16, steps: float = 0.0) -> list[Tensor]:
@@ -33,7 +28,7 @@ def inputs(batch: int, length: int, channels: int, states: int = 16, steps: floa
     return [x.requires_grad_() for x in (u, F.softplus(raw + steps), A, B, C, D)]
 
 
-def relative_errors(scan: Scan, given: list[Tensor]) -> list[float]:
+def relative_errors(scan: Callable[..., Tensor], given: list[Tensor]) -> list[float]:
     """Of the output and the six gradients, against the reference in float64, relative to the largest number."""
     exact = [x.detach().double().requires_grad_() for x in given]
     found, expected = scan(*given), reference_scan(*exact)
@@ -43,106 +38,76 @@ def relative_errors(scan: Scan, given: list[Tensor]) -> list[float]:
     return [float((a.double() - b).abs().max().detach() / b.abs().max().detach()) for a, b in pairs]
 
 
-FORMS: dict[str, Scan] = {"cpu": CpuScan.apply, "chunked": ChunkedScan.apply}
-
-
-@pytest.fixture(params=FORMS)
-def scan(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Scan:
-    """Each form, the chunked one with chunks small enough to be many."""
-    monkeypatch.setattr(scan_chunked, "ELEMENTS", 20_000)
-    return FORMS[request.param]
-
-
 @pytest.mark.parametrize(
     ("batch", "length", "channels", "states", "steps"),
     [
         (2, 3 * CHUNK, 8, 16, 0.0),
-        (1, 3 * CHUNK + 5, WIDTH + 3, 16, -5.0),
+        (1, 3 * CHUNK + 5, 131, 16, -5.0),
         (2, 1, 4, 16, 0.0),
         (1, CHUNK - 1, 3, 4, 3.0),
         (1, 900, 16, 16, -8.0),
+        (1, 30_720, 2, 16, -7.0),  # the stride-4 map of the published size, with steps that remember for thousands
     ],
 )
-def test_forward_and_gradients(scan: Scan, batch: int, length: int, channels: int, states: int, steps: float) -> None:
-    """Whole and partial chunks and channel blocks, one token, other numbers of states, long and short memory."""
-    assert max(relative_errors(scan, inputs(batch, length, channels, states, steps))) < TOLERANCE
+def test_forward_and_gradients(batch: int, length: int, channels: int, states: int, steps: float) -> None:
+    """Whole and partial chunks, one token, other numbers of states, long and short memory."""
+    assert (
+        max(relative_errors(selective_scan.selective_scan, inputs(batch, length, channels, states, steps))) < TOLERANCE
+    )
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_at_the_published_length(form: str) -> None:
-    """30,720 tokens, the stride-4 map of the published size, with steps that remember for thousands of tokens."""
-    assert max(relative_errors(FORMS[form], inputs(1, 30_720, 2, steps=-7.0))) < TOLERANCE
-
-
-@settings(deadline=None, max_examples=20)
-@given(st.integers(1, 40))
-def test_doubling_steps_are_the_recursion(length: int) -> None:
-    g = torch.Generator().manual_seed(length)
-    decay, x = (torch.rand(2, length, 3, generator=g, dtype=torch.float64) for _ in range(2))
-    states, product = linear_scan(decay, x)
-    h, p = torch.zeros(2, 3, dtype=torch.float64), torch.ones(2, 3, dtype=torch.float64)
-    for t in range(length):
-        h, p = decay[:, t] * h + x[:, t], decay[:, t] * p
-        torch.testing.assert_close(states[:, t], h)
-        torch.testing.assert_close(product[:, t], p)
-
-
-def test_chunked_gradients_by_gradcheck(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_chunked, "ELEMENTS", 40)
-    given = [x.detach().double().requires_grad_() for x in inputs(2, 7, 2, 3)]
-    assert torch.autograd.gradcheck(ChunkedScan.apply, given)
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_threads_do_not_change_a_bit(threads: int) -> None:
-    before = torch.get_num_threads()
-    given = inputs(3, 100, WIDTH + 8)
-    single = torch.autograd.grad(FORMS["cpu"](*given).sum(), given)
-    try:
+@pytest.mark.usefixtures("settings_restored")
+def test_threads_do_not_change_a_bit() -> None:
+    given, gradients = inputs(3, 100, 40), []
+    for threads in (1, 2):
         torch.set_num_threads(threads)
-        again = torch.autograd.grad(FORMS["cpu"](*given).sum(), given)
-    finally:
-        torch.set_num_threads(before)
-    assert all(torch.equal(a, b) for a, b in zip(single, again, strict=True))
+        gradients.append(torch.autograd.grad(selective_scan.selective_scan(*given).sum(), given))
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
-@pytest.mark.parametrize(("dtype", "form"), [(torch.float32, CpuScan), (torch.float64, ChunkedScan)])
-def test_the_cpu_uses_compiled_loops_in_float32(dtype: torch.dtype, form: type) -> None:
-    given = [x.detach().to(dtype).requires_grad_() for x in inputs(1, 4, 2)]
-    found = selective_scan.selective_scan(*given)
-    torch.testing.assert_close(found, reference_scan(*given))
-    assert found.grad_fn is not None
-    assert found.grad_fn.name() == f"{form.__name__}Backward"
+@pytest.mark.parametrize("which", range(6))
+def test_a_value_that_is_not_finite_shows(which: int) -> None:
+    given = [x.detach() for x in inputs(1, 5, 3)]
+    given[which].view(-1)[0] = float("nan")
+    assert selective_scan.selective_scan(*given).isnan().any()
 
 
+@pytest.fixture
+def fresh_kernel() -> Iterator[None]:
+    selective_scan._mamba_scan.cache_clear()
+    yield
+    selective_scan._mamba_scan.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_kernel")
 def test_mamba_ssm_is_called_in_its_own_layout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its kernel takes batch×d×L and batch×n×L; here a stand-in on that layout, asked as if on CUDA."""
 
     def fake(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-        turned = [x.transpose(1, 2) for x in (u, delta, B, C)]
-        return reference_scan(turned[0], turned[1], A, turned[2], turned[3], D).transpose(1, 2)
+        u, delta, B, C = (x.transpose(1, 2) for x in (u, delta, B, C))
+        return reference_scan(u, delta, A, B, C, D).transpose(1, 2)
 
     module = ModuleType("mamba_ssm.ops.selective_scan_interface")
     module.selective_scan_fn = fake  # type: ignore[attr-defined]
     for name in ("mamba_ssm", "mamba_ssm.ops"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    selective_scan._mamba_scan.cache_clear()
-    given = inputs(2, 5, 3, 4)
-    try:
-        kernel = selective_scan._mamba_scan()
-        assert kernel is not None
-        found = selective_scan.turned(kernel, *given)
-    finally:
-        selective_scan._mamba_scan.cache_clear()
-    torch.testing.assert_close(found, reference_scan(*given))
+    given, kernel = inputs(2, 5, 3, 4), selective_scan._mamba_scan()
+    assert kernel is not None
+    torch.testing.assert_close(selective_scan.in_mamba_layout(kernel, *given), reference_scan(*given))
 
 
-def test_without_mamba_ssm_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mamba_ssm", None)
-    selective_scan._mamba_scan.cache_clear()
-    assert selective_scan._mamba_scan() is None
-    selective_scan._mamba_scan.cache_clear()
+@pytest.mark.usefixtures("fresh_kernel")
+@pytest.mark.parametrize("error", [ModuleNotFoundError("No module named 'mamba_ssm'"), OSError("undefined symbol: x")])
+def test_a_missing_or_broken_mamba_ssm_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    def refuse(_: str) -> None:
+        raise error
+
+    monkeypatch.setattr(selective_scan.importlib, "import_module", refuse)
+    assert [selective_scan._mamba_scan() for _ in range(2)] == [None, None]
+    assert capsys.readouterr().err.count(str(error)) == 1
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

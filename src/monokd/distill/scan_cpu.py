@@ -1,98 +1,199 @@
-"""The selective scan on a CPU, differentiable: compiled loops, in constant extra memory a token."""
+"""The selective scan on a CPU, differentiable: compiled loops over tokens, states and channels.
+
+The innermost loops run over channels. A compiler vectorises them only where few arrays can overlap: hence so many.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from monokd.distill.scan_loops import CHUNK, LANES, Floats, backward, forward
+from monokd.compiled import compiled
 
-WIDTH = 128
-"""Channels of one job."""
+Floats32 = NDArray[np.float32]
+
+FAST = frozenset({"contract", "reassoc", "nsz"})
+CHUNK = 16
+"""Tokens between the states that the forward pass keeps; the backward pass computes those between again."""
+
+SHIFT, BIAS, LOWEST = np.int32(23), np.int32(127), np.float32(-126.0)  # of float32's exponent
+TAYLOR = tuple(np.float32(math.log(2) ** k / math.factorial(k)) for k in range(7))
+HALF, ZERO = np.float32(0.5), np.float32(0.0)
+
+
+class Scan(NamedTuple):
+    """Arrays of a batch: u and delta batch×L×d, A n×d in powers of two, B and C batch×L×n, D d, all contiguous."""
+
+    u: Floats32
+    delta: Floats32
+    A: Floats32
+    B: Floats32
+    C: Floats32
+    D: Floats32
+
+
+class Gradients(NamedTuple):
+    """Arrays to fill: of δ·u and of δ by way of the decays (batch×L×d), of A (batch×n×d), of B and C (batch×L×n)."""
+
+    inputs: Floats32
+    steps: Floats32
+    A: Floats32
+    B: Floats32
+    C: Floats32
+
+
+@compiled(fastmath=FAST, inline=True)
+def _exp2(x: np.float32) -> np.float32:
+    """2^x for x ≤ 0, to float32's precision: a shift of the exponent, and Taylor's series for the rest."""
+    x = LOWEST if x < LOWEST else x
+    whole = np.int32(x - HALF)
+    f = x - np.float32(whole)
+    p = TAYLOR[5] + f * TAYLOR[6]
+    p = TAYLOR[3] + f * (TAYLOR[4] + f * p)
+    p = TAYLOR[0] + f * (TAYLOR[1] + f * (TAYLOR[2] + f * p))
+    power: np.float32 = np.int32((whole + BIAS) << SHIFT).view(np.float32)
+    return p * power
+
+
+@compiled(fastmath=FAST)
+def _multiply(a: Floats32, b: Floats32, out: Floats32) -> None:
+    for d in range(out.shape[0]):
+        out[d] = a[d] * b[d]
+
+
+@compiled(fastmath=FAST)
+def _step(delta: Floats32, A: Floats32, inputs: Floats32, b: float, c: float, h: Floats32, y: Floats32) -> None:
+    """One token of one state: h becomes exp(δA)·h + b·inputs, and y gains c·h."""
+    for d in range(h.shape[0]):
+        state = _exp2(delta[d] * A[d]) * h[d] + b * inputs[d]
+        h[d] = state
+        y[d] += c * state
+
+
+@compiled(fastmath=FAST)
+def _replay(
+    delta: Floats32, A: Floats32, inputs: Floats32, b: float, before: Floats32, after: Floats32, decay: Floats32
+) -> None:
+    """The same, with decays and states of every token kept."""
+    for d in range(after.shape[0]):
+        decay[d] = _exp2(delta[d] * A[d])
+        after[d] = decay[d] * before[d] + b * inputs[d]
+
+
+@compiled(fastmath=FAST)
+def forward(scan: Scan, i: int, y: Floats32, kept: Floats32) -> None:
+    """Outputs of sequence i, and its states before every `CHUNK`-th token (chunks×n×d)."""
+    u, delta = scan.u[i], scan.delta[i]
+    h, inputs = np.zeros(scan.A.shape, np.float32), np.empty(u.shape[1], np.float32)
+    for t in range(u.shape[0]):
+        if t % CHUNK == 0:
+            kept[i, t // CHUNK] = h
+        _multiply(delta[t], u[t], inputs)
+        _multiply(scan.D, u[t], y[i, t])
+        for n in range(scan.A.shape[0]):
+            _step(delta[t], scan.A[n], inputs, scan.B[i, t, n], scan.C[i, t, n], h[n], y[i, t])
+
+
+@compiled(fastmath=FAST)
+def _output_gradient(
+    g: Floats32, g_y: Floats32, c: float, b: float, h: Floats32, inputs: Floats32, g_inputs: Floats32
+) -> tuple[float, float]:
+    """Add to a state's gradient g what comes from y; return the gradients of b and c."""
+    g_b, g_c = ZERO, ZERO
+    for d in range(g.shape[0]):
+        here = g[d] + c * g_y[d]
+        g_c += g_y[d] * h[d]
+        g_b += here * inputs[d]
+        g_inputs[d] += here * b
+        g[d] = here
+    return g_b, g_c
+
+
+@compiled(fastmath=FAST)
+def _carry_back(g: Floats32, decay: Floats32, before: Floats32, g_exponent: Floats32) -> None:
+    """From a state's gradient to that of the one before, and of the decay's exponent."""
+    for d in range(g.shape[0]):
+        carried = g[d] * decay[d]
+        g[d] = carried
+        g_exponent[d] = carried * before[d]
+
+
+@compiled(fastmath=FAST)
+def _split(g_exponent: Floats32, delta: Floats32, A: Floats32, g_A: Floats32, g_steps: Floats32) -> None:
+    for d in range(g_exponent.shape[0]):
+        g_A[d] += g_exponent[d] * delta[d]
+        g_steps[d] += g_exponent[d] * A[d]
+
+
+@compiled(fastmath=FAST)
+def backward(scan: Scan, i: int, kept: Floats32, g_y: Floats32, out: Gradients) -> None:
+    """Gradients of sequence i, added to `out`."""
+    u, delta, (states, width) = scan.u[i], scan.delta[i], scan.A.shape
+    h = np.empty((CHUNK + 1, states, width), np.float32)
+    decay = np.empty((CHUNK, states, width), np.float32)
+    inputs = np.empty((CHUNK, width), np.float32)
+    g, g_A = np.zeros((states, width), np.float32), np.empty((states, width), np.float32)
+    g_exponent = np.empty(width, np.float32)
+    for chunk in range((u.shape[0] - 1) // CHUNK, -1, -1):
+        first = chunk * CHUNK
+        count = min(CHUNK, u.shape[0] - first)
+        h[0], g_A[:] = kept[i, chunk], ZERO
+        for k in range(count):
+            t = first + k
+            _multiply(delta[t], u[t], inputs[k])
+            for n in range(states):
+                _replay(delta[t], scan.A[n], inputs[k], scan.B[i, t, n], h[k, n], h[k + 1, n], decay[k, n])
+        for k in range(count - 1, -1, -1):
+            t = first + k
+            for n in range(states):
+                out.B[i, t, n], out.C[i, t, n] = _output_gradient(
+                    g[n], g_y[i, t], scan.C[i, t, n], scan.B[i, t, n], h[k + 1, n], inputs[k], out.inputs[i, t]
+                )
+                _carry_back(g[n], decay[k, n], h[k, n], g_exponent)
+                _split(g_exponent, delta[t], scan.A[n], g_A[n], out.steps[i, t])
+        out.A[i] += g_A
 
 
 class CpuScan(torch.autograd.Function):
-    """float32 on the CPU; memory beyond inputs and outputs is tokens × channels × states / 32 numbers."""
+    """float32 on the CPU; memory beyond inputs and outputs is tokens × channels × states / `CHUNK` numbers."""
 
     @staticmethod
     def forward(ctx: Any, u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
         """See `reference_scan`."""
-        ctx.channels = u.shape[-1]
-        u, delta, A, D = (_padded(x.detach(), x.shape[-1]) for x in (u, delta, A.t() / math.log(2), D))
-        B, C = (x.detach().contiguous() for x in (B, C))
-        batch, length, channels = u.shape
-        y = torch.empty_like(u)
-        kept = u.new_empty(batch, -(-length // CHUNK), A.shape[0], channels)
-        U, S, Bs, Cs, Y, K = (_rows(x) for x in (u, delta, B, C, y, kept))
-        At, Ds = _flat(A), _flat(D)
-
-        def job(i: int, low: int, high: int) -> None:
-            forward(U[i], S[i], At, Bs[i], Cs[i], Ds, low, high, Y[i], K[i])
-
-        _in_parallel(job, _blocks(batch, channels))
-        ctx.save_for_backward(u, delta, A, B, C, D, kept)
-        return y if channels == ctx.channels else y[..., : ctx.channels].contiguous()
+        tensors = [x.detach().contiguous() for x in (u, delta, (A / math.log(2)).t(), B, C, D)]
+        scan, y = Scan(*(x.numpy() for x in tensors)), torch.empty_like(tensors[0])
+        kept = u.new_empty(len(u), -(-u.shape[1] // CHUNK), *tensors[2].shape)
+        outputs = y.numpy(), kept.numpy()
+        _each(lambda i: forward(scan, i, *outputs), len(u))
+        ctx.save_for_backward(*tensors, kept)
+        return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g_y: Tensor) -> tuple[Tensor, ...]:
         """Gradients of all six inputs."""
-        u, delta, A, B, C, D, kept = ctx.saved_tensors
-        batch, _, channels = u.shape
-        g_y = _padded(g_y, ctx.channels)
-        g_u, g_delta = torch.empty_like(u), torch.empty_like(u)
-        g_A, g_D = (torch.zeros(batch, *x.shape, dtype=torch.float64) for x in (A, D))
-        g_B, g_C = (u.new_empty(batch, -(-channels // WIDTH), *B.shape[1:]) for _ in range(2))
-        G, U, S, Bs, Cs, K = (_rows(x) for x in (g_y, u, delta, B, C, kept))
-        GU, GS, GA, GD = (_rows(x) for x in (g_u, g_delta, g_A, g_D))
-        GB, GC = (x.flatten(2).numpy() for x in (g_B, g_C))
-        At, Ds = _flat(A), _flat(D)
-
-        def job(i: int, low: int, high: int) -> None:
-            part = low // WIDTH
-            backward(
-                G[i], U[i], S[i], At, Bs[i], Cs[i], Ds, K[i], low, high,
-                GU[i], GS[i], GA[i], GB[i, part], GC[i, part], GD[i],
-            )  # fmt: skip
-
-        _in_parallel(job, _blocks(batch, channels))
-        own = slice(ctx.channels)
-        of_A, of_D = g_A.sum(0).t()[own].to(u.dtype), g_D.sum(0)[own].to(u.dtype)
-        return g_u[..., own], g_delta[..., own], of_A, g_B.sum(1), g_C.sum(1), of_D
+        *tensors, kept = ctx.saved_tensors
+        u, delta, A, B, C, D = tensors
+        g_y, g_A = g_y.contiguous(), A.new_zeros(len(u), *A.shape, dtype=torch.float64)
+        g_inputs, g_steps, g_B, g_C = (torch.zeros_like(x) for x in (u, u, B, C))
+        scan = Scan(*(x.numpy() for x in tensors))
+        out = Gradients(*(x.numpy() for x in (g_inputs, g_steps, g_A, g_B, g_C)))
+        arrays = kept.numpy(), g_y.numpy()
+        _each(lambda i: backward(scan, i, *arrays, out), len(u))
+        g_u = g_inputs * delta + D * g_y
+        g_delta = g_inputs * u + g_steps * math.log(2)
+        return g_u, g_delta, g_A.sum(0).t().to(u.dtype), g_B, g_C, (g_y * u).flatten(0, 1).sum(0)
 
 
-def _padded(x: Tensor, channels: int) -> Tensor:
-    """Contiguous, with channels of zeros at the end that fill the last vector."""
-    missing = -channels % LANES
-    return F.pad(x, (0, missing)) if missing else x.contiguous()
-
-
-def _rows(x: Tensor) -> Floats:
-    return x.flatten(1).numpy()
-
-
-def _flat(x: Tensor) -> Floats:
-    return x.flatten().numpy()
-
-
-def _blocks(batch: int, channels: int) -> list[tuple[int, int, int]]:
-    return [(i, low, min(low + WIDTH, channels)) for i in range(batch) for low in range(0, channels, WIDTH)]
-
-
-def _in_parallel(job: Callable[[int, int, int], None], blocks: Iterable[tuple[int, int, int]]) -> None:
-    """Run the jobs on as many threads as torch uses; each writes its own part, so the order does not matter."""
-    blocks = list(blocks)
-    threads = min(torch.get_num_threads(), len(blocks))
-    if threads == 1:
-        for block in blocks:
-            job(*block)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda block: job(*block), blocks))
+def _each(job: Callable[[int], None], count: int) -> None:
+    """Run `job` for every sequence, on as many threads as torch uses."""
+    with ThreadPoolExecutor(min(torch.get_num_threads(), count)) as pool:
+        list(pool.map(job, range(count)))

@@ -1,4 +1,4 @@
-"""The selective scan of Mamba (Gu and Dao 2023): a sequential reference, and the fastest exact form at hand."""
+"""The selective scan of Mamba (Gu and Dao 2023): a sequential reference, and what is fast at hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from monokd.distill.scan_chunked import ChunkedScan
+from monokd.errors import say
 
 
 def reference_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
@@ -35,37 +35,36 @@ def reference_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D:
 
 
 def selective_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    """`reference_scan` in parallel, with memory that does not grow with tokens × channels × states.
+    """Return what `reference_scan` does, faster, in float32, without the states of all tokens in memory.
 
-    On CUDA by mamba-ssm where it is installed; on the CPU in float32 by compiled loops; else in chunks.
-    Arguments as those of `reference_scan`.
+    On CUDA by mamba-ssm where it is installed, whose gradients are atomic sums: not the same bits in every run.
+    Elsewhere by compiled loops on the CPU. Arguments are those of `reference_scan`.
     """
-    if u.is_cuda and (fused := _mamba_scan()) is not None:
-        return turned(fused, u, delta, A, B, C, D)
-    single = all(x.dtype == torch.float32 for x in (u, delta, A, B, C, D))
-    if u.device.type == "cpu" and single:
-        from monokd.distill.scan_cpu import CpuScan  # noqa: PLC0415  (numba loads slowly; few runs need it)
+    inputs = [x.float() for x in (u, delta, A, B, C, D)]
+    if u.is_cuda and (kernel := _mamba_scan()) is not None:
+        return in_mamba_layout(kernel, *inputs).to(u.dtype)
+    from monokd.distill.scan_cpu import CpuScan  # noqa: PLC0415  (numba loads slowly; few runs need it)
 
-        out: Tensor = CpuScan.apply(u, delta, A, B, C, D)  # type: ignore[no-untyped-call]
-        return out
-    chunked: Tensor = ChunkedScan.apply(u, delta, A, B, C, D)  # type: ignore[no-untyped-call]
-    return chunked
+    y: Tensor = CpuScan.apply(*(x.cpu() for x in inputs))  # type: ignore[no-untyped-call]
+    return y.to(u)
 
 
-def turned(
+def in_mamba_layout(
     kernel: Callable[..., Tensor], u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor
 ) -> Tensor:
-    """`kernel` on batch×d×L and batch×n×L copies of the sequences, as mamba-ssm's takes them."""
+    """Call `kernel` on batch×d×L and batch×n×L copies of the sequences, as mamba-ssm's takes them."""
     u, delta, B, C = (x.transpose(1, 2).contiguous() for x in (u, delta, B, C))
     return kernel(u, delta, A, B, C, D).transpose(1, 2)
 
 
 @cache
 def _mamba_scan() -> Callable[..., Tensor] | None:
-    """mamba-ssm's kernel on batch×d×L inputs, or None."""
+    """mamba-ssm's kernel on batch×d×L inputs, or None; says once which scan runs, and why."""
     try:
         module = importlib.import_module("mamba_ssm.ops.selective_scan_interface")
-    except ImportError:
+        scan: Callable[..., Tensor] = module.selective_scan_fn
+    except Exception as error:  # a broken build fails in many ways
+        say(f"selective scan: on the CPU, which is slow: mamba-ssm does not load ({error})")
         return None
-    scan: Callable[..., Tensor] = module.selective_scan_fn
+    say("selective scan: mamba-ssm")
     return scan
