@@ -63,6 +63,9 @@ def evaluate(
     csv: Annotated[Path | None, typer.Option(help="Write every AP as CSV.")] = None,
     curves: Annotated[Path | None, typer.Option(help="Write precision and recall as CSV.")] = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of frames for 95 % intervals.")] = 0,
+    groups: Annotated[
+        Path | None, typer.Option(help="Resample whole groups, such as drives: a file of lines `frame group`.")
+    ] = None,
     against: Annotated[Path | None, typer.Option(help="Other results: paired differences.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resamples.")] = 0,
     classes: Annotated[str, typer.Option(help="Which of the three.")] = "Car,Pedestrian,Cyclist",
@@ -72,7 +75,7 @@ def evaluate(
 
     evaluate_command(
         labels, results, split=split, rule=rule, json_output=json, csv=csv, curves=curves, bootstrap=bootstrap,
-        against=against, seed=seed, classes=classes.split(","),
+        groups=groups, against=against, seed=seed, classes=classes,
     )  # fmt: skip
 
 
