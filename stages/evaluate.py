@@ -1,79 +1,71 @@
 """Stage `evaluate`: average precision by the KITTI rules, with error bars. Usage: python stages/evaluate.py MODEL"""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
-from monokd.commands.evaluate import warn
 from monokd.errors import run, say
-from monokd.evaluation.bootstrap import compare, intervals
-from monokd.evaluation.distance import by_distance, write_distances
-from monokd.evaluation.evaluate import Evaluation, evaluate_folders
-from monokd.evaluation.output import CURVE_COLUMNS, Report, csv_text, report_json, write_curves
-from monokd.files import write_json, write_text
+from monokd.evaluation.bootstrap import Resampling, read_groups
+from monokd.evaluation.evaluate import ResultSet, evaluate, read_result_set
+from monokd.evaluation.table import (
+    AP_COLUMNS,
+    CURVE_COLUMNS,
+    DISTANCE_COLUMNS,
+    ap_table,
+    curve_rows,
+    distance_rows,
+    table_json,
+    write_table,
+)
+from monokd.files import write_json
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import has_labels, split_frames
 from monokd.params import Params, load_params
 
-PREDICTIONS = Path("data/predictions")
-YARDSTICK = "baseline"
-SEED = 0  # of the resamples
+CONTROL = "control"  # what the others are compared with
 
 
 def main() -> None:
     name, params = sys.argv[1], load_params()
-    if not has_labels(params.active.data.val_split):
-        unscored(name, params)
-        return
-    evaluation = scored(name, params)
-    warn(evaluation, PREDICTIONS / name)
-    report = report_json(with_error_bars(name, evaluation, params))
-    out = Path("metrics") / name
-    write_json(out / "kitti.json", evaluation.as_json())
-    write_json(out / "intervals.json", {key: report[key] for key in ("bootstrap", "difference") if key in report})
-    write_curves(out / "pr.csv", evaluation)
-    bands = by_distance(
-        labels(params),
-        PREDICTIONS / name,
-        evaluation.frames,
-        evaluation.rule,
-        evaluation.classes,
-        resamples=params.active.evaluate.bootstrap,
-        seed=SEED,
-    )
-    write_distances(out / "distance.csv", bands)
+    if has_labels(params.active.data.val_split):
+        score(name, params)
+    else:
+        write_unscored(name, params)
 
 
-def unscored(name: str, params: Params) -> None:
-    """The outputs of the stage on frames without labels: how many they are, and no figure."""
+def score(name: str, params: Params) -> None:
+    rule, classes = params.active.evaluate.rule, params.active.data.classes
+    predicted = predictions(name, params)
+    for warning in predicted.warnings(folder(name)):
+        say(warning)
+    evaluation = evaluate(predicted, rule, classes)
+    control = None if name == CONTROL else evaluate(predictions(CONTROL, params), rule, classes)
+    drives = params.data_root / "ImageSets/drives.txt"  # where it exists, whole drives are resampled
+    groups = read_groups(drives, evaluation.frames) if drives.is_file() else None
+    resampling = Resampling(params.active.evaluate.bootstrap, seed=0, groups=groups)
+    rows, out = ap_table(evaluation, control, resampling), Path("metrics") / name
+    write_json(out / "kitti.json", table_json(evaluation, rows))
+    write_table(out / "ap.csv", AP_COLUMNS, rows)
+    write_table(out / "pr.csv", CURVE_COLUMNS, curve_rows(evaluation))
+    write_table(out / "distance.csv", DISTANCE_COLUMNS, distance_rows(predicted, rule, classes, resampling))
+
+
+def write_unscored(name: str, params: Params) -> None:
+    """Write the outputs of the stage on frames without labels: how many they are, and no figure."""
     split, out = params.active.data.val_split, Path("metrics") / name
     say(f"evaluate: split {split} has no labels, nothing is scored; `monokd submit` makes the file for KITTI's server")
     frames = len(split_frames(params.data_root, split))
     write_json(out / "kitti.json", {"frames": frames, "rule": params.active.evaluate.rule, "labels": False})
-    write_json(out / "intervals.json", {})
-    write_text(out / "pr.csv", csv_text(CURVE_COLUMNS, []))
-    write_distances(out / "distance.csv", {})
+    for file, columns in (("ap", AP_COLUMNS), ("pr", CURVE_COLUMNS), ("distance", DISTANCE_COLUMNS)):
+        write_table(out / f"{file}.csv", columns, [])
 
 
-def labels(params: Params) -> Path:
-    return KittiFolder(params.data_root).folder / "label_2"
+def predictions(name: str, params: Params) -> ResultSet:
+    frames = split_frames(params.data_root, params.active.data.val_split)
+    return read_result_set(KittiFolder(params.data_root).folder / "label_2", folder(name), frames)
 
 
-def scored(name: str, params: Params) -> Evaluation:
-    data = params.active.data
-    frames = split_frames(params.data_root, data.val_split)
-    return evaluate_folders(labels(params), PREDICTIONS / name, frames, params.active.evaluate.rule, data.classes)
-
-
-def with_error_bars(name: str, evaluation: Evaluation, params: Params) -> Report:
-    """The metrics of one network with 95 % intervals, and its paired difference to the yardstick, unless it is that."""
-    report, resamples = Report(evaluation), params.active.evaluate.bootstrap
-    if not resamples:
-        return report
-    if name == YARDSTICK:
-        return replace(report, resamples=resamples, seed=SEED, intervals=intervals(evaluation, resamples, SEED))
-    ranges, differences = compare(evaluation, scored(YARDSTICK, params), resamples, SEED)
-    return replace(report, resamples=resamples, seed=SEED, intervals=ranges, against=YARDSTICK, differences=differences)
+def folder(name: str) -> Path:
+    return Path("data/predictions") / name
 
 
 if __name__ == "__main__":

@@ -9,14 +9,45 @@ from pathlib import Path
 
 import pytest
 
-from monokd.commands.evaluate import evaluate_command, split_frames
+from monokd.commands.evaluate import evaluate_command, frames_of
 from monokd.errors import DataError
 from monokd.evaluation.evaluate import evaluate_folders
+from monokd.evaluation.table import ap_table, table_json
+from tests.evaluation.cases import Line, ap, line, place, small_result_set, write_frames
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    return small_result_set(tmp_path)
 
 
 def test_json_is_what_the_library_says(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     evaluate_command(*folders, rule="lt", json_output=True)
-    assert json.loads(capsys.readouterr().out) == evaluate_folders(*folders, rule="lt").as_json()
+    evaluation = evaluate_folders(*folders, rule="lt")
+    assert json.loads(capsys.readouterr().out) == table_json(evaluation, ap_table(evaluation))
+
+
+def test_the_table_shows_every_class(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate_command(*folders)
+    out, err = capsys.readouterr()
+    assert "Car: AP in percent, 45 frames, rule le" in out
+    assert f" {ap(evaluate_folders(*folders), '3d', 'easy'):.2f} " in out
+    assert " 0.00*" in out
+    assert "3d 0.70" in out
+    assert "Pedestrian: no detections, no result." in out
+    assert "bev 0.25" in out
+    assert err == ""
+
+
+def test_the_few_objects_rule_is_explained_only_where_it_bites(
+    tmp_path: Path, folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate_command(*folders)
+    assert "Fewer than 41 objects count (Cyclist easy: 1" in " ".join(capsys.readouterr().out.split())
+    many = [[line(**place(k), score=1) for k in range(3)] for _ in range(20)]
+    bare: list[list[Line]] = [[line(**place(k)) for k in range(3)] for _ in range(20)]
+    evaluate_command(write_frames(tmp_path / "a", bare), write_frames(tmp_path / "b", many))
+    assert "Fewer than" not in capsys.readouterr().out
 
 
 def test_bootstrap_adds_intervals_beside_the_fixed_form(
@@ -37,9 +68,25 @@ def test_against_itself_is_no_difference(folders: tuple[Path, Path], capsys: pyt
     assert content["bootstrap"]["resamples"] == 1000
     assert content["difference"]["against"] == str(folders[1])
     difference = content["difference"]["strict"]["Car"]["3d_R40"]["easy"]
-    assert difference == {"value": 0, "low": 0, "high": 0, "above": 0}
+    assert difference == {"value": 0, "low": 0, "high": 0}
     evaluate_command(*folders, against=folders[1], bootstrap=20)
     assert "+0.00 [+0.00, +0.00]" in capsys.readouterr().out
+
+
+def test_groups_are_resampled_whole(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drives, table = tmp_path / "drives.txt", tmp_path / "ap.csv"
+    drives.write_text("".join(f"{k:06d} drive_{k // 15}\n" for k in range(45)))
+    evaluate_command(*folders, groups=drives, json_output=True, bootstrap=20, csv=table)
+    content = json.loads(capsys.readouterr().out)
+    assert [content["bootstrap"][key] for key in ("resamples", "seed", "groups")] == [20, 0, 3]
+    header, *rows = table.read_text().splitlines()
+    assert header.startswith("iou,class,metric,points,difficulty,ap,low,high,difference")
+    assert len(rows) == 2 * 3 * 4 * 2 * 3
+    drives.write_text("000000 drive_0\n")
+    with pytest.raises(DataError, match="expected a group for each frame, found none for 44, first 000001"):
+        evaluate_command(*folders, groups=drives)
 
 
 def test_missing_files_are_one_warning(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,13 +118,13 @@ def test_unknown_classes_are_one_warning(folders: tuple[Path, Path], capsys: pyt
 
 
 def test_a_split_is_a_name_or_a_file(tmp_path: Path) -> None:
-    assert len(split_frames("val")) == 3769
-    assert len(split_frames("train")) == 3712
+    assert len(frames_of("val")) == 3769
+    assert len(frames_of("train")) == 3712
     path = tmp_path / "some.txt"
     path.write_text("000003\n000001\n")
-    assert split_frames(str(path)) == ["000003", "000001"]
+    assert frames_of(str(path)) == ["000003", "000001"]
     with pytest.raises(DataError, match="expected train, val, trainval or a file of frame ids, found 'vall'"):
-        split_frames("vall")
+        frames_of("vall")
 
 
 def test_a_split_restricts(folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

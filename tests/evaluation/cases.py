@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from monokd.evaluation.evaluate import Evaluation, evaluate, pair_up
+from monokd.evaluation.rules import CLASSES as SCORED
+from monokd.evaluation.rules import Band
+from monokd.evaluation.table import ap_table
 from monokd.kitti.labels import CLASSES, OTHER, LabelTable
 
 DONT_CARE_3D = (-1.0, -1.0, -1.0, -1000.0, -1000.0, -1000.0, -10.0)
@@ -58,3 +62,35 @@ def write_frames(folder: Path, frames: Sequence[Sequence[Line]], first: int = 0)
         text = "".join(f"{name} {' '.join(repr(x) for x in numbers if not math.isnan(x))}\n" for name, numbers in frame)
         (folder / f"{k:06d}.txt").write_text(text)
     return folder
+
+
+def score(
+    labels: Sequence[Sequence[Line]],
+    results: Sequence[Sequence[Line]],
+    rule: str = "le",
+    classes: Sequence[str] = SCORED,
+    band_m: Band | None = None,
+) -> Evaluation:
+    frames = [str(k) for k in range(len(labels))]
+    return evaluate(pair_up(frames, table(labels), table(results)), rule, classes, band_m=band_m)
+
+
+def all_aps(evaluation: Evaluation) -> dict[tuple[str, ...], float | None]:
+    """By strict or loose, class, metric, points, difficulty."""
+    return {row[:5]: row.ap for row in ap_table(evaluation)}
+
+
+def ap(
+    evaluation: Evaluation, metric: str = "3d", difficulty: str = "moderate", *,
+    name: str = "Car", points: str = "R40", iou: str = "strict",
+) -> float | None:  # fmt: skip
+    return all_aps(evaluation)[iou, name, metric, points, difficulty]
+
+
+def small_result_set(folder: Path) -> tuple[Path, Path]:
+    """Labels and results: 45 frames of one car, of which every ninth is not found; and a cyclist that is."""
+    labels: list[list[Line]] = [[line(**place(k % 4))] for k in range(45)]
+    results = [[line(**place(k % 4, score=1 - k / 100))] if k % 9 else [] for k in range(45)]
+    labels[1].append(line("Cyclist", **place(6)))
+    results[1].append(line("Cyclist", **place(6, score=0.5)))
+    return write_frames(folder / "labels", labels), write_frames(folder / "results", results)

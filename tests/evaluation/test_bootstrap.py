@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from monokd.errors import DataError
 from monokd.evaluation import bootstrap
-from monokd.evaluation.bootstrap import compare, intervals
-from monokd.evaluation.evaluate import Evaluation, FigureKey, evaluate_tables
-from tests.evaluation.cases import Line, line, place, table
+from monokd.evaluation.bootstrap import Resampling, figures, frame_weights, read_groups
+from monokd.evaluation.evaluate import Evaluation, mean_column
+from monokd.evaluation.table import ApRow, ap_table
+from tests.evaluation.cases import Line, all_aps, line, place, score
 
-KEY: FigureKey = ("strict", "Car", "3d_R40", "moderate")
+FRAMES = [f"{k}" for k in range(50)]
 
 
 def frames(count: int, missed: float, seed: int) -> tuple[list[list[Line]], list[list[Line]]]:
-    """Frames of three cars, each found with probability 1 − missed at a random score, and one wrong
-    detection.
-    """
+    """Frames of three cars, each found with probability 1 − missed at a random score, and one wrong detection."""
     random = np.random.default_rng(seed)
     labels = [[line(**place(k)) for k in range(3)] for _ in range(count)]
     results = [
@@ -27,100 +29,135 @@ def frames(count: int, missed: float, seed: int) -> tuple[list[list[Line]], list
     return labels, results
 
 
-def evaluated(labels: list[list[Line]], results: list[list[Line]]) -> Evaluation:
-    return evaluate_tables(table(labels), table(results), [str(k) for k in range(len(labels))], "le")
+def moderate(evaluation: Evaluation, other: Evaluation | None = None, resamples: int = 50, seed: int = 0) -> ApRow:
+    rows = {row[:5]: row for row in ap_table(evaluation, other, Resampling(resamples, seed))}
+    return rows["strict", "Car", "3d", "R40", "moderate"]
 
 
-def test_a_resample_scores_as_the_drawn_frames_would(monkeypatch: pytest.MonkeyPatch) -> None:
+def width(row: ApRow) -> float:
+    assert row.low is not None
+    assert row.high is not None
+    return row.high - row.low
+
+
+@pytest.mark.parametrize("groups", [None, {str(k): f"drive {k // 4}" for k in range(30)}])
+def test_a_resample_scores_as_the_drawn_frames_would(groups: dict[str, str] | None) -> None:
     """Exact: thresholds are chosen anew, frames drawn twice count twice."""
     labels, results = frames(30, 0.3, seed=1)
-    evaluation = evaluated(labels, results)
-    weights = np.concatenate(list(bootstrap._weights(30, 5, seed=3)))
-    (draws,) = bootstrap._draws([evaluation], 5, seed=3)
-    for resample, weight in enumerate(weights):
+    evaluation, resampling = score(labels, results), Resampling(4, seed=3, groups=groups)
+    weights = np.concatenate(list(frame_weights(evaluation.frames, resampling)))
+    (values,) = figures([evaluation], resampling)
+    for resample, weight in enumerate([np.ones(30, dtype=np.int64), *weights]):
         drawn = np.repeat(np.arange(30), weight)
-        again = evaluated([labels[k] for k in drawn], [results[k] for k in drawn])
-        for key in evaluation.figure_keys():
-            figures = bootstrap._figure(evaluation, draws, key)
-            expected = again.ap(key)
-            assert (figures is None) == (expected is None)
-            if figures is not None:
-                assert figures[resample] == pytest.approx(expected, abs=1e-9)
+        again = all_aps(score([labels[k] for k in drawn], [results[k] for k in drawn]))
+        for (iou, name, metric, points, difficulty), expected in again.items():
+            key = iou, name, metric, difficulty
+            assert (key in values) == (expected is not None)
+            if key in values:
+                ours = values[key][resample, mean_column(metric, points)]
+                assert ours == pytest.approx(expected, abs=1e-9)
 
 
 def test_every_resample_draws_as_many_frames_and_all_chunks_differ() -> None:
     count = bootstrap.CHUNK + 3
-    weights = np.concatenate(list(bootstrap._weights(50, count, seed=0)))
+    weights = np.concatenate(list(frame_weights(FRAMES, Resampling(count))))
     assert weights.shape == (count, 50)
     assert (weights.sum(axis=1) == 50).all()
     assert len(np.unique(weights, axis=0)) == count
 
 
+def test_groups_are_drawn_whole_and_as_many_as_there_are() -> None:
+    """A group of 20 frames and 6 of 5: every frame as often as its neighbours, 7 groups in all."""
+    groups = {frame: "long" if k < 20 else f"short {k // 5}" for k, frame in enumerate(FRAMES)}
+    weights = np.concatenate(list(frame_weights(FRAMES, Resampling(200, groups=groups))))
+    assert (weights[:, :20] == weights[:, :1]).all()
+    assert (weights[:, 20:25] == weights[:, 20:21]).all()
+    assert (weights[:, [0, 20, 25, 30, 35, 40, 45]].sum(axis=1) == 7).all()
+    alone = Resampling(5, groups={frame: frame for frame in FRAMES})
+    assert weights.max() > 1
+    assert next(frame_weights(FRAMES, alone)).sum(axis=1).tolist() == [50] * 5
+
+
+def test_groups_of_alike_frames_make_intervals_wider() -> None:
+    """Ten copies of each of 20 frames are 20 observations, not 200."""
+    labels, results = frames(20, 0.3, seed=1)
+    evaluation = score([frame for frame in labels for _ in range(10)], [frame for frame in results for _ in range(10)])
+    groups = {frame: str(int(frame) // 10) for frame in evaluation.frames}
+    rows = {row[:5]: row for row in ap_table(evaluation, resampling=Resampling(300, groups=groups))}
+    assert width(rows["strict", "Car", "3d", "R40", "moderate"]) > 2 * width(moderate(evaluation, resamples=300))
+
+
+def test_a_file_of_groups(tmp_path: Path) -> None:
+    path = tmp_path / "drives.txt"
+    path.write_text("000001 a\n\n000002\tb\n000003 a\n")
+    assert read_groups(path, ["000003", "000001"]) == {"000001": "a", "000002": "b", "000003": "a"}
+    with pytest.raises(DataError, match="expected a group for each frame, found none for 1, first 000004"):
+        read_groups(path, ["000001", "000004"])
+    path.write_text("000001 a\n000001 b\n")
+    with pytest.raises(DataError, match=r"drives\.txt:2: frame 000001 stands twice"):
+        read_groups(path, [])
+    path.write_text("000001\n")
+    with pytest.raises(DataError, match=r"drives\.txt:1: expected a frame and its group, found 1 word"):
+        read_groups(path, [])
+
+
 def test_one_seed_gives_one_interval() -> None:
-    evaluation = evaluated(*frames(40, 0.3, seed=1))
-    assert intervals(evaluation, 50, seed=4) == intervals(evaluation, 50, seed=4)
-    assert intervals(evaluation, 50, seed=4) != intervals(evaluation, 50, seed=5)
+    evaluation = score(*frames(40, 0.3, seed=1))
+    assert moderate(evaluation, seed=4) == moderate(evaluation, seed=4)
+    assert moderate(evaluation, seed=4) != moderate(evaluation, seed=5)
 
 
 def test_equal_frames_have_no_spread() -> None:
     labels, results = frames(1, 0, seed=2)
-    found = intervals(evaluated(labels * 60, results * 60), 40, seed=0)[KEY]
-    assert found is not None
-    assert found.high - found.low < 1e-9
+    assert width(moderate(score(labels * 60, results * 60))) < 1e-9
 
 
 def test_intervals_narrow_with_the_square_root_of_the_frames() -> None:
-    widths = []
-    for count in (100, 1600):
-        found = intervals(evaluated(*frames(count, 0.3, seed=1)), 300, seed=0)[KEY]
-        assert found is not None
-        widths.append(found.high - found.low)
-    assert 2.5 < widths[0] / widths[1] < 6.5
+    few, many = (width(moderate(score(*frames(count, 0.3, seed=1)), resamples=300)) for count in (100, 1600))
+    assert 2.5 < few / many < 6.5
 
 
 def test_an_interval_holds_its_figure_and_undefined_stays_undefined() -> None:
-    evaluation = evaluated(*frames(200, 0.3, seed=1))
-    found = intervals(evaluation, 200, seed=0)
-    interval, value = found[KEY], evaluation.ap(KEY)
-    assert interval is not None
-    assert value is not None
-    assert interval.low < value < interval.high
-    assert found["strict", "Cyclist", "3d_R40", "easy"] is None
+    rows = ap_table(score(*frames(200, 0.3, seed=1)), resampling=Resampling(200))
+    for row in rows:
+        if row.name == "Car" and row.points == "R40":
+            assert row.low is not None
+            assert row.ap is not None
+            assert row.high is not None
+            assert row.low < row.ap < row.high
+        elif row.name != "Car":
+            assert row[5:] == (None,) * 6
 
 
 def test_nothing_differs_from_itself() -> None:
-    evaluation = evaluated(*frames(40, 0.3, seed=1))
-    difference = compare(evaluation, evaluation, 50, seed=0)[1][KEY]
-    assert difference is not None
-    assert (difference.value, difference.low, difference.high, difference.above) == (0, 0, 0, 0)
+    evaluation = score(*frames(40, 0.3, seed=1))
+    row = moderate(evaluation, evaluation)
+    assert (row.difference, row.difference_low, row.difference_high) == (0, 0, 0)
 
 
 def test_pairing_sees_a_difference_that_single_intervals_hide() -> None:
-    """The same detections less a few: each interval covers the other's value, the difference's lies above
-    0.
-    """
+    """The same detections less a few: each interval covers the other's value, the difference's lies above 0."""
     labels, results = frames(300, 0.3, seed=1)
     fewer = [frame[1:] if k % 30 == 0 else frame for k, frame in enumerate(results)]
-    more, less = evaluated(labels, results), evaluated(labels, fewer)
-    ranges, differences = compare(more, less, 300, seed=0)
-    interval, difference, other = ranges[KEY], differences[KEY], less.ap(KEY)
-    assert interval is not None
-    assert difference is not None
-    assert other is not None
-    assert interval.low < other
-    assert difference.low > 0
-    assert difference.above == 1
+    more, less = score(labels, results), score(labels, fewer)
+    row, other = moderate(more, less, resamples=300), moderate(less, resamples=0)
+    assert row.low is not None
+    assert other.ap is not None
+    assert row.difference_low is not None
+    assert other.low is None
+    assert row.low < other.ap
+    assert row.difference_low > 0
 
 
 def test_differences_reverse_with_their_sides() -> None:
     labels, results = frames(60, 0.3, seed=1)
-    one, two = evaluated(labels, results), evaluated(labels, frames(60, 0.4, seed=2)[1])
-    forth, back = compare(one, two, 60, seed=0)[1][KEY], compare(two, one, 60, seed=0)[1][KEY]
-    assert forth is not None
-    assert back is not None
-    assert (forth.value, forth.low, forth.high) == pytest.approx((-back.value, -back.high, -back.low))
+    one, two = score(labels, results), score(labels, frames(60, 0.4, seed=2)[1])
+    forth, back = moderate(one, two)[8:], moderate(two, one)[8:]
+    assert forth[0] is not None
+    assert back[0] is not None
+    assert forth == pytest.approx([-back[0], -(back[2] or 0), -(back[1] or 0)])
 
 
 def test_other_frames_cannot_be_paired() -> None:
     with pytest.raises(ValueError, match="same frames"):
-        compare(evaluated(*frames(3, 0, 1)), evaluated(*frames(4, 0, 1)), 10, seed=0)
+        ap_table(score(*frames(3, 0, 1)), score(*frames(4, 0, 1)))

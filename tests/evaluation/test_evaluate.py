@@ -1,12 +1,11 @@
-"""The whole evaluation: against the official kit's figures, against plain Python, and on cases with known
-answers.
-"""
+"""The whole evaluation: against the official kit's figures, plain Python, and cases with known answers."""
 
 from __future__ import annotations
 
 import json
 import math
 import tarfile
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monokd.errors import DataError
-from monokd.evaluation.evaluate import Evaluation, evaluate_folders, evaluate_tables
-from monokd.evaluation.rules import Rule
-from tests.evaluation.cases import Line, dont_care, line, place, table, write_frames
+from monokd.evaluation.evaluate import evaluate, evaluate_folders, read_result_set
+from monokd.evaluation.rules import CLASSES, IOU_SETS, METRICS, Rule
+from tests.evaluation.cases import Line, all_aps, ap, dont_care, line, place, score, write_frames
 from tests.evaluation.reference import Reference
 
 LEVELS = ("easy", "moderate", "hard")
-
-
-def score(labels: list[list[Line]], results: list[list[Line]], rule: Rule = "le") -> Evaluation:
-    names = [str(k) for k in range(len(labels))]
-    return evaluate_tables(table(labels), table(results), names, rule)
-
-
-def car(evaluation: Evaluation, metric: str, level: str = "moderate", strictness: str = "strict") -> float | None:
-    return evaluation.ap((strictness, "Car", metric, level))
 
 
 def test_published_results_score_as_the_official_kit_says(kitti_eval_dir: Path, tmp_path: Path) -> None:
@@ -38,12 +28,13 @@ def test_published_results_score_as_the_official_kit_says(kitti_eval_dir: Path, 
     frames = sorted(path.stem for path in results.iterdir())
     labels = _extracted(kitti_eval_dir / "label_2.tar.xz", tmp_path / "labels", set(frames))
     official = json.loads((kitti_eval_dir / "pointgnn_car.official.json").read_text())
+    result_set = read_result_set(labels, results, frames)
+    assert result_set.warnings(results) == []
     for rule, classes in official.items():
-        evaluation = evaluate_folders(labels, results, frames, rule)
-        assert not evaluation.missing
+        aps = all_aps(evaluate(result_set, rule))
         for name, metrics in classes.items():
             for metric, figures in metrics.items():
-                ours = [evaluation.ap(("strict", name, metric, level)) for level in LEVELS]
+                ours = [aps["strict", name, *metric.split("_"), level] for level in LEVELS]
                 assert ours == (pytest.approx(figures, abs=1e-6) if figures else [None] * 3), (rule, name, metric)
 
 
@@ -104,17 +95,13 @@ def test_any_small_case_scores_as_plain_python_does(frames: list[tuple[list[Line
     ties.
     """
     labels, results = [frame[0] for frame in frames], [frame[1] for frame in frames]
-    evaluation = score(labels, results, rule)
-    for strictness, name, figure, level in evaluation.figure_keys():
-        metric, points = figure.split("_")
-        if points == "R11":
-            continue
-        reference = Reference(labels, results, name, metric, level, strictness == "loose", rule)
-        r40, r11 = reference.ap() if reference.defined(metric) else (math.nan, math.nan)
-        for points, expected in (("R40", r40), ("R11", r11)):
-            ours = evaluation.ap((strictness, name, f"{metric}_{points}", level))
-            wanted = None if math.isnan(expected) else pytest.approx(expected, abs=1e-9)
-            assert ours == wanted, (strictness, name, metric, points, level)
+    aps = all_aps(score(labels, results, rule))
+    for iou, name, metric, level in product(IOU_SETS, CLASSES, METRICS, LEVELS):
+        reference = Reference(labels, results, name, metric, level, iou == "loose", rule)
+        expected = reference.ap() if reference.defined(metric) else (math.nan, math.nan)
+        for points, value in zip(("R40", "R11"), expected, strict=True):
+            wanted = None if math.isnan(value) else pytest.approx(value, abs=1e-9)
+            assert aps[iou, name, metric, points, level] == wanted, (iou, name, metric, points, level)
 
 
 # --- cases with known answers ---------------------------------------------------------------------------------------
@@ -133,8 +120,8 @@ def test_a_perfect_detector_needs_41_objects(count: int, r40: float, r11: float)
     """The few-objects rule: each true positive gives at most one of the 41 samples."""
     evaluation = score(*perfect(count))
     for metric in ("bbox", "bev", "3d", "aos"):
-        assert car(evaluation, f"{metric}_R40") == pytest.approx(r40)
-        assert car(evaluation, f"{metric}_R11") == pytest.approx(r11)
+        assert ap(evaluation, metric) == pytest.approx(r40)
+        assert ap(evaluation, metric, points="R11") == pytest.approx(r11)
 
 
 def test_ground_truth_against_itself_is_perfect_at_any_heading() -> None:
@@ -142,7 +129,7 @@ def test_ground_truth_against_itself_is_perfect_at_any_heading() -> None:
     angles = [k * 0.157 - math.pi for k in range(60)]
     labels = [[line(rotation=angle)] for angle in angles]
     results = [[line(rotation=angle, score=1)] for angle in angles]
-    assert car(score(labels, results), "3d_R40") == 100
+    assert ap(score(labels, results)) == 100
 
 
 def test_one_false_positive_above_all_costs_what_the_rules_say() -> None:
@@ -152,7 +139,7 @@ def test_one_false_positive_above_all_costs_what_the_rules_say() -> None:
     labels, results = perfect(41)
     results[0] = [line(**place(9), score=2), *results[0]]
     # The envelope takes the last precision, 41 / 42, everywhere.
-    assert car(score(labels, results), "3d_R40") == pytest.approx(100 * 41 / 42)
+    assert ap(score(labels, results)) == pytest.approx(100 * 41 / 42)
 
 
 def test_detections_of_one_score_all_count_at_it() -> None:
@@ -161,36 +148,36 @@ def test_detections_of_one_score_all_count_at_it() -> None:
     """
     labels = [[line(**place(0))] for _ in range(41)]
     results = [[line(**place(0), score=0.5), line(**place(1), score=0.5)] for _ in range(41)]
-    assert car(score(labels, results), "3d_R40") == pytest.approx(50)
+    assert ap(score(labels, results)) == pytest.approx(50)
 
 
 def test_frames_without_detections_lower_recall_only() -> None:
     labels, results = perfect(82)
     results = [frame if k % 2 == 0 else [] for k, frame in enumerate(results)]
     # Recall ends at 1/2: samples 0 to 20 have precision 1.
-    assert car(score(labels, results), "3d_R40") == pytest.approx(50)
+    assert ap(score(labels, results)) == pytest.approx(50)
 
 
 def test_a_class_without_detections_has_no_result_and_one_without_labels_has_zero() -> None:
     evaluation = score([[line()]], [[line("Cyclist", score=1)]])
-    assert car(evaluation, "3d_R40") is None
-    assert evaluation.ap(("strict", "Cyclist", "3d_R40", "easy")) == 0
+    assert ap(evaluation) is None
+    assert ap(evaluation, "3d", "easy", name="Cyclist") == 0
 
 
 def test_one_unknown_angle_of_any_class_leaves_aos_undefined_for_all() -> None:
     labels, results = perfect(41)
     results[17].append(line("Cyclist", score=0.1, alpha=-10))
     evaluation = score(labels, results)
-    assert car(evaluation, "aos_R40") is None
-    assert evaluation.ap(("strict", "Cyclist", "aos_R40", "easy")) is None
-    assert car(evaluation, "bbox_R40") == 100
+    assert ap(evaluation, "aos") is None
+    assert ap(evaluation, "aos", "easy", name="Cyclist") is None
+    assert ap(evaluation, "bbox") == 100
 
 
 def test_aos_weighs_true_positives_by_their_angle() -> None:
     labels = [[line()] for _ in range(41)]
     results = [[line(alpha=math.pi / 3, score=1)] for _ in range(41)]
-    assert car(score(labels, results), "aos_R40") == pytest.approx(100 * (1 + 0.5) / 2)
-    assert car(score(labels, results), "bbox_R40") == 100
+    assert ap(score(labels, results), "aos") == pytest.approx(100 * (1 + 0.5) / 2)
+    assert ap(score(labels, results), "bbox") == 100
 
 
 def test_dont_care_forgives_in_the_image_only() -> None:
@@ -198,33 +185,33 @@ def test_dont_care_forgives_in_the_image_only() -> None:
     labels[3].append(dont_care((700, 100, 900, 300)))
     results[3].insert(0, line(box=(710, 110, 810, 210), location=(50, 1.7, 30), score=5))
     evaluation = score(labels, results)
-    assert car(evaluation, "bbox_R40") == 100
-    assert car(evaluation, "aos_R40") == 100
-    assert car(evaluation, "3d_R40") == pytest.approx(100 * 41 / 42)
+    assert ap(evaluation, "bbox") == 100
+    assert ap(evaluation, "aos") == 100
+    assert ap(evaluation) == pytest.approx(100 * 41 / 42)
 
 
 def test_dont_care_takes_the_share_of_the_detection_not_of_the_union() -> None:
     labels, results = perfect(41)
     labels[3].append(dont_care((700, 0, 1700, 1000)))
     results[3].insert(0, line(box=(710, 110, 810, 210), location=(50, 1.7, 30), score=5))
-    assert car(score(labels, results), "bbox_R40") == 100
+    assert ap(score(labels, results), "bbox") == 100
     results[3][0] = line(box=(635, 110, 735, 210), location=(50, 1.7, 30), score=5)  # 35 % inside
-    assert car(score(labels, results), "bbox_R40") == pytest.approx(100 * 41 / 42)
+    assert ap(score(labels, results), "bbox") == pytest.approx(100 * 41 / 42)
 
 
 @pytest.mark.parametrize("neighbour, name", [("Van", "Car"), ("Person_sitting", "Pedestrian")])
 def test_neighbouring_classes_neither_reward_nor_punish(neighbour: str, name: str) -> None:
     labels = [[line(name)] for _ in range(41)] + [[line(neighbour)]]
     results = [[line(name, score=0.5)] for _ in range(41)] + [[line(name, score=0.9)]]
-    assert score(labels, results).ap(("strict", name, "3d_R40", "easy")) == 100
+    assert ap(score(labels, results), "3d", "easy", name=name) == 100
     labels[-1] = [line("Truck")]
-    assert score(labels, results).ap(("strict", name, "3d_R40", "easy")) == pytest.approx(100 * 41 / 42)
+    assert ap(score(labels, results), "3d", "easy", name=name) == pytest.approx(100 * 41 / 42)
 
 
 def test_class_names_match_in_any_case() -> None:
     labels, results = perfect(41)
     shouted = [[("CAR", numbers) for _, numbers in frame] for frame in results]
-    assert car(score(labels, shouted), "3d_R40") == 100
+    assert ap(score(labels, shouted)) == 100
 
 
 def test_the_rules_differ_at_exactly_the_least_height() -> None:
@@ -233,17 +220,17 @@ def test_the_rules_differ_at_exactly_the_least_height() -> None:
     labels, results = perfect(41)
     labels += [[line(**low)]]
     results += [[]]
-    assert score(labels, results, "le").cells["strict", "Car", "3d", "moderate"].objects == 41
-    assert score(labels, results, "lt").cells["strict", "Car", "3d", "moderate"].objects == 42
+    assert score(labels, results, "le").curves["strict", "Car", "3d", "moderate"].objects == 41
+    assert score(labels, results, "lt").curves["strict", "Car", "3d", "moderate"].objects == 42
 
 
 def test_truncation_at_its_limit_counts() -> None:
     """0.15 and 0.30 read as float32 would exceed their limits."""
     labels, results = perfect(41, truncation=0.15)
-    assert score(labels, results).cells["strict", "Car", "3d", "easy"].objects == 41
+    assert score(labels, results).curves["strict", "Car", "3d", "easy"].objects == 41
     labels, results = perfect(41, truncation=0.3)
-    assert score(labels, results).cells["strict", "Car", "3d", "moderate"].objects == 41
-    assert score(labels, results).cells["strict", "Car", "3d", "easy"].objects == 0
+    assert score(labels, results).curves["strict", "Car", "3d", "moderate"].objects == 41
+    assert score(labels, results).curves["strict", "Car", "3d", "easy"].objects == 0
 
 
 def test_the_loose_set_lowers_bev_and_3d_only() -> None:
@@ -251,8 +238,8 @@ def test_the_loose_set_lowers_bev_and_3d_only() -> None:
     # 1 m along a box of 3.9 m: IoU 2.9 / 4.9 = 0.59; the same share in the image.
     results = [[line(box=(125, 100, 225, 200), location=(1, 1.7, 20), score=1)] for _ in range(41)]
     evaluation = score(labels, results)
-    strict = [car(evaluation, f"{metric}_R40") for metric in ("3d", "bev", "bbox")]
-    loose = [car(evaluation, f"{metric}_R40", strictness="loose") for metric in ("3d", "bev", "bbox")]
+    strict = [ap(evaluation, metric) for metric in ("3d", "bev", "bbox")]
+    loose = [ap(evaluation, metric, iou="loose") for metric in ("3d", "bev", "bbox")]
     assert strict == [0, 0, 0]
     assert loose == [100, 100, 0]
 
@@ -265,11 +252,13 @@ def test_a_missing_file_counts_as_an_empty_one_and_is_reported(tmp_path: Path) -
     truth = write_frames(tmp_path / "labels", labels)
     found = write_frames(tmp_path / "results", results)
     (found / "000007.txt").write_text("")
-    emptied = evaluate_folders(truth, found)
+    emptied = read_result_set(truth, found)
     (found / "000007.txt").unlink()
-    removed = evaluate_folders(truth, found)
-    assert emptied.as_json() == removed.as_json()
-    assert (emptied.missing, removed.missing) == ((), ("000007",))
+    removed = read_result_set(truth, found)
+    assert all_aps(evaluate(emptied)) == all_aps(evaluate(removed))
+    assert emptied.warnings(found) == []
+    (warning,) = removed.warnings(found)
+    assert "1 of 45 frames have no result file and count as empty: 000007" in warning
 
 
 def test_frames_restrict_and_default_to_every_label(tmp_path: Path) -> None:
@@ -278,14 +267,15 @@ def test_frames_restrict_and_default_to_every_label(tmp_path: Path) -> None:
     assert len(evaluate_folders(truth, found).frames) == 45
     chosen = evaluate_folders(truth, found, ["000003", "000001"])
     assert chosen.frames == ("000003", "000001")
-    assert chosen.cells["strict", "Car", "3d", "easy"].objects == 2
+    assert chosen.curves["strict", "Car", "3d", "easy"].objects == 2
 
 
 def test_the_order_of_frames_does_not_matter(tmp_path: Path) -> None:
     labels, results = perfect(45)
     truth, found = write_frames(tmp_path / "labels", labels), write_frames(tmp_path / "results", results)
     names = [f"{k:06d}" for k in range(45)]
-    assert evaluate_folders(truth, found, names).as_json() == evaluate_folders(truth, found, names[::-1]).as_json()
+    forth, back = (evaluate_folders(truth, found, order) for order in (names, names[::-1]))
+    assert all_aps(forth) == all_aps(back)
 
 
 def test_wrong_folders_and_arguments_are_refused(tmp_path: Path) -> None:
@@ -312,18 +302,6 @@ def test_unknown_classes_are_counted_and_change_nothing(tmp_path: Path) -> None:
     before = evaluate_folders(truth, found)
     with (found / "000004.txt").open("a") as stream:
         stream.write("Bus 0 0 0 700 100 800 200 1.5 1.6 3.9 40 1.7 20 0 0.99\n" * 2)
-    after = evaluate_folders(truth, found)
-    assert after.unknown == {"Bus": 2}
-    assert after.as_json() == before.as_json()
-
-
-def test_the_json_has_the_fixed_form() -> None:
-    content = score(*perfect(41)).as_json()
-    assert list(content) == ["frames", "rule", "strict", "loose"]
-    assert (content["frames"], content["rule"]) == (41, "le")
-    strict: Any = content["strict"]
-    assert list(strict) == ["Car", "Pedestrian", "Cyclist"]
-    assert list(strict["Car"]) == [f"{m}_{p}" for m in ("3d", "bev", "bbox", "aos") for p in ("R40", "R11")]
-    assert strict["Car"]["3d_R40"] == {"easy": 100.0, "moderate": 100.0, "hard": 100.0}
-    assert strict["Cyclist"]["aos_R11"] == {"easy": None, "moderate": None, "hard": None}
-    json.dumps(content, allow_nan=False)
+    after = read_result_set(truth, found)
+    assert after.results.unknown == {"Bus": 2}
+    assert all_aps(evaluate(after)) == all_aps(before)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from monokd.evaluation.matching import Changes, Pairs, match
+from monokd.evaluation.matching import Changes, Criteria, Pairs, match_frames
 
 V, I, X = 0, 1, -1  # valid, ignored, invisible  # noqa: E741
 
@@ -29,20 +29,18 @@ def run(
         offsets=np.array([0, count]),
         starts=np.searchsorted(g, np.arange(len(overlaps) + 1)),
         detections=d.astype(np.int64),
-        overlaps=np.asfortranarray(np.stack([table[g, d]] * 3, axis=1)),
         similarity=np.full(len(g), 0.75),
         scores=score,
         order=np.argsort(-score, kind="stable"),
-        frames=np.zeros(count, dtype=np.int64),
     )
-    return match(
-        pairs,
-        0,
-        np.array([V] * len(overlaps) if labels is None else labels, dtype=np.int8),
-        np.array([V] * count if results is None else results, dtype=np.int8),
-        np.isin(np.arange(count), in_dont_care),
-        0.5,
+    criteria = Criteria(
+        overlaps=table[g, d],
+        min_iou=0.5,
+        labels=np.array([V] * len(overlaps) if labels is None else labels, dtype=np.int8),
+        results=np.array([V] * count if results is None else results, dtype=np.int8),
+        forgiven=np.isin(np.arange(count), in_dont_care),
     )
+    return match_frames(pairs, criteria)
 
 
 def changes(result: Changes) -> list[list[int]]:

@@ -1,76 +1,78 @@
-"""What `monokd evaluate` does."""
+"""`monokd evaluate`: KITTI's scores of a folder of results."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from itertools import product
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
-from monokd.errors import DataError, say
-from monokd.evaluation.bootstrap import compare, intervals
-from monokd.evaluation.evaluate import Evaluation, evaluate_folders
-from monokd.evaluation.output import Report, report_json, write_csv, write_curves
-from monokd.evaluation.rules import CLASSES
+import typer
+
+from monokd.errors import DataError, printable, say
+from monokd.evaluation.bootstrap import Resampling, read_groups
+from monokd.evaluation.evaluate import Evaluation, ResultSet, evaluate, read_result_set
+from monokd.evaluation.precision import SAMPLES
+from monokd.evaluation.rules import DIFFICULTY_NAMES, IOU_SETS, METRICS
+from monokd.evaluation.table import (
+    AP_COLUMNS,
+    CURVE_COLUMNS,
+    ApRow,
+    ap_table,
+    curve_rows,
+    table_json,
+    write_table,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 DEFAULT_RESAMPLES = 1000  # of a comparison that does not say how many
-NAMED = 5  # missing frames that a warning names
+PLAIN_WIDTH = 132  # where the output is no terminal
 
 
 def evaluate_command(
-    labels: Path,
-    results: Path,
-    *,
-    split: str | None = None,
-    rule: str = "le",
-    json_output: bool = False,
-    csv: Path | None = None,
-    curves: Path | None = None,
-    bootstrap: int = 0,
-    against: Path | None = None,
-    seed: int = 0,
-    classes: Sequence[str] = CLASSES,
+    labels: Annotated[Path, typer.Argument(help="Folder of label files.")],
+    results: Annotated[Path, typer.Argument(help="Folder of result files.")],
+    split: Annotated[str | None, typer.Option(help="train, val, trainval, or a file of frame ids.")] = None,
+    rule: Annotated[str, typer.Option(help="le: the current official kit; lt: the older one.")] = "le",
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write every AP as CSV.")] = None,
+    curves: Annotated[Path | None, typer.Option(help="Write precision and recall as CSV.")] = None,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of frames for 95 % intervals.")] = 0,
+    groups: Annotated[
+        Path | None, typer.Option(help="Resample whole groups, such as drives: a file of lines `frame group`.")
+    ] = None,
+    against: Annotated[Path | None, typer.Option(help="Other results: paired differences.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the resamples.")] = 0,
+    classes: Annotated[str, typer.Option(help="Which of the three.")] = "Car,Pedestrian,Cyclist",
 ) -> None:
-    """Score `results` against `labels`, print a table or JSON, write what was asked.
-
-    Args:
-        labels: folder of label files.
-        results: folder of result files.
-        split: train, val, trainval or a file of frame ids; default: every label file.
-        rule: le (current kit) or lt (older).
-        json_output: print JSON instead of the table.
-        csv: where every AP goes, one a line.
-        curves: where the precision-recall curves go.
-        bootstrap: resamples of the frames for 95 % intervals; 0 for none.
-        against: another folder of results for paired differences (1,000 resamples if `bootstrap` is 0).
-        seed: of the resamples.
-        classes: of Car, Pedestrian, Cyclist.
-
-    Raises:
-        DataError: a folder, a file, a line or an argument is wrong.
-    """
-    frames = None if split is None else split_frames(split)
-    evaluation = evaluate_folders(labels, results, frames, rule, classes)
-    warn(evaluation, results)
-    report = Report(evaluation)
+    """Score results by the KITTI rules: AP R40 and R11; bbox, bev, 3d, aos; easy, moderate, hard."""
+    result_set = read_result_set(labels, results, None if split is None else frames_of(split))
+    evaluation = _scored(result_set, results, rule, classes)
+    other = None
     if against is not None:
-        report = _compared(report, labels, against, bootstrap or DEFAULT_RESAMPLES, seed)
-    elif bootstrap:
-        report = replace(report, resamples=bootstrap, seed=seed, intervals=intervals(evaluation, bootstrap, seed))
+        other = _scored(read_result_set(labels, against, result_set.frames), against, rule, classes)
+    resampling = Resampling(
+        resamples=bootstrap or (DEFAULT_RESAMPLES if against or groups else 0),
+        seed=seed,
+        groups=None if groups is None else read_groups(groups, result_set.frames),
+    )
+    rows = ap_table(evaluation, other, resampling)
     if csv is not None:
-        write_csv(csv, report)
+        write_table(csv, AP_COLUMNS, rows)
     if curves is not None:
-        write_curves(curves, evaluation)
+        write_table(curves, CURVE_COLUMNS, curve_rows(evaluation))
+    subtracted = None if against is None else str(against)
     if json_output:
-        print(json.dumps(report_json(report), indent=2, allow_nan=False))
-        return
-    from monokd.evaluation.table import print_report  # noqa: PLC0415  (rich is slow to import)
-
-    print_report(report)
+        print(json.dumps(table_json(evaluation, rows, resampling, subtracted), indent=2, allow_nan=False))
+    else:
+        print_tables(evaluation, rows, resampling, subtracted)
 
 
-def split_frames(split: str) -> list[str]:
+def frames_of(split: str) -> Sequence[str]:
     """Frame ids of the field's train, val or trainval, or of a file.
 
     Raises:
@@ -87,24 +89,76 @@ def split_frames(split: str) -> list[str]:
     return read_split(split)
 
 
-def warn(evaluation: Evaluation, results: Path) -> None:
-    """Say on stderr, one line each, which frames had no file and which class names KITTI does not know."""
-    missing, total = evaluation.missing, len(evaluation.frames)
-    if missing:
-        named = ", ".join(missing[:NAMED]) + (", …" if len(missing) > NAMED else "")
-        hint = f" (did you mean {results / 'data'}?)" if len(missing) == total and (results / "data").is_dir() else ""
-        reason = f"{len(missing)} of {total} frames have no result file and count as empty"
-        say(f"warning: {results}: {reason}: {named}{hint}")
-    if evaluation.unknown:
-        names = ", ".join(f"{name} ({count} line{'s' * (count > 1)})" for name, count in evaluation.unknown.items())
-        say(f"warning: classes that KITTI does not know count as other classes: {names}")
+def _scored(result_set: ResultSet, folder: Path, rule: str, classes: str) -> Evaluation:
+    evaluation = evaluate(result_set, rule, classes.split(","))
+    for warning in result_set.warnings(folder):
+        say(warning)
+    return evaluation
 
 
-def _compared(report: Report, labels: Path, against: Path, resamples: int, seed: int) -> Report:
-    evaluation = report.evaluation
-    other = evaluate_folders(labels, against, evaluation.frames, evaluation.rule, evaluation.classes)
-    warn(other, against)
-    ranges, differences = compare(evaluation, other, resamples, seed)
-    return replace(
-        report, resamples=resamples, seed=seed, intervals=ranges, against=str(against), differences=differences
-    )
+def print_tables(evaluation: Evaluation, rows: Sequence[ApRow], resampling: Resampling, against: str | None) -> None:
+    """Print a table of every class with a result, and notes on what needs explaining, to stdout."""
+    from rich.console import Console  # noqa: PLC0415  (slow to import, and JSON needs none)
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    shown = ("R40",) if resampling.resamples else ("R40", "R11")
+    for name in evaluation.classes:
+        own = [row for row in rows if row.name == name and row.points in shown]
+        if any(key[1] == name for key in evaluation.curves):
+            console.print(_table(evaluation, name, own, shown))
+        else:
+            console.print(f"{name}: no detections, no result.\n")
+    for note in _notes(evaluation, resampling, against):
+        console.print(Text(printable(note), style="dim"))
+
+
+def _table(evaluation: Evaluation, name: str, rows: Sequence[ApRow], shown: Sequence[str]) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+
+    title = f"{name}: AP in percent, {len(evaluation.frames):,} frames, rule {evaluation.rule}"
+    table = Table("IoU over", title=title, title_justify="left", title_style="bold")
+    for points, difficulty in product(shown, DIFFICULTY_NAMES):
+        table.add_column(f"{points}\n{difficulty}", justify="right", no_wrap=True)
+    for iou, metric in product(IOU_SETS, METRICS):
+        curve = evaluation.curves.get((iou, name, metric, DIFFICULTY_NAMES[0]))
+        if curve is None or (iou == "loose" and metric in ("bbox", "aos")):  # the same in both sets
+            continue
+        cells = [_cell(evaluation, row) for row in rows if (row.iou, row.metric) == (iou, metric)]
+        table.add_row(f"{metric} {curve.min_iou:.2f}", *cells)
+    return table
+
+
+def _cell(evaluation: Evaluation, row: ApRow) -> str:
+    if row.ap is None:
+        return "–"
+    few = evaluation.curves[row.iou, row.name, row.metric, row.difficulty].objects < SAMPLES
+    text = f"{row.ap:.2f}{'*' if few else ''}"
+    if row.low is not None:
+        text += f" [{row.low:.2f}, {row.high:.2f}]"
+    if row.difference is not None:
+        text += f"\n{row.difference:+.2f} [{row.difference_low:+.2f}, {row.difference_high:+.2f}]"
+    return text
+
+
+def _notes(evaluation: Evaluation, resampling: Resampling, against: str | None) -> list[str]:
+    notes = []
+    if resampling.resamples:
+        drawn = "frames" if resampling.groups is None else "groups of frames"
+        notes.append(
+            f"[low, high]: 95 % over {resampling.resamples:,} resamples of the {drawn}, seed {resampling.seed}."
+        )
+    if against is not None:
+        notes.append(f"Second lines: minus {against}, on the same resamples. No 0 inside: a difference.")
+    few = {
+        f"{name} {difficulty}: {curve.objects}"
+        for (_, name, _, difficulty), curve in evaluation.curves.items()
+        if curve.objects < SAMPLES
+    }
+    if few:
+        notes.append(
+            f"* Fewer than {SAMPLES} objects count ({', '.join(sorted(few))}). The rules take at most one of the "
+            f"{SAMPLES} samples of a curve from each object and 0 for the others: n objects reach (n − 1)/40 in R40 at "
+            "most, even where everything is right."
+        )
+    return notes

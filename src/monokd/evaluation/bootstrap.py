@@ -1,4 +1,4 @@
-"""Error bars: average precision over frames drawn again with replacement.
+"""Error bars: average precision over frames, or groups of frames, drawn again with replacement.
 
 A resample is a data set of its own: its objects are counted and its thresholds are chosen anew, so each
 figure is what the benchmark would say about those frames. Percentile intervals (Efron 1979) at 95 %.
@@ -6,110 +6,103 @@ figure is what the benchmark would say about those frames. Percentile intervals 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monokd.evaluation.cells import Cell, in_threads
-from monokd.evaluation.evaluate import Evaluation, FigureKey
-from monokd.evaluation.precision import Floats, resampled
+from monokd.errors import DataError
+from monokd.evaluation.evaluate import Curve, CurveKey, Evaluation, in_threads
+from monokd.evaluation.precision import resampled
+from monokd.files import read_bytes
+from monokd.typing import Floats, Ints
 
 CHUNK = 256  # resamples whose weights are held at once
-LOW_PERCENT, HIGH_PERCENT = 2.5, 97.5
+PERCENTILES = (2.5, 97.5)
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """A 95 % interval in points of percent."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How much A has more than B on the same frames, in points of percent.
+class Resampling:
+    """How frames are drawn again.
 
     Attributes:
-        value: over all frames.
-        low: of the 95 % interval.
-        high: of the 95 % interval.
-        above: the share of resamples in which A has more.
+        resamples: how often; 0 for no intervals.
+        seed: of the draws.
+        groups: the group of each frame, where whole groups are drawn, such as the drives of a data set; frames
+            of one drive are alike, and drawing them one by one makes intervals too narrow.
     """
 
-    value: float
-    low: float
-    high: float
-    above: float
+    resamples: int = 0
+    seed: int = 0
+    groups: Mapping[str, str] | None = None
 
 
-def intervals(evaluation: Evaluation, resamples: int, seed: int) -> dict[FigureKey, Interval | None]:
-    """A 95 % interval for every figure; None where the figure is undefined."""
-    draws = _draws([evaluation], resamples, seed)[0]
-    return {key: _interval(_figure(evaluation, draws, key)) for key in evaluation.figure_keys()}
-
-
-def compare(
-    evaluation: Evaluation, other: Evaluation, resamples: int, seed: int
-) -> tuple[dict[FigureKey, Interval | None], dict[FigureKey, Difference | None]]:
-    """Intervals of `evaluation`, and of its difference to `other` on the same resamples of the same frames.
+def read_groups(path: Path, frames: Sequence[str]) -> dict[str, str]:
+    """Read the group of each frame from lines `frame group`; further frames may be in the file.
 
     Raises:
-        ValueError: they are not of the same frames.
+        DataError: unreadable, a line of other than two words, a frame twice, or one of `frames` without a group.
     """
-    if evaluation.frames != other.frames:
+    groups: dict[str, str] = {}
+    for number, line in enumerate(read_bytes(path, "groups").decode("utf-8", "replace").split("\n"), start=1):
+        words = line.split()
+        if not words:
+            continue
+        if len(words) != 2:
+            raise DataError(f"expected a frame and its group, found {len(words)} words", path, number)
+        if words[0] in groups:
+            raise DataError(f"frame {words[0]} stands twice", path, number)
+        groups[words[0]] = words[1]
+    missing = [frame for frame in frames if frame not in groups]
+    if missing:
+        raise DataError(f"expected a group for each frame, found none for {len(missing)}, first {missing[0]}", path)
+    return groups
+
+
+def figures(evaluations: Sequence[Evaluation], resampling: Resampling) -> list[dict[CurveKey, Floats]]:
+    """Compute every curve's means on common resamples of the same frames, (1 + R)×4.
+
+    The first row is of the frames as they are, the others of the resamples; columns as `precision.MEANS`.
+
+    Raises:
+        ValueError: the evaluations are not of the same frames.
+    """
+    frames = evaluations[0].frames
+    if any(evaluation.frames != frames for evaluation in evaluations):
         raise ValueError("paired differences need the same frames")
-    own, others = _draws([evaluation, other], resamples, seed)
-    ranges: dict[FigureKey, Interval | None] = {}
-    differences: dict[FigureKey, Difference | None] = {}
-    for key in evaluation.figure_keys():
-        ours, theirs = _figure(evaluation, own, key), _figure(other, others, key)
-        ranges[key] = _interval(ours)
-        a, b = evaluation.ap(key), other.ap(key)
-        differences[key] = None
-        if ours is not None and theirs is not None and a is not None and b is not None:
-            spread = _interval(ours - theirs)
-            if spread is not None:
-                differences[key] = Difference(a - b, spread.low, spread.high, float(np.mean(ours > theirs)))
-    return ranges, differences
+    # Some keys share their curve, which is resampled once.
+    curves = {id(curve): curve for evaluation in evaluations for curve in evaluation.curves.values()}
+    chunks = {key: [curve.means[None]] for key, curve in curves.items()}
+    for weights in frame_weights(frames, resampling):
+
+        def means(curve: Curve, weights: NDArray[np.int32] = weights) -> Floats:
+            return resampled(curve.walk, weights)
+
+        for key, chunk in zip(curves, in_threads(means, list(curves.values())), strict=True):
+            chunks[key].append(chunk)
+    whole = {key: np.concatenate(each) for key, each in chunks.items()}
+    return [{key: whole[id(curve)] for key, curve in evaluation.curves.items()} for evaluation in evaluations]
 
 
-def _draws(evaluations: list[Evaluation], resamples: int, seed: int) -> list[dict[int, Floats]]:
-    """For each evaluation, the R×4 figures of each of its cells (by identity), on common resamples."""
-    cells = {id(cell): cell for evaluation in evaluations for cell in evaluation.cells.values()}
-    parts: dict[int, list[Floats]] = {key: [] for key in cells}
-    for weights in _weights(len(evaluations[0].frames), resamples, seed):
-
-        def run(cell: Cell, weights: NDArray[np.int32] = weights) -> Floats:
-            return resampled(cell.walk, weights)
-
-        for key, figures in zip(cells, in_threads(run, list(cells.values())), strict=True):
-            parts[key].append(figures)
-    whole = {key: np.concatenate(figures) for key, figures in parts.items()}
-    return [{id(cell): whole[id(cell)] for cell in evaluation.cells.values()} for evaluation in evaluations]
-
-
-def _weights(frames: int, resamples: int, seed: int) -> Iterator[NDArray[np.int32]]:
-    """Chunks of R×F: how often each resample draws each frame."""
-    random = np.random.default_rng(seed)
-    for start in range(0, resamples, CHUNK):
-        count = min(CHUNK, resamples - start)
-        drawn = random.integers(frames, size=(count, frames), dtype=np.int32)
-        weights = np.zeros((count, frames), dtype=np.int32)
-        for row in range(count):
-            weights[row] = np.bincount(drawn[row], minlength=frames)
-        yield weights
+def frame_weights(frames: Sequence[str], resampling: Resampling) -> Iterator[NDArray[np.int32]]:
+    """Draw resamples; yields chunks of R×F: how often each resample holds each frame."""
+    group_of: Ints = np.arange(len(frames))
+    if resampling.groups is not None:
+        names = [resampling.groups[frame] for frame in frames]
+        group_of = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    groups = int(group_of.max(initial=-1)) + 1
+    random = np.random.default_rng(resampling.seed)
+    for start in range(0, resampling.resamples, CHUNK):
+        drawn = random.integers(groups, size=(min(CHUNK, resampling.resamples - start), groups), dtype=np.int32)
+        weights = np.stack([np.bincount(row, minlength=groups) for row in drawn]).astype(np.int32)
+        yield np.ascontiguousarray(weights[:, group_of])
 
 
-def _figure(evaluation: Evaluation, draws: dict[int, Floats], key: FigureKey) -> Floats | None:
-    found = evaluation.locate(key)
-    return None if found is None else draws[id(found[0])][:, found[1]]
-
-
-def _interval(values: Floats | None) -> Interval | None:
-    if values is None or np.isnan(values).all():
-        return None
-    low, high = np.nanpercentile(values, [LOW_PERCENT, HIGH_PERCENT])
-    return Interval(float(low), float(high))
+def interval(values: Floats) -> tuple[float, float] | tuple[None, None]:
+    """The 95 % interval of R resampled figures; None where none of them is defined."""
+    if np.isnan(values).all():
+        return None, None
+    low, high = np.nanpercentile(values, PERCENTILES)
+    return float(low), float(high)

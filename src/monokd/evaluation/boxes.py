@@ -1,7 +1,6 @@
 """Overlaps of boxes: in the image, from above, in space.
 
-Rows are KITTI's numbers: truncation, occlusion, alpha, left, top, right, bottom, height, width, length, x,
-y, z, rotation_y, score (pixels, metres, radians).
+A row is a line of KITTI's label and result files as 15 numbers (pixels, metres, radians).
 """
 
 from __future__ import annotations
@@ -9,30 +8,34 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monokd.compiled import compiled
+from monokd.typing import Bools, Floats, Ints
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+TRUNCATION, OCCLUSION, ALPHA, LEFT, TOP, RIGHT, BOTTOM = range(7)
+HEIGHT, WIDTH, LENGTH, X, Y, Z, ROTATION_Y, SCORE = range(7, 15)
 
 
 @compiled
 def image_intersection(a: Floats, b: Floats) -> float:
     """Area that the 2D boxes of two rows share, px²."""
-    width = min(a[5], b[5]) - max(a[3], b[3])
-    height = min(a[6], b[6]) - max(a[4], b[4])
+    width = min(a[RIGHT], b[RIGHT]) - max(a[LEFT], b[LEFT])
+    height = min(a[BOTTOM], b[BOTTOM]) - max(a[TOP], b[TOP])
     return width * height if width > 0 and height > 0 else 0.0
+
+
+@compiled
+def image_area(a: Floats) -> float:
+    """Area of the 2D box of a row, px²."""
+    area: float = (a[RIGHT] - a[LEFT]) * (a[BOTTOM] - a[TOP])
+    return area
 
 
 @compiled
 def image_iou(a: Floats, b: Floats) -> float:
     """Intersection over union of the 2D boxes of two rows."""
     shared = image_intersection(a, b)
-    if shared == 0:
-        return 0.0
-    union: float = (a[5] - a[3]) * (a[6] - a[4]) + (b[5] - b[3]) * (b[6] - b[4]) - shared
-    return shared / union
+    return shared / (image_area(a) + image_area(b) - shared) if shared != 0 else 0.0
 
 
 @compiled
@@ -72,22 +75,23 @@ def ground_intersection(a: Floats, b: Floats, front: Floats, back: Floats) -> fl
     b's corners in a's own axes are clipped by a's four sides. Corners on a side stay, whatever the rounding,
     so identical and touching boxes need no tolerance: an error of a corner moves the area by as little.
     """
-    x, z = b[10] - a[10], b[12] - a[12]
-    reach = (math.hypot(a[8], a[9]) + math.hypot(b[8], b[9])) / 2
-    if a[8] <= 0 or a[9] <= 0 or b[8] <= 0 or b[9] <= 0 or not x * x + z * z < reach * reach:
+    x, z = b[X] - a[X], b[Z] - a[Z]
+    reach = (math.hypot(a[WIDTH], a[LENGTH]) + math.hypot(b[WIDTH], b[LENGTH])) / 2
+    if min(a[WIDTH], a[LENGTH], b[WIDTH], b[LENGTH]) <= 0 or not x * x + z * z < reach * reach:
         return 0.0
     # The box's length points along (cos ry, −sin ry) in (x, z).
-    cosine, sine = math.cos(a[13]), math.sin(a[13])
+    cosine, sine = math.cos(a[ROTATION_Y]), math.sin(a[ROTATION_Y])
     along, across = cosine * x - sine * z, sine * x + cosine * z
-    cosine, sine = math.cos(b[13] - a[13]), math.sin(b[13] - a[13])
+    turn = b[ROTATION_Y] - a[ROTATION_Y]
+    cosine, sine = math.cos(turn), math.sin(turn)
     for k in range(4):
-        length = b[9] / 2 if k in (0, 3) else -b[9] / 2
-        width = b[8] / 2 if k < 2 else -b[8] / 2
+        length = b[LENGTH] / 2 if k in (0, 3) else -b[LENGTH] / 2
+        width = b[WIDTH] / 2 if k < 2 else -b[WIDTH] / 2
         front[k, 0] = along + cosine * length + sine * width
         front[k, 1] = across - sine * length + cosine * width
     count = 4
     for axis in range(2):
-        limit = a[9 - axis] / 2
+        limit = (a[WIDTH] if axis else a[LENGTH]) / 2
         count = _clip(front, count, axis, 1.0, limit, back)
         count = _clip(back, count, axis, -1.0, limit, front)
     return _area(front, count)
@@ -99,19 +103,20 @@ def overlaps(a: Floats, b: Floats, front: Floats, back: Floats) -> tuple[float, 
     ground = ground_intersection(a, b, front, back)
     if ground == 0:
         return image_iou(a, b), 0.0, 0.0
-    bev = ground / (a[8] * a[9] + b[8] * b[9] - ground)
-    height_m = min(a[11], b[11]) - max(a[11] - a[7], b[11] - b[7])
+    bev = ground / (a[WIDTH] * a[LENGTH] + b[WIDTH] * b[LENGTH] - ground)
+    height_m = min(a[Y], b[Y]) - max(a[Y] - a[HEIGHT], b[Y] - b[HEIGHT])
     if height_m <= 0:
         return image_iou(a, b), bev, 0.0
-    volume = ground * height_m
-    return image_iou(a, b), bev, volume / (a[7] * a[8] * a[9] + b[7] * b[8] * b[9] - volume)
+    shared = ground * height_m
+    both = a[HEIGHT] * a[WIDTH] * a[LENGTH] + b[HEIGHT] * b[WIDTH] * b[LENGTH]
+    return image_iou(a, b), bev, shared / (both - shared)
 
 
 @compiled
 def pairs_above(
-    labels: Floats, visible: NDArray[np.bool_], label_offsets: Ints, results: Floats, offsets: Ints, lowest: float
+    labels: Floats, visible: Bools, label_offsets: Ints, results: Floats, offsets: Ints, lowest: float
 ) -> tuple[Ints, Ints, Floats]:
-    """Pairs of a label and a detection of one frame with some overlap above `lowest`, in file order.
+    """Find pairs of a label and a detection of one frame with some overlap above `lowest`, in file order.
 
     Args:
         labels: G×15 rows of all frames.
@@ -122,32 +127,32 @@ def pairs_above(
         lowest: the least overlap of any kind to keep a pair, exclusive.
 
     Returns:
-        The pairs of each of these frames' labels, P detections, P×3 overlaps (bbox, bev, 3d).
+        The count of pairs of each of these frames' labels, P detections, P×3 overlaps (bbox, bev, 3d).
     """
     counts = np.zeros(label_offsets[-1] - label_offsets[0], np.int64)
-    chosen = np.empty(1024, np.int64)
-    values = np.empty((1024, 3))
+    chosen, values = np.empty(1024, np.int64), np.empty((1024, 3))
     front, back = np.empty((12, 2)), np.empty((12, 2))
     n = 0
     for frame in range(offsets.size - 1):
         for g in range(label_offsets[frame], label_offsets[frame + 1]):
-            if visible[g]:
-                for d in range(offsets[frame], offsets[frame + 1]):
-                    bbox, bev, space = overlaps(results[d], labels[g], front, back)
-                    if bbox > lowest or bev > lowest or space > lowest:
-                        if n == chosen.size:
-                            chosen = np.concatenate((chosen, np.empty_like(chosen)))
-                            values = np.concatenate((values, np.empty_like(values)))
-                        chosen[n] = d
-                        values[n, 0], values[n, 1], values[n, 2] = bbox, bev, space
-                        n += 1
-                        counts[g - label_offsets[0]] += 1
+            if not visible[g]:
+                continue
+            for d in range(offsets[frame], offsets[frame + 1]):
+                bbox, bev, space = overlaps(results[d], labels[g], front, back)
+                if max(bbox, bev, space) > lowest:
+                    if n == chosen.size:
+                        chosen = np.concatenate((chosen, np.empty_like(chosen)))
+                        values = np.concatenate((values, np.empty_like(values)))
+                    chosen[n] = d
+                    values[n, 0], values[n, 1], values[n, 2] = bbox, bev, space
+                    n += 1
+                    counts[g - label_offsets[0]] += 1
     return counts, chosen[:n], values[:n]
 
 
 @compiled
 def dont_care_shares(regions: Floats, region_offsets: Ints, results: Floats, offsets: Ints) -> Floats:
-    """Largest share of each detection's 2D box inside one DontCare region of its frame; D.
+    """Compute the largest share of each detection's 2D box inside one DontCare region of its frame; D.
 
     `regions` are R×15 rows with F+1 offsets, `results` D×15 rows with F+1 offsets.
     """
@@ -157,6 +162,5 @@ def dont_care_shares(regions: Floats, region_offsets: Ints, results: Floats, off
             for d in range(offsets[frame], offsets[frame + 1]):
                 shared = image_intersection(results[d], regions[r])
                 if shared > 0:
-                    area = (results[d, 5] - results[d, 3]) * (results[d, 6] - results[d, 4])
-                    shares[d] = max(shares[d], shared / area)
+                    shares[d] = max(shares[d], shared / image_area(results[d]))
     return shares

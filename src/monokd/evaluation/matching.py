@@ -8,23 +8,19 @@ without a second matching.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monokd.compiled import compiled
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
-States = NDArray[np.int8]
+from monokd.evaluation.rules import IGNORED, VALID, States
+from monokd.typing import Bools, Floats, Ints
 
 NO_SCORE = -10_000_000.0  # the kit's mark of 'no detection yet': scores below it never count
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pairs:
+class Pairs(NamedTuple):
     """What all matchings of a result set share.
 
     Attributes:
@@ -32,26 +28,39 @@ class Pairs:
         offsets: F+1 offsets of the frames in the detections.
         starts: G+1 offsets of the labels in the pairs.
         detections: P detections, ascending in each label.
-        overlaps: P×3, bbox, bev, 3d.
         similarity: P, (1 + cos Δalpha) / 2.
         scores: D.
         order: D detections, frame by frame, by descending score.
-        frames: D, the frame of each detection.
     """
 
     label_offsets: Ints
     offsets: Ints
     starts: Ints
     detections: Ints
-    overlaps: Floats
     similarity: Floats
     scores: Floats
     order: Ints
-    frames: Ints
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Changes:
+class Criteria(NamedTuple):
+    """What a matching asks for: one class, difficulty and kind of overlap.
+
+    Attributes:
+        overlaps: P, of the one kind.
+        min_iou: overlaps must exceed it.
+        labels: G states.
+        results: D states.
+        forgiven: D, detections that are not counted as wrong where nothing takes them.
+    """
+
+    overlaps: Floats
+    min_iou: float
+    labels: States
+    results: States
+    forgiven: Bools
+
+
+class Changes(NamedTuple):
     """One matching: what each detection changes when the threshold falls to its score.
 
     Of detections with one score in one frame, one stands for all.
@@ -62,155 +71,117 @@ class Changes:
         similarity: D, changes of the summed orientation similarity.
     """
 
-    hits: Flags
+    hits: Bools
     counts: NDArray[np.int32]
     similarity: Floats
 
 
-def match(pairs: Pairs, kind: int, labels: States, results: States, in_dont_care: Flags, min_iou: float) -> Changes:
-    """Match all frames for one class, difficulty and kind of overlap.
+class _Flags(NamedTuple):
+    """D flags each: overlaps a label, has entered at the threshold, is taken by a label."""
 
-    Args:
-        pairs: the result set.
-        kind: the column of `pairs.overlaps`.
-        labels: G states, valid 0, ignored 1, invisible −1.
-        results: D states.
-        in_dont_care: D, detections that are not counted as wrong where nothing takes them.
-        min_iou: overlaps must exceed it.
-    """
-    hits, counts, similarity = _match_frames(
-        pairs.label_offsets, pairs.offsets, pairs.starts, pairs.detections, pairs.overlaps[:, kind],
-        pairs.similarity, pairs.scores, pairs.order, labels, results, in_dont_care, min_iou,
-    )  # fmt: skip
-    return Changes(hits, counts, similarity)
+    paired: Bools
+    active: Bools
+    taken: Bools
 
 
 @compiled
-def _collect_hits(
-    g0: int, g1: int, starts: Ints, detections: Ints, overlaps: Floats, scores: Floats,
-    labels: States, results: States, min_iou: float, taken: Flags, hits: Flags,
-) -> None:  # fmt: skip
-    """First pass over one frame: each label takes the free detection with the highest score."""
-    for g in range(g0, g1):
-        if labels[g] < 0:
-            continue
-        best, best_score = -1, NO_SCORE
-        for p in range(starts[g], starts[g + 1]):
-            d = detections[p]
-            if results[d] >= 0 and not taken[d] and overlaps[p] > min_iou and scores[d] > best_score:
-                best, best_score = d, scores[d]
-        if best >= 0:
-            taken[best] = True
-            if labels[g] == 0 and results[best] == 0:
-                hits[best] = True
-
-
-@compiled
-def _best_pair(
-    g: int,
-    starts: Ints,
-    detections: Ints,
-    overlaps: Floats,
-    results: States,
-    min_iou: float,
-    active: Flags,
-    taken: Flags,
-) -> int:
-    """The pair with the largest overlap among free valid detections; else the first free ignored one; else
-    −1.
-    """
-    best, ignored, largest = -1, -1, 0.0
-    for p in range(starts[g], starts[g + 1]):
-        d = detections[p]
-        if not active[d] or taken[d] or not overlaps[p] > min_iou:
-            continue
-        if results[d] == 0 and overlaps[p] > largest:
-            best, largest = p, overlaps[p]
-        elif results[d] == 1 and ignored < 0:
-            ignored = p
-    return best if best >= 0 else ignored
-
-
-@compiled
-def _count(
-    g0: int, g1: int, starts: Ints, detections: Ints, overlaps: Floats, similarity: Floats,
-    labels: States, results: States, min_iou: float, active: Flags, taken: Flags,
-) -> tuple[int, int, float]:  # fmt: skip
-    """Second pass over one frame: true positives, valid labels with a detection, summed similarity; fills
-    `taken`.
-    """
-    right, found, alike = 0, 0, 0.0
-    for g in range(g0, g1):
-        if labels[g] < 0:
-            continue
-        p = _best_pair(g, starts, detections, overlaps, results, min_iou, active, taken)
-        if p >= 0:
-            taken[detections[p]] = True
-            if labels[g] == 0:
-                found += 1
-                if results[detections[p]] == 0:
-                    right += 1
-                    alike += similarity[p]
-    return right, found, alike
-
-
-@compiled
-def _queue_pairs(
-    g0: int, g1: int, d0: int, d1: int, starts: Ints, detections: Ints, overlaps: Floats, order: Ints,
-    labels: States, results: States, min_iou: float, paired: Flags, queue: Ints,
-) -> int:  # fmt: skip
+def _queue_pairs(frame: int, pairs: Pairs, criteria: Criteria, paired: Bools, queue: Ints) -> int:
     """List the detections of one frame that some label could take, by descending score; returns how many."""
-    for g in range(g0, g1):
-        if labels[g] >= 0:
-            for p in range(starts[g], starts[g + 1]):
-                if results[detections[p]] >= 0 and overlaps[p] > min_iou:
-                    paired[detections[p]] = True
+    for g in range(pairs.label_offsets[frame], pairs.label_offsets[frame + 1]):
+        if criteria.labels[g] >= VALID:
+            for p in range(pairs.starts[g], pairs.starts[g + 1]):
+                d = pairs.detections[p]
+                if criteria.results[d] >= VALID and criteria.overlaps[p] > criteria.min_iou:
+                    paired[d] = True
     length = 0
-    for k in range(d0, d1):
-        if paired[order[k]]:
-            queue[length] = order[k]
+    for k in range(pairs.offsets[frame], pairs.offsets[frame + 1]):
+        if paired[pairs.order[k]]:
+            queue[length] = pairs.order[k]
             length += 1
     return length
 
 
 @compiled
-def _match_frames(
-    label_offsets: Ints, offsets: Ints, starts: Ints, detections: Ints, overlaps: Floats, similarity: Floats,
-    scores: Floats, order: Ints, labels: States, results: States, in_dont_care: Flags, min_iou: float,
-) -> tuple[Flags, NDArray[np.int32], Floats]:  # fmt: skip
-    total = scores.size
-    hits, taken = np.zeros(total, np.bool_), np.zeros(total, np.bool_)
-    paired, active = np.zeros(total, np.bool_), np.zeros(total, np.bool_)
-    counts, alike = np.zeros((total, 3), np.int32), np.zeros(total)
+def _collect_hits(frame: int, pairs: Pairs, criteria: Criteria, taken: Bools, hits: Bools) -> None:
+    """Run the first pass over one frame: each label takes the free detection with the highest score."""
+    for g in range(pairs.label_offsets[frame], pairs.label_offsets[frame + 1]):
+        if criteria.labels[g] < VALID:
+            continue
+        best, best_score = -1, NO_SCORE
+        for p in range(pairs.starts[g], pairs.starts[g + 1]):
+            d = pairs.detections[p]
+            free = criteria.results[d] >= VALID and not taken[d]
+            if free and criteria.overlaps[p] > criteria.min_iou and pairs.scores[d] > best_score:
+                best, best_score = d, pairs.scores[d]
+        if best >= 0:
+            taken[best] = True
+            hits[best] = criteria.labels[g] == VALID and criteria.results[best] == VALID
+
+
+@compiled
+def _best_pair(g: int, pairs: Pairs, criteria: Criteria, flags: _Flags) -> int:
+    """Find the pair of largest overlap among free valid detections; else the first free ignored one; else −1."""
+    best, ignored, largest = -1, -1, 0.0
+    for p in range(pairs.starts[g], pairs.starts[g + 1]):
+        d = pairs.detections[p]
+        if not flags.active[d] or flags.taken[d] or not criteria.overlaps[p] > criteria.min_iou:
+            continue
+        if criteria.results[d] == VALID and criteria.overlaps[p] > largest:
+            best, largest = p, criteria.overlaps[p]
+        elif criteria.results[d] == IGNORED and ignored < 0:
+            ignored = p
+    return best if best >= 0 else ignored
+
+
+@compiled
+def _count(frame: int, pairs: Pairs, criteria: Criteria, flags: _Flags) -> tuple[int, int, float]:
+    """Run the second pass over one frame; fills `flags.taken`.
+
+    Returns:
+        True positives, valid labels with a detection, summed similarity.
+    """
+    right, found, alike = 0, 0, 0.0
+    for g in range(pairs.label_offsets[frame], pairs.label_offsets[frame + 1]):
+        if criteria.labels[g] < VALID:
+            continue
+        p = _best_pair(g, pairs, criteria, flags)
+        if p >= 0:
+            d = pairs.detections[p]
+            flags.taken[d] = True
+            if criteria.labels[g] == VALID:
+                found += 1
+                if criteria.results[d] == VALID:
+                    right += 1
+                    alike += pairs.similarity[p]
+    return right, found, alike
+
+
+@compiled
+def match_frames(pairs: Pairs, criteria: Criteria) -> Changes:
+    """Match the labels and detections of all frames by the criteria."""
+    total = pairs.scores.size
+    hits, counts, similarity = np.zeros(total, np.bool_), np.zeros((total, 3), np.int32), np.zeros(total)
+    flags = _Flags(np.zeros(total, np.bool_), np.zeros(total, np.bool_), np.zeros(total, np.bool_))
     queue = np.empty(total, np.int64)
-    for frame in range(offsets.size - 1):
-        d0, d1 = offsets[frame], offsets[frame + 1]
-        g0, g1 = label_offsets[frame], label_offsets[frame + 1]
-        length = _queue_pairs(
-            g0, g1, d0, d1, starts, detections, overlaps, order, labels, results, min_iou, paired, queue
-        )
-        for d in range(d0, d1):
-            counts[d, 1] = results[d] == 0 and not paired[d] and not in_dont_care[d]
+    for frame in range(pairs.offsets.size - 1):
+        length = _queue_pairs(frame, pairs, criteria, flags.paired, queue)
+        for d in range(pairs.offsets[frame], pairs.offsets[frame + 1]):
+            counts[d, 1] = criteria.results[d] == VALID and not flags.paired[d] and not criteria.forgiven[d]
         if length == 0:
             continue
-        _collect_hits(g0, g1, starts, detections, overlaps, scores, labels, results, min_iou, taken, hits)
-        right, wrong, found, summed = 0, 0, 0, 0.0
+        _collect_hits(frame, pairs, criteria, flags.taken, hits)
+        right, wrong, found, alike = 0, 0, 0, 0.0
         for k in range(length):
             d = queue[k]
-            active[d] = True
-            if k + 1 < length and scores[queue[k + 1]] == scores[d]:
+            flags.active[d] = True
+            if k + 1 < length and pairs.scores[queue[k + 1]] == pairs.scores[d]:
                 continue  # detections of one score enter together
-            for j in range(length):
-                taken[queue[j]] = False
-            now_right, now_found, now_summed = _count(
-                g0, g1, starts, detections, overlaps, similarity, labels, results, min_iou, active, taken
-            )
+            flags.taken[queue[:length]] = False
+            now_right, now_found, now_alike = _count(frame, pairs, criteria, flags)
             now_wrong = 0
-            for j in range(k + 1):
-                now_wrong += results[queue[j]] == 0 and not taken[queue[j]] and not in_dont_care[queue[j]]
-            counts[d, 0] = now_right - right
-            counts[d, 1] = now_wrong - wrong
-            counts[d, 2] = now_found - found
-            alike[d] = now_summed - summed
-            right, wrong, found, summed = now_right, now_wrong, now_found, now_summed
-    return hits, counts, alike
+            for j in queue[: k + 1]:
+                now_wrong += criteria.results[j] == VALID and not flags.taken[j] and not criteria.forgiven[j]
+            counts[d, 0], counts[d, 1], counts[d, 2] = now_right - right, now_wrong - wrong, now_found - found
+            similarity[d] = now_alike - alike
+            right, wrong, found, alike = now_right, now_wrong, now_found, now_alike
+    return Changes(hits, counts, similarity)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monokd.compiled import compiled
-from monokd.evaluation.matching import Changes, Pairs
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from monokd.evaluation.matching import Changes
+from monokd.typing import Bools, Floats, Ints
 
 SAMPLES = 41
-FIGURES = ("R40", "R11", "aos_R40", "aos_R11")
-POINT_COLUMNS = ("score", "recall", "precision", "similarity", "precision_envelope", "similarity_envelope")
+SAMPLE_COLUMNS = ("score", "recall", "precision", "similarity", "precision_envelope", "similarity_envelope")
+MEANS = ("R40", "R11", "aos_R40", "aos_R11")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Steps:
+class Walk(NamedTuple):
     """One matching as a walk down the scores.
 
     Attributes:
@@ -32,60 +29,99 @@ class Steps:
     """
 
     scores: Floats
-    frames: NDArray[np.int32]
-    hits: NDArray[np.bool_]
+    frames: Ints
+    hits: Bools
     counts: NDArray[np.int32]
     similarity: Floats
     valid: Ints
 
 
-def steps(changes: Changes, pairs: Pairs, descending: Ints, valid: Ints) -> Steps:
-    """Order the changes of one matching by score, `descending` being all detections so ordered."""
-    chosen = _changing(descending, changes.hits, changes.counts, changes.similarity)
-    return Steps(
-        pairs.scores[chosen],
-        pairs.frames[chosen].astype(np.int32),
-        changes.hits[chosen],
-        changes.counts[chosen],
-        changes.similarity[chosen],
-        valid,
-    )
+def walk_down(changes: Changes, scores: Floats, frames: Ints, descending: Ints, valid: Ints) -> Walk:
+    """Order the changes of one matching by score.
+
+    Args:
+        changes: of D detections.
+        scores: D.
+        frames: D, the frame of each detection.
+        descending: D detections by descending score.
+        valid: F, valid labels of each frame.
+    """
+    # Similarity alone changes where a label's detection is replaced and DontCare forgives the old one.
+    changing = changes.hits | (changes.counts != 0).any(axis=1) | (changes.similarity != 0)
+    chosen = descending[changing[descending]]
+    ordered = Changes(*(column[chosen] for column in changes))
+    return Walk(scores[chosen], frames[chosen], *ordered, valid)
 
 
-def curve(walk: Steps) -> tuple[Floats, Floats]:
-    """The curve over all frames and its means.
+def average_precision(walk: Walk) -> tuple[Floats, Floats]:
+    """Compute the curve over all frames and its means.
 
     Returns:
-        T×6 points at the T ≤ 41 thresholds, columns as `POINT_COLUMNS`, and the 4 `FIGURES` in percent.
+        T×6 samples at the T ≤ 41 thresholds, columns as `SAMPLE_COLUMNS`, and the 4 `MEANS` in percent.
     """
-    weights = np.ones(walk.valid.size, dtype=np.int32)
-    return _curve(walk.scores, walk.frames, walk.hits, walk.counts, walk.similarity, walk.valid, weights)
-
-
-def resampled(walk: Steps, weights: NDArray[np.int32]) -> Floats:
-    """The 4 `FIGURES` in percent of every resampling; R×F `weights` say how often each frame is drawn."""
-    return _resampled(walk.scores, walk.frames, walk.hits, walk.counts, walk.similarity, walk.valid, weights)
+    samples, means = _average_precision(walk, np.ones(walk.valid.size, dtype=np.int32))
+    return samples, means
 
 
 @compiled
-def _changing(descending: Ints, hits: NDArray[np.bool_], counts: NDArray[np.int32], similarity: Floats) -> Ints:
-    """Those of `descending` where anything changes; similarity alone does where a label's taker is
-    replaced.
-    """
-    chosen = np.empty_like(descending)
-    length = 0
-    for d in descending:
-        if hits[d] or counts[d, 0] or counts[d, 1] or counts[d, 2] or similarity[d] != 0:
-            chosen[length] = d
-            length += 1
-    return chosen[:length]
+def resampled(walk: Walk, weights: NDArray[np.int32]) -> Floats:
+    """Compute the 4 `MEANS` of every resampling, R×4; R×F `weights` say how often each frame is drawn."""
+    means = np.empty((weights.shape[0], len(MEANS)))
+    for r in range(weights.shape[0]):
+        means[r] = _average_precision(walk, weights[r])[1]
+    return means
+
+
+@compiled
+def _average_precision(walk: Walk, weights: NDArray[np.int32]) -> tuple[Floats, Floats]:
+    samples = _samples(walk, weights)
+    for measured in (2, 3):
+        samples[:, measured + 2] = _envelope(samples[:, measured])
+    r40, r11 = _means(samples[:, 4])
+    aos_r40, aos_r11 = _means(samples[:, 5])
+    return samples, np.array([r40, r11, aos_r40, aos_r11])
+
+
+@compiled
+def _samples(walk: Walk, weights: NDArray[np.int32]) -> Floats:
+    """Choose the thresholds among the weighted hits and sum the changes down to each."""
+    objects, total = 0, 0
+    for f in range(walk.valid.size):
+        objects += walk.valid[f] * weights[f]
+    for e in range(walk.scores.size):
+        total += walk.hits[e] * weights[walk.frames[e]]
+    samples = np.zeros((SAMPLES, len(SAMPLE_COLUMNS)))
+    taken, seen, summed_to, wanted = 0, 0, 0, 0.0
+    right, wrong, found, alike = 0, 0, 0, 0.0
+    for e in range(walk.scores.size):
+        if not walk.hits[e]:
+            continue
+        for _ in range(weights[walk.frames[e]]):
+            seen += 1
+            here = seen / objects
+            following = (seen + 1) / objects if seen < total else here
+            if (following - wanted < wanted - here and seen < total) or taken == SAMPLES:
+                continue
+            # Every change of this score counts, those of equal score included.
+            while summed_to < walk.scores.size and walk.scores[summed_to] >= walk.scores[e]:
+                weight = weights[walk.frames[summed_to]]
+                right += weight * walk.counts[summed_to, 0]
+                wrong += weight * walk.counts[summed_to, 1]
+                found += weight * walk.counts[summed_to, 2]
+                alike += weight * walk.similarity[summed_to]
+                summed_to += 1
+            samples[taken, 0] = walk.scores[e]
+            samples[taken, 1] = right / (right + objects - found)
+            samples[taken, 2] = right / (right + wrong)
+            samples[taken, 3] = alike / (right + wrong)
+            taken += 1
+            wanted += 1 / (SAMPLES - 1)
+    return samples[:taken]
 
 
 @compiled
 def _envelope(values: Floats) -> Floats:
-    """Largest value at or after each place. As in the kit, NaN (0 / 0) stays where it is and is skipped
-    elsewhere.
-    """
+    """Largest value at or after each place; as in the kit, NaN (0 / 0) stays and is skipped elsewhere."""
     result = values.copy()
     largest = -np.inf
     for k in range(values.size - 1, -1, -1):
@@ -97,68 +133,5 @@ def _envelope(values: Floats) -> Floats:
 
 @compiled
 def _means(envelope: Floats) -> tuple[float, float]:
-    """Percent: R40, the mean of places 1 to 40, and R11, the mean of places 0, 4, … 40; beyond the end stand
-    zeros.
-    """
-    r40, r11 = 0.0, 0.0
-    for k in range(envelope.size):
-        if k > 0:
-            r40 += envelope[k]
-        if k % 4 == 0:
-            r11 += envelope[k]
-    return 100 * r40 / 40, 100 * r11 / 11
-
-
-@compiled
-def _curve(
-    scores: Floats, frames: NDArray[np.int32], hits: NDArray[np.bool_], counts: NDArray[np.int32],
-    similarity: Floats, valid: Ints, weights: NDArray[np.int32],
-) -> tuple[Floats, Floats]:  # fmt: skip
-    """Choose the thresholds among the weighted hits and sum the changes down to each."""
-    objects, total = 0, 0
-    for f in range(valid.size):
-        objects += valid[f] * weights[f]
-    for e in range(scores.size):
-        total += hits[e] * weights[frames[e]]
-    points = np.zeros((SAMPLES, len(POINT_COLUMNS)))
-    taken, seen, summed_to, wanted = 0, 0, 0, 0.0
-    right, wrong, found, alike = 0, 0, 0, 0.0
-    for e in range(scores.size):
-        if not hits[e]:
-            continue
-        for _ in range(weights[frames[e]]):
-            seen += 1
-            here = seen / objects
-            following = (seen + 1) / objects if seen < total else here
-            if (following - wanted < wanted - here and seen < total) or taken == SAMPLES:
-                continue
-            # Every step of this score counts, those of equal score included.
-            while summed_to < scores.size and scores[summed_to] >= scores[e]:
-                weight = weights[frames[summed_to]]
-                right += weight * counts[summed_to, 0]
-                wrong += weight * counts[summed_to, 1]
-                found += weight * counts[summed_to, 2]
-                alike += weight * similarity[summed_to]
-                summed_to += 1
-            points[taken, 0] = scores[e]
-            points[taken, 1] = right / (right + objects - found)
-            points[taken, 2] = right / (right + wrong)
-            points[taken, 3] = alike / (right + wrong)
-            taken += 1
-            wanted += 1 / (SAMPLES - 1)
-    points = points[:taken]
-    points[:, 4], points[:, 5] = _envelope(points[:, 2]), _envelope(points[:, 3])
-    r40, r11 = _means(points[:, 4])
-    aos_r40, aos_r11 = _means(points[:, 5])
-    return points, np.array([r40, r11, aos_r40, aos_r11])
-
-
-@compiled
-def _resampled(
-    scores: Floats, frames: NDArray[np.int32], hits: NDArray[np.bool_], counts: NDArray[np.int32],
-    similarity: Floats, valid: Ints, weights: NDArray[np.int32],
-) -> Floats:  # fmt: skip
-    figures = np.empty((weights.shape[0], len(FIGURES)))
-    for r in range(weights.shape[0]):
-        figures[r] = _curve(scores, frames, hits, counts, similarity, valid, weights[r])[1]
-    return figures
+    """Percent: R40, the mean of places 1 to 40, and R11, that of 0, 4, … 40; beyond the end stand zeros."""
+    return 100 * np.sum(envelope[1:]) / 40, 100 * np.sum(envelope[::4]) / 11

@@ -9,17 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monokd.errors import DataError
+from monokd.evaluation.boxes import ALPHA, BOTTOM, HEIGHT, LEFT, LENGTH, OCCLUSION, TOP, TRUNCATION, WIDTH, X, Y, Z
 from monokd.kitti.labels import CLASSES as NAMES
 from monokd.kitti.labels import LabelTable
+from monokd.typing import Bools
 
 Rule = Literal["le", "lt"]
+Band = tuple[float, float]  # metres
 States = NDArray[np.int8]
-Flags = NDArray[np.bool_]
 
 CLASSES = ("Car", "Pedestrian", "Cyclist")
 NEIGHBOURS = {"Car": "Van", "Pedestrian": "Person_sitting"}
 METRICS = ("3d", "bev", "bbox", "aos")
-OVERLAP_KINDS = ("bbox", "bev", "3d")  # the columns of the overlaps; aos uses bbox
+OVERLAPS = ("bbox", "bev", "3d")  # in the order of `boxes.overlaps`; aos uses bbox
+POINTS = ("R40", "R11")
 VALID, IGNORED, INVISIBLE = 0, 1, -1
 
 
@@ -39,7 +42,7 @@ DIFFICULTIES = (
     Difficulty("hard", 25, 2, 0.50),
 )
 DIFFICULTY_NAMES = tuple(difficulty.name for difficulty in DIFFICULTIES)
-SETS = ("strict", "loose")
+IOU_SETS = ("strict", "loose")
 STRICT_IOU = {"Car": 0.7, "Pedestrian": 0.5, "Cyclist": 0.5}
 LOOSE_IOU = {"Car": 0.5, "Pedestrian": 0.25, "Cyclist": 0.25}  # bev and 3d; bbox stays strict
 LOWEST_IOU = min(LOOSE_IOU.values())
@@ -58,13 +61,13 @@ def check_rule(rule: str) -> Rule:
 
 
 def label_states(
-    labels: LabelTable, name: str, difficulty: Difficulty, rule: Rule, band_m: tuple[float, float] | None = None
+    labels: LabelTable, name: str, difficulty: Difficulty, rule: Rule, band_m: Band | None = None
 ) -> States:
-    """Whether each label is valid, ignored or invisible for class `name`; N int8. Valid ones stand in the band."""
+    """Say whether each label is valid, ignored or invisible for class `name`; N int8. Valid ones stand in the band."""
     rows, classes = labels.rows, labels.classes
-    height_px = rows[:, 6] - rows[:, 4]
+    height_px = rows[:, BOTTOM] - rows[:, TOP]
     low = height_px <= difficulty.min_height_px if rule == "le" else height_px < difficulty.min_height_px
-    beyond = low | (rows[:, 1] > difficulty.max_occlusion) | (rows[:, 0] > difficulty.max_truncation)
+    beyond = low | (rows[:, OCCLUSION] > difficulty.max_occlusion) | (rows[:, TRUNCATION] > difficulty.max_truncation)
     beyond |= out_of_band(labels, band_m)
     states = np.full(len(rows), INVISIBLE, dtype=np.int8)
     own = classes == NAMES.index(name)
@@ -75,32 +78,37 @@ def label_states(
 
 
 def result_states(results: LabelTable, name: str, difficulty: Difficulty) -> States:
-    """Whether each detection is valid, ignored or invisible for class `name`; N int8.
+    """Say whether each detection is valid, ignored or invisible for class `name`; N int8.
 
     A low detection is ignored whatever its class, so that a low pedestrian can take a car: the kit tests the
     height first.
     """
-    height_px = np.abs(results.rows[:, 6] - results.rows[:, 4])
+    height_px = np.abs(results.rows[:, BOTTOM] - results.rows[:, TOP])
     own = results.classes == NAMES.index(name)
     states = np.where(own, VALID, INVISIBLE).astype(np.int8)
     states[height_px < difficulty.min_height_px] = IGNORED
     return states
 
 
-def out_of_band(table: LabelTable, band_m: tuple[float, float] | None) -> Flags:
-    """Whether each row stands outside a band of distance, from its lower end to below its upper one; N.
+def out_of_band(table: LabelTable, band_m: Band | None) -> Bools:
+    """Say whether each row stands outside a band of distance, from its lower end to below its upper one; N.
 
     The distance is that on the ground from the camera to the box's centre. None is all distances.
     """
     if band_m is None:
         return np.zeros(len(table.rows), dtype=np.bool_)
-    distance_m = np.hypot(table.rows[:, 10], table.rows[:, 12])
+    distance_m = np.hypot(table.rows[:, X], table.rows[:, Z])
     return np.asarray((distance_m < band_m[0]) | (distance_m >= band_m[1]))
 
 
-def min_iou(strictness: str, name: str, kind: str) -> float:
-    """What overlaps of a kind must exceed, in the strict or the loose set."""
-    return LOOSE_IOU[name] if strictness == "loose" and kind != "bbox" else STRICT_IOU[name]
+def overlap_of(metric: str) -> str:
+    """The kind of overlap that a metric asks for."""
+    return "bbox" if metric == "aos" else metric
+
+
+def min_iou(iou_set: str, name: str, metric: str) -> float:
+    """What overlaps must exceed for a class and metric, in the strict or the loose set."""
+    return LOOSE_IOU[name] if iou_set == "loose" and metric in ("bev", "3d") else STRICT_IOU[name]
 
 
 def defined_metrics(results: LabelTable, name: str) -> tuple[str, ...]:
@@ -110,13 +118,12 @@ def defined_metrics(results: LabelTable, name: str) -> tuple[str, ...]:
     angle of every detection of every class (−10 marks none).
     """
     rows = results.rows[results.classes == NAMES.index(name)]
-    height_m, width_m, length_m = rows[:, 7:10].T
-    placed = (rows[:, 10] != -1000) & (rows[:, 12] != -1000) & (width_m > 0) & (length_m > 0)
-    in_image = bool((rows[:, 3] >= 0).any())
+    placed = (rows[:, [X, Z]] != -1000).all(axis=1) & (rows[:, [WIDTH, LENGTH]] > 0).all(axis=1)
+    in_image = bool((rows[:, LEFT] >= 0).any())
     defined = {
-        "3d": bool((placed & (rows[:, 11] != -1000) & (height_m > 0)).any()),
+        "3d": bool((placed & (rows[:, Y] != -1000) & (rows[:, HEIGHT] > 0)).any()),
         "bev": bool(placed.any()),
         "bbox": in_image,
-        "aos": in_image and not bool((results.rows[:, 2] == -10).any()),
+        "aos": in_image and not bool((results.rows[:, ALPHA] == -10).any()),
     }
     return tuple(metric for metric in METRICS if defined[metric])

@@ -1,99 +1,167 @@
-"""The table that `monokd evaluate` prints."""
+"""The table that every output is made from: one row for each average precision; and the tables beside it."""
 
 from __future__ import annotations
 
-import sys
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import numpy as np
 
-from monokd.errors import printable
-from monokd.evaluation.evaluate import Evaluation, FigureKey
-from monokd.evaluation.output import Report
-from monokd.evaluation.precision import SAMPLES
-from monokd.evaluation.rules import DIFFICULTY_NAMES, METRICS
+from monokd.evaluation.bootstrap import Resampling, figures, interval
+from monokd.evaluation.evaluate import Evaluation, ResultSet, evaluate, mean_column
+from monokd.evaluation.precision import MEANS, SAMPLES
+from monokd.evaluation.rules import DIFFICULTY_NAMES, IOU_SETS, METRICS, POINTS
+from monokd.files import write_text
 
-PLAIN_WIDTH = 132  # where the output is no terminal
-
-
-def print_report(report: Report) -> None:
-    """Print a table of every class with a result, and notes on what needs explaining, to stdout."""
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
-    evaluation = report.evaluation
-    for name in evaluation.classes:
-        if evaluation.defined[name]:
-            console.print(_table(report, name))
-        else:
-            console.print(f"{name}: no detections, no result.\n")
-    for note in _notes(report):
-        console.print(Text(printable(note), style="dim"))
+AP_COLUMNS = (
+    *("iou", "class", "metric", "points", "difficulty", "ap", "low", "high"),
+    *("difference", "difference_low", "difference_high"),
+)
+CURVE_COLUMNS = (
+    *("iou", "class", "metric", "difficulty", "min_iou", "sample", "recall", "precision"),
+    *("score", "measured_recall", "measured_precision"),
+)
+DISTANCE_COLUMNS = ("iou", "class", "metric", "difficulty", "from_m", "to_m", "objects", "ap", "low", "high")
+DISTANCE_EDGES_M = (0.0, 15.0, 25.0, 35.0, 50.0)
 
 
-def _rows(evaluation: Evaluation, name: str) -> list[tuple[str, str, str]]:
-    """Strictness, metric and label of each row; bbox and aos are the same in both sets."""
+class ApRow(NamedTuple):
+    """One average precision in percent; None where it is undefined or was not asked for.
+
+    Attributes:
+        iou: strict or loose.
+        name: the class.
+        metric: 3d, bev, bbox or aos.
+        points: R40 or R11.
+        difficulty: easy, moderate or hard.
+        ap: None without detections, or for 0 / 0 in the curve, as in the kit.
+        low: of its 95 % interval.
+        high: of its 95 % interval.
+        difference: to the other result set.
+        difference_low: of the difference's 95 % interval.
+        difference_high: of the difference's 95 % interval.
+    """
+
+    iou: str
+    name: str
+    metric: str
+    points: str
+    difficulty: str
+    ap: float | None = None
+    low: float | None = None
+    high: float | None = None
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+
+
+def ap_table(
+    evaluation: Evaluation, other: Evaluation | None = None, resampling: Resampling | None = None
+) -> list[ApRow]:
+    """List every average precision, with its interval and its paired difference where asked for.
+
+    Args:
+        evaluation: what is listed.
+        other: what is subtracted, on the same resamples of the same frames.
+        resampling: for the intervals; without, none.
+
+    Raises:
+        ValueError: the two are not of the same frames.
+    """
+    resampling = resampling or Resampling()
+    own, *others = figures([evaluation] if other is None else [evaluation, other], resampling)
+    undefined = np.full((1 + resampling.resamples, len(MEANS)), np.nan)
     rows = []
-    for strictness in ("strict", "loose"):
-        for metric in METRICS:
-            if metric in evaluation.defined[name] and not (strictness == "loose" and metric in ("bbox", "aos")):
-                kind = "bbox" if metric == "aos" else metric
-                iou = evaluation.cells[strictness, name, kind, DIFFICULTY_NAMES[0]].min_iou
-                rows.append((strictness, metric, f"{metric} {iou:.2f}"))
+    for key in product(IOU_SETS, evaluation.classes, METRICS, POINTS, DIFFICULTY_NAMES):
+        iou, name, metric, points, difficulty = key
+        curve, column = (iou, name, metric, difficulty), mean_column(metric, points)
+        values = own.get(curve, undefined)[:, column]
+        differences = (values - theirs.get(curve, undefined)[:, column] for theirs in others)
+        columns = (values, *differences)
+        rows.append(ApRow(*key, *(x for each in columns for x in (_defined(each[0]), *interval(each[1:])))))
     return rows
 
 
-def _table(report: Report, name: str) -> Table:
-    evaluation = report.evaluation
-    title = f"{name}: AP in percent, {len(evaluation.frames):,} frames, rule {evaluation.rule}"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("IoU over")
-    wide = bool(report.intervals)
-    for points in ("R40",) if wide else ("R40", "R11"):
-        for difficulty in DIFFICULTY_NAMES:
-            table.add_column(f"{points}\n{difficulty}", justify="right", no_wrap=True)
-    for strictness, metric, label in _rows(evaluation, name):
-        keys = [
-            (strictness, name, f"{metric}_{points}", difficulty)
-            for points in (("R40",) if wide else ("R40", "R11"))
-            for difficulty in DIFFICULTY_NAMES
-        ]
-        table.add_row(label, *(_cell(report, key) for key in keys))
-    return table
+def table_json(
+    evaluation: Evaluation, rows: Sequence[ApRow], resampling: Resampling | None = None, against: str | None = None
+) -> dict[str, object]:
+    """Nest the rows as `monokd evaluate --json` prints them, and `metrics/MODEL/kitti.json` holds them.
+
+    Args:
+        evaluation: what was scored.
+        rows: its table.
+        resampling: adds `bootstrap`, the intervals.
+        against: adds `difference`, the differences to what this names.
+    """
+    content = {"frames": len(evaluation.frames), "rule": evaluation.rule, **_nested(rows, lambda row: row.ap)}
+    if resampling is not None and resampling.resamples:
+        head = {"resamples": resampling.resamples, "seed": resampling.seed}
+        if resampling.groups is not None:
+            head["groups"] = len({resampling.groups[frame] for frame in evaluation.frames})
+        content["bootstrap"] = head | _nested(rows, lambda row: None if row.low is None else [row.low, row.high])
+    if against is not None:
+        content["difference"] = {"against": against, **_nested(rows, _difference)}
+    return content
 
 
-def _cell(report: Report, key: FigureKey) -> str:
-    ap = report.evaluation.ap(key)
-    if ap is None:
-        return "–"
-    text = f"{ap:.2f}{'*' if _few(report.evaluation, key) else ''}"
-    interval, difference = report.intervals.get(key), report.differences.get(key)
-    if interval is not None:
-        text += f" [{interval.low:.2f}, {interval.high:.2f}]"
-    if difference is not None:
-        text += f"\n{difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
-    return text
+def _nested(rows: Sequence[ApRow], value: Callable[[ApRow], object]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for row in rows:
+        metrics = tree.setdefault(row.iou, {}).setdefault(row.name, {})
+        metrics.setdefault(f"{row.metric}_{row.points}", {})[row.difficulty] = value(row)
+    return tree
 
 
-def _few(evaluation: Evaluation, key: FigureKey) -> bool:
-    found = evaluation.locate(key)
-    return found is not None and found[0].objects < SAMPLES
+def _difference(row: ApRow) -> dict[str, float | None] | None:
+    if row.difference is None:
+        return None
+    return {"value": row.difference, "low": row.difference_low, "high": row.difference_high}
 
 
-def _notes(report: Report) -> list[str]:
-    notes = []
-    if report.resamples:
-        notes.append(f"[low, high]: 95 % over {report.resamples:,} resamples of the frames, seed {report.seed}.")
-    if report.against is not None:
-        notes.append(f"Second lines: minus {report.against}, on the same resamples. No 0 inside: a difference.")
-    few = {
-        f"{key[1]} {key[3]}: {found[0].objects}"
-        for key in report.evaluation.figure_keys()
-        if (found := report.evaluation.locate(key)) is not None and found[0].objects < SAMPLES
-    }
-    if few:
-        notes.append(
-            f"* Fewer than {SAMPLES} objects count ({', '.join(sorted(few))}). The rules take at most one of the "
-            f"{SAMPLES} samples of a curve from each object and 0 for the others: n objects reach (n − 1)/40 in R40 at "
-            "most, even where everything is right."
-        )
-    return notes
+def curve_rows(evaluation: Evaluation) -> Iterator[tuple[object, ...]]:
+    """List the 41 samples of every curve, columns as `CURVE_COLUMNS`.
+
+    `recall` is the sample's nominal recall, `precision` the envelope that AP averages (for aos the orientation
+    similarity); `score`, `measured_recall` and `measured_precision` are None beyond the last threshold.
+    """
+    for key, curve in evaluation.curves.items():
+        measured, envelope = (3, 5) if key[2] == "aos" else (2, 4)
+        for k in range(SAMPLES):
+            head = (*key, curve.min_iou, k, k / (SAMPLES - 1))
+            if k < len(curve.samples):
+                yield *head, *(_defined(curve.samples[k, column]) for column in (envelope, 0, 1, measured))
+            else:
+                yield *head, 0.0, None, None, None
+
+
+def distance_rows(
+    result_set: ResultSet, rule: str, classes: Sequence[str], resampling: Resampling | None = None
+) -> Iterator[tuple[object, ...]]:
+    """List AP|R40 in 3D and BEV between `DISTANCE_EDGES_M`, columns as `DISTANCE_COLUMNS`.
+
+    Each band is scored as if its objects were all there is; None where it has none, though the kit says 0 there.
+    """
+    for band_m in pairwise(DISTANCE_EDGES_M):
+        evaluation = evaluate(result_set, rule, classes, metrics=("3d", "bev"), band_m=band_m)
+        for row in ap_table(evaluation, resampling=resampling):
+            if row.points == "R40" and row.metric in ("3d", "bev"):
+                key = row.iou, row.name, row.metric, row.difficulty
+                objects = evaluation.curves[key].objects if key in evaluation.curves else None
+                yield *key, *band_m, objects, *((row.ap, row.low, row.high) if objects else (None,) * 3)
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table as CSV, whole or not at all; None is an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def _defined(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
