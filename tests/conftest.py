@@ -33,6 +33,12 @@ def kitti_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def kitti_raw_dir() -> Path:
+    """Twelve real raw frames, and the development kit's mapping in devkit_mapping."""
+    return _folder("MONOKD_KITTI_RAW", "kitti_raw")
+
+
+@pytest.fixture(scope="session")
 def kitti_eval_dir() -> Path:
     """All KITTI labels, a published result set and the official tool's output for it."""
     return _folder("MONOKD_KITTI_EVAL", "kitti_eval")

@@ -18,6 +18,7 @@ from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration, write_calibration
 from monokd.kitti.images import read_png_header
 from monokd.kitti.labels import read_labels
+from tests.kitti import worlds
 
 P2 = np.array([[720.0, 0, 620, 45], [0, 720, 180, 0.2], [0, 0, 1, 0.003]])
 SCANNER = np.array([[0.0, -1, 0, 0], [0, 0, -1, -0.1], [1, 0, 0, -0.3]])
@@ -223,6 +224,40 @@ def test_png_size(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((3, 70000, 3), np.uint8))
     header = read_png_header(tmp_path / "a.png")
     assert (header.width_px, header.height_px, header.mode) == (70000, 3, "RGB")
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    worlds.write_calibration(tmp_path)
+    worlds.write_drive(tmp_path, worlds.DRIVE, [0, 1, 2])
+    return tmp_path
+
+
+def test_raw_drives_pass(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A scan that the scanner missed is no problem: its image is left out."""
+    (raw / f"2011_09_26/{worlds.DRIVE}/velodyne_points/data/0000000001.bin").unlink()
+    (line,) = _lines(raw, capsys, 0)
+    assert line == "2 frames of 1 raw drives (1 images or scans without a partner are left out): no problems"
+
+
+def test_broken_raw_drives(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A date's broken calibration is one line, not one a frame."""
+    date = raw / "2011_09_26"
+    (date / "calib_velo_to_cam.txt").write_text("R: 1 0 0 0 1 0 0 0 1\nT: 0 0\n")
+    _cut(date / worlds.DRIVE / "image_02/data/0000000002.png")
+    worlds.write_drive(raw, "2011_09_30_drive_0016_sync", [4])
+    (raw / "2011_09_30/2011_09_30_drive_0016_sync/velodyne_points/data/0000000004.bin").unlink()
+    assert _lines(raw, capsys, 1)[:-1] == [
+        f"{raw}/2011_09_30/2011_09_30_drive_0016_sync/velodyne_points/data: expected files, found none",
+        f"{date}/{worlds.DRIVE}/image_02/data/0000000002.png: expected a whole PNG image, found one that is cut short",
+        f"{date}/calib_velo_to_cam.txt:2: T: expected 3 numbers, found 2",
+    ]
+    (date / "calib_velo_to_cam.txt").unlink()
+    assert f"{date}/calib_velo_to_cam.txt: missing" in _lines(raw, capsys, 1)
+
+
+def test_real_raw_frames_pass(kitti_raw_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _lines(kitti_raw_dir, capsys, 0) == ["12 frames of 1 raw drives: no problems"]
 
 
 def test_real_frames_pass(kitti_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from monokd.commands.unpack import Unpacked, unpack_archives
 from monokd.errors import DataError
+from monokd.kitti.raw import RawDrives
 
 FILES = {
     "training/image_2/000000.png": b"\x89PNG" * 400,
@@ -64,6 +65,18 @@ def test_raw_drives_arrive_without_the_cameras_that_nothing_reads(tmp_path: Path
     archive = pack(tmp_path / "2011_09_26_drive_0001_sync.zip", RAW_FILES | other)
     assert unpack_archives([archive], tmp_path / "raw") == Unpacked(len(RAW_FILES), 0)
     assert tree(tmp_path / "raw") == RAW_FILES
+
+
+def test_real_raw_frames_arrive_as_frames(kitti_raw_dir: Path, tmp_path: Path) -> None:
+    """Twelve frames in KITTI's zips, by date and by drive."""
+    drive, calibration = tmp_path / "2011_09_26_drive_9999_sync.zip", tmp_path / "2011_09_26_calib.zip"
+    for archive, pattern in ((drive, "2011_09_26/*_sync/*/data/*"), (calibration, "2011_09_26/*.txt")):
+        paths = kitti_raw_dir.glob(pattern)
+        pack(archive, {str(path.relative_to(kitti_raw_dir)): path.read_bytes() for path in paths})
+    assert unpack_archives([drive, calibration], tmp_path / "raw") == Unpacked(26, 0)
+    source = RawDrives(tmp_path / "raw")
+    assert source.frames() == RawDrives(kitti_raw_dir).frames()
+    assert source.read_calibration(source.frames()[0]).P2[0, 0] == pytest.approx(721.5377)
 
 
 HOSTILE_NAMES = [

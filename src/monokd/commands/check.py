@@ -15,6 +15,7 @@ from monokd.commands.frame_check import GROUPS, Problem, check_frame
 from monokd.errors import DataError, printable
 from monokd.files import read_bytes
 from monokd.kitti.frames import FRAME_ID, KittiFolder, file_ids
+from monokd.kitti.raw import RawDrives, drive_date
 from monokd.progress import map_frames, worker_count
 
 HALVES = ("training", "testing")
@@ -30,7 +31,7 @@ FRAMES_WORTH_PROCESSES = 500
 
 
 def check(
-    root: Annotated[Path, typer.Argument(help="A folder in KITTI's layout.")],
+    root: Annotated[Path, typer.Argument(help="A folder in KITTI's object layout, or of raw drives.")],
     depth: Annotated[Path | None, typer.Option(help="A folder of depth PNGs, to check them too.")] = None,
 ) -> None:
     """Report what is missing or broken in a KITTI folder, one line each; exit status 1 if anything is.
@@ -42,6 +43,9 @@ def check(
     for folder in (root, depth):
         if folder is not None and not folder.is_dir():
             raise DataError("expected a folder, found no such folder", folder)
+    if RawDrives(root).drives():
+        check_raw(RawDrives(root), depth)
+        return
     problems: list[Problem] = []
     counts, pixels = dict.fromkeys(HALVES, 0), dict.fromkeys(HALVES, 0)
     for half in HALVES:
@@ -87,6 +91,33 @@ def check_half(root: Path, half: str, depth: Path | None) -> tuple[int, int, lis
     reports = map_frames(task, frames, f"checking {half}", workers)
     problems += [problem for report in reports for problem in report.problems]
     return len(frames), sum(report.pixels for report in reports), problems
+
+
+def check_raw(source: RawDrives, depth: Path | None) -> None:
+    """Check raw drives: sensors that a drive lacks, calibration of each date, every frame with an image and a scan.
+
+    Raises:
+        typer.Exit: status 1, there are problems.
+    """
+    problems: list[Problem] = []
+    frames: list[str] = []
+    unpaired = 0
+    for drive in source.drives():
+        folder = source.root / drive_date(drive) / drive
+        images, scans = folder / "image_02/data", folder / "velodyne_points/data"
+        present = {images: file_ids(images, ".png"), scans: file_ids(scans, ".bin")}
+        problems += [Problem("files", f"{path}: expected files, found none") for path in present if not present[path]]
+        unpaired += len(present[images] ^ present[scans])
+        frames += source.frames_of(drive)
+    for path in sorted({source.calibration(frame) for frame in frames}):
+        files = path, path.with_name("calib_velo_to_cam.txt")
+        problems += [Problem("calibration", f"{file}: missing") for file in files if not file.exists()]
+    for report in map_frames(partial(check_frame, source, depth), frames, "checking drives", 1):
+        problems += report.problems
+    text = f"{len(frames)} frames of {len(source.drives())} raw drives"
+    if unpaired:
+        text += f" ({unpaired} images or scans without a partner are left out)"
+    print_problems(list(dict.fromkeys(problems)), text)
 
 
 def check_lists(root: Path) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Dense depth for every frame of a KITTI folder, restartable; and a check of depth files made elsewhere."""
+"""Dense depth for every frame of a source, restartable; and a check of depth files made elsewhere."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from monokd.depth.completion import dense_depth
 from monokd.depth.plausible import check_depth
 from monokd.depth.png import image_size, write_depth
 from monokd.errors import DataError
-from monokd.kitti.calibration import read_calibration
-from monokd.kitti.frames import KittiFolder, read_depth, read_image, read_velodyne
+from monokd.kitti.frames import FrameSource, read_depth, read_image, read_velodyne
 from monokd.progress import map_frames
 
 F32 = NDArray[np.float32]
@@ -36,7 +35,7 @@ class Densified:
     errors: tuple[DataError, ...]
 
 
-def densify_folder(root: KittiFolder, out: Path, frames: Sequence[str], *, workers: int) -> Densified:
+def densify_folder(source: FrameSource, out: Path, frames: Sequence[str], *, workers: int) -> Densified:
     """Write OUT/FRAME.png (uint16, metres × 256, 0 = none) for every frame.
 
     A valid PNG of the image's size that is there already is kept, so an ended run can be taken up again. Every PNG
@@ -46,27 +45,27 @@ def densify_folder(root: KittiFolder, out: Path, frames: Sequence[str], *, worke
         OSError: `out` cannot be made or written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    results = map_frames(partial(_densify_or_explain, root, out), frames, "densify", workers)
+    results = map_frames(partial(_densify_or_explain, source, out), frames, "densify", workers)
     errors = tuple(result for result in results if isinstance(result, DataError))
     return Densified(results.count("made"), results.count("kept"), errors)
 
 
-def densify_frame(root: KittiFolder, frame: str) -> F32:
+def densify_frame(source: FrameSource, frame: str) -> F32:
     """Dense depth of one frame, H×W metres, 0 = none.
 
     Raises:
         DataError: the image, calibration or scan is missing or broken.
     """
-    image = read_image(root.image(frame))
-    calibration = read_calibration(root.calibration(frame))
-    scan = read_velodyne(root.velodyne(frame))
+    image = read_image(source.image(frame))
+    calibration = source.read_calibration(frame)
+    scan = read_velodyne(source.velodyne(frame))
     try:
         return dense_depth(scan, calibration, image)
     except DataError as error:
-        raise DataError(error.reason, root.velodyne(frame)) from error
+        raise DataError(error.reason, source.velodyne(frame)) from error
 
 
-def check_depth_files(root: KittiFolder, depth: Path, frames: Sequence[str]) -> list[DataError]:
+def check_depth_files(source: FrameSource, depth: Path, frames: Sequence[str]) -> list[DataError]:
     """Check the user's own depth PNGs FRAME.png in `depth`: format, size, range and holes, as `monokd check` does.
 
     Returns:
@@ -75,25 +74,25 @@ def check_depth_files(root: KittiFolder, depth: Path, frames: Sequence[str]) -> 
     errors = []
     for frame in frames:
         try:
-            _check_depth_file(root, depth / f"{frame}.png", frame)
+            _check_depth_file(source, depth / f"{frame}.png", frame)
         except DataError as error:
             errors.append(error)
     return errors
 
 
-def _check_depth_file(root: KittiFolder, path: Path, frame: str) -> None:
-    height, width = image_size(root.image(frame))
+def _check_depth_file(source: FrameSource, path: Path, frame: str) -> None:
+    height, width = image_size(source.image(frame))
     if not path.exists():
         raise DataError(f"expected a depth PNG for frame {frame}, found none", path)
     check_depth(path, (width, height))
 
 
-def _densify_or_explain(root: KittiFolder, out: Path, frame: str) -> str | DataError:
+def _densify_or_explain(source: FrameSource, out: Path, frame: str) -> str | DataError:
     path = out / f"{frame}.png"
     try:
-        if _is_finished(path, root.image(frame)):
+        if _is_finished(path, source.image(frame)):
             return "kept"
-        write_depth(path, densify_frame(root, frame))
+        write_depth(path, densify_frame(source, frame))
     except DataError as error:
         return error
     return "made"

@@ -1,16 +1,21 @@
-"""The field's split of KITTI's 3D object frames (Chen et al. 2015), and the frames of a folder by split."""
+"""Which frames: the field's split of KITTI (Chen et al. 2015), a folder's own lists, frames without labels."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
 from monokd.errors import DataError
-from monokd.kitti.frames import KittiFolder, read_split
+from monokd.kitti.frames import FrameSource, KittiFolder, read_split
+from monokd.kitti.raw import RawDrives, drive_of, read_mapping
+from monokd.typing import Bools, Floats
 
 SplitName = Literal["train", "val", "trainval", "test"]
+UnlabelledSplit = Literal["test", "drives", "places"]
+NEAR_VAL_M = 50.0
 TRAINVAL_FRAMES = 7481
 TEST_FRAMES = 7518
 # Bit i, the most significant of each byte first, is 1 where frame i is in train and 0 where it is in val.
@@ -113,3 +118,65 @@ def _wanted(root: Path, name: str) -> list[str]:
         if known == name:
             return official_split(known)
     raise DataError(f"expected a file of frame ids, or a split {', '.join(get_args(SplitName))}; found neither", listed)
+
+
+def unlabelled_frames(
+    name: UnlabelledSplit, *, root: Path, raw: Path, every: int = 1, apart_m: float = NEAR_VAL_M
+) -> tuple[FrameSource, list[str]]:
+    """Choose frames to learn from without labels, none of which tells anything about a val frame.
+
+    Args:
+        name: `test`: the object benchmark's testing half. `drives`: raw drives that hold no val frame. `places`: of
+            these, only frames away from every val frame, since streets recur in other drives.
+        root: the folder that holds `training` and `testing`.
+        raw: the folder of raw drives, with the development kit's mapping.
+        every: of raw drives, keep the frames whose number this divides.
+        apart_m: for `places`, the least distance from a val frame.
+
+    Returns:
+        Their source and their ids.
+
+    Raises:
+        DataError: no such split, drives, mapping or positions, or no frame left.
+    """
+    if name == "test":
+        return KittiFolder(root, "testing"), split_frames(root, "test")
+    if name not in get_args(UnlabelledSplit):
+        raise DataError(f"unlabelled split: expected {', '.join(get_args(UnlabelledSplit))}, found {name!r}")
+    source, mapping, val = RawDrives(raw), read_mapping(raw), official_split("val")
+    frames = [frame for frame in source.frames() if int(frame[-10:]) % every == 0]
+    frames = outside_val_drives(frames, mapping, val)
+    if name == "places" and frames:
+        val_m = source.positions_m([mapping[frame] for frame in val])
+        far = far_from(source.positions_m(frames), val_m, apart_m)
+        frames = [frame for frame, apart in zip(frames, far, strict=True) if apart]
+    if not frames:
+        raise DataError(f"expected frames of split {name}, found none", raw)
+    return source, frames
+
+
+def outside_val_drives(frames: Sequence[str], mapping: Mapping[str, str], val: Sequence[str]) -> list[str]:
+    """Keep the raw frames whose drive holds no val frame.
+
+    Args:
+        frames: ids of raw frames.
+        mapping: raw frame by object frame, of `read_mapping`.
+        val: ids of object frames.
+
+    Raises:
+        DataError: the mapping lacks a val frame.
+    """
+    unmapped = [frame for frame in val if frame not in mapping]
+    if unmapped:
+        raise DataError(f"mapping: expected every val frame, found {len(unmapped)} missing, first {unmapped[0]}")
+    closed = {drive_of(mapping[frame]) for frame in val}
+    return [frame for frame in frames if drive_of(frame) not in closed]
+
+
+def far_from(points_m: Floats, others_m: Floats, apart_m: float) -> Bools:
+    """Find which of N×2 points are at least `apart_m` from every one of M×2 others."""
+    far = np.ones(len(points_m), dtype=bool)
+    for start in range(0, len(points_m), 1024):  # N×M distances would not fit into memory
+        step = points_m[start : start + 1024, None] - others_m[None]
+        far[start : start + 1024] = (np.hypot(step[..., 0], step[..., 1]) >= apart_m).all(axis=1)
+    return far
