@@ -1,9 +1,9 @@
 """Stage `report`: the tables, the curves and the pictures on one page. Usage: python stages/report.py"""
 
 import shutil
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from monokd.errors import run, say
 from monokd.files import read_json, write_json, write_text
@@ -17,9 +17,9 @@ from monokd.report.pictures import FrameSource
 from monokd.report.previous import find_previous
 from monokd.report.results import read_results
 from monokd.report.summary import read_spread, summary
+from monokd.typing import Floats32
 
 METRICS, MODELS, DEPTH = Path("metrics"), Path("data/models"), Path("data/depth")
-TRAINED = ("teacher", "baseline", "student")
 PAGE, PICTURES, SUMMARY, LABELS = (METRICS / name for name in ("report.html", "report", "summary.json", "labels.json"))
 
 
@@ -32,19 +32,16 @@ def main() -> None:
     results = read_results(METRICS, NETWORKS, predictions=Path("data/predictions"))
     write_json(SUMMARY, summary(results.ap, NETWORKS))
     folder, twice = KittiFolder(params.data_root), params.resolved_quirks().depth_scaled_twice
+
+    def heat(ids: Sequence[str]) -> dict[str, dict[str, Floats32]]:
+        paths = {name: MODELS / f"{name}.safetensors" for name in NETWORKS}
+        return {n: heat_maps(p, folder, ids, depth_dir=DEPTH, depth_scaled_twice=twice) for n, p in paths.items()}
+
     write_report(
         PAGE,
         title="monokd: distillation for monocular 3D detection",
         results=results,
-        frames=FrameSource(
-            folder,
-            split_frames(params.data_root, params.active.data.val_split),
-            depth_dir=DEPTH,
-            heat_maps=lambda ids: {
-                name: heat_maps(MODELS / f"{name}.safetensors", folder, ids, depth_dir=DEPTH, depth_scaled_twice=twice)
-                for name in NETWORKS
-            },
-        ),
+        frames=FrameSource(folder, split_frames(params.data_root, params.active.data.val_split), DEPTH, heat),
         background=background(params),
         previous=find_previous({name: METRICS / name / "kitti.json" for name in NETWORKS}, Path("params.yaml")),
     )
@@ -61,17 +58,17 @@ def unscored(split: str) -> None:
 
 def background(params: Params) -> Background:
     labelled = len(split_frames(params.data_root, params.active.data.train_split))
-    quality: dict[str, Any] = read_json(LABELS) if LABELS.exists() else {}
-    unlabelled = f", {quality.get('frames', 'more')} without labels, boxes by the teacher" if quality else ""
-    profile = params.active
-    settings = params.model_dump(include={"profile", "loss", "seed", "behaviour", "quirks"})
+    quality = read_json(LABELS) if LABELS.exists() else {}
+    more = f", {quality.get('frames', 'others')} without labels, boxes by the teacher" if quality else ""
+    profile, weights = params.active, params.loss_weights.model_dump()
+    settings = params.model_dump(include={"profile", "loss", "seed", "quirks"})
     settings |= {"behaviour": profile.behaviour if params.behaviour == "profile" else params.behaviour}
-    settings |= {"weights": params.loss_weights.model_dump(), "data": profile.data.model_dump()}
-    settings |= {"width": profile.model.width, "epochs": {n: getattr(profile, n).epochs for n in TRAINED}}
+    settings |= {"weights": weights, "data": profile.data.model_dump(), "width": profile.model.width}
+    settings |= {"epochs": {name: getattr(profile, name).epochs for name in ("teacher", "baseline", "student")}}
     return Background(
         settings=settings,
-        training_data=f"{labelled} labelled frames{unlabelled}",
-        distilled=bool(quality) or any(params.loss_weights.model_dump().values()),
+        training_data=f"{labelled} labelled frames{more}",
+        distilled=bool(quality) or any(weights.values()),
         depth=read_json(METRICS / "depth.json"),
         label_quality=quality,
         resamples=profile.evaluate.bootstrap,

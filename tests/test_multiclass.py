@@ -72,4 +72,4 @@ def test_three_classes_from_training_to_tables(workspace: Path, monkeypatch: pyt
     assert {name for path in results.iterdir() for name in read_results(path).names} <= set(NAMES)
 
     evaluation = evaluate_folders(workspace / "data/demo/training/label_2", results, classes=NAMES)
-    assert list(evaluation.as_json()["strict"]) == list(NAMES)
+    assert tuple(evaluation.classes) == NAMES

@@ -92,8 +92,7 @@ def differences(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> T
     figures = headline_ap(ap, class_name, networks)
     known = {network for (network, *_), figure in figures.items() if not math.isnan(figure.difference)}
     compared = [network for network in reversed(networks) if network != CONTROL and network in known]
-    names = {network: f"{style_of(network).label} − {style_of(CONTROL).label}" for network in compared}
-    rows = {names[n]: [_difference_cell(figures[n, *key]) for key in HEADLINE] for n in compared}
+    rows = {style_of(n).label: [_difference_cell(figures[n, *key]) for key in HEADLINE] for n in compared}
     caption = f"{class_name}, {LEVEL}: difference to the control on the same frames, in points, with its 95 % interval"
     return _headline_table(caption, class_name, rows) if rows else None
 
