@@ -30,7 +30,7 @@ def heat_maps(
         folder: the frames' files.
         ids: which frames.
         depth_dir: dense depth as ID.png, for a detector that sees depth.
-        depth_scaled_twice: quirk Q3, as the detector was trained.
+        depth_scaled_twice: quirk Q8, as the detector was trained.
 
     Raises:
         DataError: a file is missing or broken.

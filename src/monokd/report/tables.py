@@ -38,6 +38,11 @@ class Column:
     title: str
     group: str = ""
 
+    @property
+    def flat(self) -> str:
+        """Group and title in one line, for forms with a single head row."""
+        return f"{self.group} {self.title}".strip()
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -56,7 +61,7 @@ class Table:
 
 def to_markdown(table: Table) -> str:
     """A GitHub table, one line a row, the best of a column in bold; ends with a newline."""
-    heads = [f"{column.group} {column.title}".strip() for column in table.columns]
+    heads = [column.flat for column in table.columns]
     lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *([_plain(c, "**") for c in row] for row in table.rows)]
     clean = ([" ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|") for text in line] for line in lines)
     return "".join(f"| {' | '.join(line)} |\n" for line in clean)
