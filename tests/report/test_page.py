@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -266,47 +265,3 @@ def test_no_detections_at_all_still_make_a_page(tmp_path: Path) -> None:
     assert UNPREDICTED.label not in text  # all labels are cars, which is what the page is about
     assert page.all("img")
     assert not [a for a in page.all("svg") if a.get("role") == "img"]
-
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PROBE = """<script>addEventListener("load", () => {
-  const wide = [...document.querySelectorAll("main *, header *")].filter(e => !e.closest(".scroll, svg") &&
-    e.getBoundingClientRect().right > innerWidth + 0.5).length;
-  const lost = [...document.images].filter(i => !i.naturalWidth).length;
-  const far = performance.getEntriesByType("resource").filter(r => !/^(file|data):/.test(r.name)).length;
-  const paper = getComputedStyle(document.body).backgroundColor;
-  parent.postMessage(`width ${innerWidth} page ${document.documentElement.scrollWidth} wide ${wide} lost ${lost} ` +
-    `far ${far} paper ${paper}`, "*");
-})</script>"""
-FRAMES = """<title></title><script>const said = []; addEventListener("message", e => {
-  said.push(e.data); document.title = said.sort().join("; "); })</script>
-<iframe src="report.html" width="400" height="20000"></iframe>
-<iframe src="report.html" width="1280" height="9000"></iframe>"""
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on PATH")
-@pytest.mark.parametrize(
-    ("scheme", "paper"), ((1, "rgb(255, 255, 255)"), (0, "rgb(20, 23, 27)")), ids=("light", "dark")
-)
-def test_in_a_browser_nothing_overflows_fails_or_leaves_the_disk(
-    folder: Path, tmp_path: Path, scheme: int, paper: str
-) -> None:
-    """Narrow and wide, from a file: every picture shows, nothing is wider than the page, the console stays empty.
-
-    The probe script is added to a copy; the page stands in frames, because a window has a least width.
-    """
-    shutil.copytree(folder / "report", tmp_path / "report")
-    text = (folder / "report.html").read_text().replace('loading="lazy"', "").replace("<details>", "<details open>")
-    (tmp_path / "report.html").write_text(text.replace("</body>", f"{PROBE}</body>"))
-    (tmp_path / "frames.html").write_text(FRAMES)
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    options += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"]
-    options += ["--window-size=1800,4000", "--hide-scrollbars", "--virtual-time-budget=5000", "--dump-dom"]
-    options += [f"--blink-settings=preferredColorScheme={scheme}", "--enable-logging=stderr"]
-    address = (tmp_path / "frames.html").as_uri()
-    done = subprocess.run([str(CHROMIUM), *options, address], capture_output=True, text=True, timeout=300, check=True)
-    title = re.search(r"<title>(.*?)</title>", done.stdout)
-    assert title is not None
-    clean = f"wide 0 lost 0 far 0 paper {paper}"
-    assert title[1] == f"width 1280 page 1280 {clean}; width 400 page 400 {clean}"
-    assert ":CONSOLE" not in done.stderr

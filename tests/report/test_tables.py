@@ -87,7 +87,7 @@ def test_differences_to_the_control_with_their_intervals() -> None:
     made = differences(ap, "Car", ("control", "student"))
     assert made is not None
     ((name, *cells),) = made.rows
-    assert name.text == "Student − Control"
+    assert name.text == "Student"
     assert cells == [Cell("+5.25", "−0.8 to +10.2"), Cell("+7.00", "+1.0 to +12.0", True), Cell("–"), Cell("–")]
     assert differences(AP, "Car", NETWORKS) is None
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from monokd.errors import DataError
-from monokd.kitti.calibration import read_calibration
+from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import KittiFolder, read_depth, read_image
 from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.objects import Objects, from_rows
@@ -25,7 +25,7 @@ from monokd.report.drawing import (
     placed,
     write_picture,
 )
-from monokd.report.frames_to_show import Match, best_threshold, choose, match
+from monokd.report.frames_to_show import Chosen, Match, best_threshold, choose, match
 from monokd.report.networks import CONTROL, TRUTH, UNPREDICTED, style_of
 from monokd.report.results import Results
 from monokd.typing import Bytes, Floats32
@@ -122,18 +122,8 @@ def draw_frames(folder: Path, matched: MatchedFrames, source: FrameSource) -> li
         control_threshold=matched.thresholds[other],
     )
     heat = source.heat_maps([item.frame for item in chosen]) if source.heat_maps and chosen else {}
-    return [
-        FramePictures(
-            item.frame,
-            item.reason,
-            _why(matched, item.frame, item.reason),
-            _photographs(folder, matched, source, item.frame),
-            [_heat_map(folder, source, item.frame, name, maps[item.frame]) for name, maps in heat.items()],
-            _depth(folder, source, item.frame),
-            _above(folder, matched, source, item.frame),
-        )
-        for item in chosen
-    ]
+    warm = {item.frame: {name: maps[item.frame] for name, maps in heat.items()} for item in chosen}
+    return [_draw_frame(folder, matched, source, item, warm[item.frame]) for item in chosen]
 
 
 def truth_layers(truth: Objects, predicted: set[str]) -> list[Layer]:
@@ -159,31 +149,46 @@ def _compared(matched: MatchedFrames) -> tuple[str, str]:
     return names[-1], CONTROL if CONTROL in names else names[0]
 
 
-def _sure(matched: MatchedFrames, name: str, frame: str) -> Objects:
-    boxes = matched.boxes[name][frame]
-    return boxes.select(boxes.scores >= matched.thresholds[name])
-
-
-def _photographs(folder: Path, matched: MatchedFrames, source: FrameSource, frame: str) -> list[Picture]:
+def _draw_frame(
+    folder: Path, matched: MatchedFrames, source: FrameSource, item: Chosen, heat: Mapping[str, Floats32]
+) -> FramePictures:
+    frame = item.frame
     image, calibration = read_image(source.folder.image(frame)), read_calibration(source.folder.calibration(frame))
-    under = [replace(layer, filled=False) for layer in truth_layers(matched.truths[frame], matched.predicted)]
-    pictures = []
-    for name in matched.boxes:
-        style, boxes, mine = style_of(name), _sure(matched, name, frame), matched.matches[name][frame]
-        drawn = draw_boxes_3d(image, [*under, Layer(boxes, style, filled=True)], calibration)
-        many = f"{len(boxes)} {'box' if len(boxes) == 1 else 'boxes'} of {style.label}"
-        false = mine.false(matched.thresholds[name])
-        found = f"{mine.found(matched.thresholds[name])} of {len(mine.found_by)} found"
-        caption = f"{style.label}: {found}{f', {false} false' if false else ''}"
+    truth = truth_layers(matched.truths[frame], matched.predicted)
+    sure = {
+        name: mine[frame].select(mine[frame].scores >= matched.thresholds[name]) for name, mine in matched.boxes.items()
+    }
+    under = [replace(layer, filled=False) for layer in truth]
+    photographs = []
+    for name, boxes in sure.items():
+        drawn = draw_boxes_3d(image, [*under, Layer(boxes, style_of(name), filled=True)], calibration)
+        many = f"{len(boxes)} {'box' if len(boxes) == 1 else 'boxes'} of {style_of(name).label}"
         alt = f"Camera image of frame {frame} with ground truth and {many}"
-        pictures.append(_save(folder, f"{frame}-{_slug(name)}.jpg", drawn, alt, caption))
-    return pictures
+        photographs.append(_save(folder, f"{frame}-{_slug(name)}.jpg", drawn, alt, _caption(matched, name, frame)))
+    layers = [*truth, *(Layer(boxes, style_of(name)) for name, boxes in sure.items())]
+    above = _above(layers, calibration, image.shape[1])
+    alt = f"Frame {frame} seen from above, camera at the bottom, ground truth and all networks, rings every 10 m"
+    return FramePictures(
+        frame,
+        item.reason,
+        _why(matched, frame, item.reason),
+        photographs,
+        [_heat_map(folder, image, frame, name, values) for name, values in heat.items()],
+        _depth(folder, source, frame),
+        _save(folder, f"{frame}-above.png", above, alt, "Seen from above"),
+    )
 
 
-def _heat_map(folder: Path, source: FrameSource, frame: str, name: str, heat: Floats32) -> Picture:
-    image, label = read_image(source.folder.image(frame)), style_of(name).label
+def _above(layers: Sequence[Layer], calibration: Calibration, width_px: int) -> Bytes:
+    """From 40 to 80 m ahead, in tens, a little beyond the farthest box."""
+    farthest_m = max(placed(layer.objects).locations_m[:, 2].max(initial=0.0) for layer in layers)
+    range_m = float(np.clip(10 * np.ceil((farthest_m + 5) / 10), 40, 80))
+    return draw_birds_eye(layers, calibration=calibration, image_width_px=width_px, range_m=range_m)
+
+
+def _heat_map(folder: Path, image: Bytes, frame: str, name: str, heat: Floats32) -> Picture:
     # Half the size: a heat map has no detail that would be lost.
-    size = max(image.shape[1] // 2, 1), max(image.shape[0] // 2, 1)
+    size, label = (max(image.shape[1] // 2, 1), max(image.shape[0] // 2, 1)), style_of(name).label
     drawn = draw_heat_map(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), heat)
     alt = f"Heat map of {label} over frame {frame}: bright where it expects an object's centre"
     return _save(folder, f"{frame}-{_slug(name)}-heat.jpg", drawn, alt, f"{label}: heat map")
@@ -197,18 +202,10 @@ def _depth(folder: Path, source: FrameSource, frame: str) -> Picture | None:
     return _save(folder, f"{frame}-depth.jpg", drawn, alt, "Dense depth, which only the teacher sees")
 
 
-def _above(folder: Path, matched: MatchedFrames, source: FrameSource, frame: str) -> Picture:
-    results = [Layer(_sure(matched, name, frame), style_of(name)) for name in matched.boxes]
-    layers = [*truth_layers(matched.truths[frame], matched.predicted), *results]
-    farthest_m = max(placed(layer.objects).locations_m[:, 2].max(initial=0.0) for layer in layers)
-    drawn = draw_birds_eye(
-        layers,
-        calibration=read_calibration(source.folder.calibration(frame)),
-        image_width_px=read_image(source.folder.image(frame)).shape[1],
-        range_m=float(np.clip(10 * np.ceil((farthest_m + 5) / 10), 40, 80)),
-    )
-    alt = f"Frame {frame} seen from above, camera at the bottom, ground truth and all networks, rings every 10 m"
-    return _save(folder, f"{frame}-above.png", drawn, alt, "Seen from above")
+def _caption(matched: MatchedFrames, name: str, frame: str) -> str:
+    mine, threshold = matched.matches[name][frame], matched.thresholds[name]
+    false = f", {mine.false(threshold)} false" if mine.false(threshold) else ""
+    return f"{style_of(name).label}: {mine.found(threshold)} of {len(mine.found_by)} found{false}"
 
 
 def _why(matched: MatchedFrames, frame: str, reason: str) -> str:

@@ -38,6 +38,11 @@ class Column:
     title: str
     group: str = ""
 
+    @property
+    def flat(self) -> str:
+        """Group and title in one line, for forms with a single head row."""
+        return f"{self.group} {self.title}".strip()
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -56,7 +61,7 @@ class Table:
 
 def to_markdown(table: Table) -> str:
     """A GitHub table, one line a row, the best of a column in bold; ends with a newline."""
-    heads = [f"{column.group} {column.title}".strip() for column in table.columns]
+    heads = [column.flat for column in table.columns]
     lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *([_plain(c, "**") for c in row] for row in table.rows)]
     clean = ([" ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|") for text in line] for line in lines)
     return "".join(f"| {' | '.join(line)} |\n" for line in clean)
@@ -92,8 +97,7 @@ def differences(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> T
     figures = headline_ap(ap, class_name, networks)
     known = {network for (network, *_), figure in figures.items() if not math.isnan(figure.difference)}
     compared = [network for network in reversed(networks) if network != CONTROL and network in known]
-    names = {network: f"{style_of(network).label} − {style_of(CONTROL).label}" for network in compared}
-    rows = {names[n]: [_difference_cell(figures[n, *key]) for key in HEADLINE] for n in compared}
+    rows = {style_of(n).label: [_difference_cell(figures[n, *key]) for key in HEADLINE] for n in compared}
     caption = f"{class_name}, {LEVEL}: difference to the control on the same frames, in points, with its 95 % interval"
     return _headline_table(caption, class_name, rows) if rows else None
 
