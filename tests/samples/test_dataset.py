@@ -62,7 +62,8 @@ def test_cache_changes_nothing(small_kitti: KittiFolder) -> None:
 def test_epochs_differ_only_when_augmented(small_kitti: KittiFolder) -> None:
     plain, moving = _frames(small_kitti), _frames(small_kitti, augmentation=Augmentation())
     _same(plain[0, 1], plain[5, 1])
-    assert not torch.equal(moving[0, 1].inputs["image"], moving[5, 1].inputs["image"])
+    seen = [collate([moving[epoch, 1]]).input("image") for epoch in (0, 5)]
+    assert not torch.equal(*seen)
     still = Augmentation(flip=0.0, crop=0.0, jitter=False)
     assert _frames(small_kitti, augmentation=still).plan(2, 3) == Plan()
 
@@ -99,6 +100,11 @@ def test_without_labels_or_depth(small_kitti: KittiFolder, tmp_path: Path) -> No
     assert batch.targets is None
     with pytest.raises(ValueError, match=r"sees depth, but the batch carries image$"):
         batch.input("depth")
+
+
+def test_only_the_wanted_modalities_travel(small_kitti: KittiFolder) -> None:
+    sample = _frames(small_kitti, InputSettings(96, 320, modalities=("image",)))[0, 0]
+    assert list(sample.inputs) == list(sample.channel_maps) == ["image"]
 
 
 def test_small_depth_maps_are_padded(small_kitti: KittiFolder) -> None:

@@ -39,7 +39,7 @@ def _with(**changes: float) -> tuple[float, ...]:
 
 
 def _targets(objects: Objects, affine: Affine = FULL, classes: tuple[str, ...] = CLASSES) -> Targets:
-    depth = np.full((affine.height_px, affine.width_px), 18.0, np.float32)
+    depth = np.full((affine.height_px // 4, affine.width_px // 4), 18.0, np.float32)
     return frame_targets(objects, CAMERA, affine, depth, classes=classes)
 
 
@@ -75,9 +75,9 @@ def test_crop_moves_the_image_not_the_depth() -> None:
 
 def test_depth_cells_far_from_the_object_are_masked() -> None:
     """Cells 3 m or more from z, and empty cells, are 0 and masked; att is z there."""
-    depth = np.full((384, 1280), 17.0, np.float32)
-    depth[:, 640:] = 17.5
-    depth[:, :620] = 0.0
+    depth = np.full((96, 320), 17.0, np.float32)
+    depth[:, 160:] = 17.5
+    depth[:, :155] = 0.0
     targets = frame_targets(_objects(CAR), CAMERA, FULL, depth)
     mask = targets.depth_mask[0]
     assert mask.any()

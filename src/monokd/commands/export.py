@@ -23,7 +23,7 @@ from monokd.models.decode import image_geometry, merged_depth
 from monokd.models.detector import Detector
 from monokd.models.outputs import DetectorOutput, Rois
 from monokd.samples.affine import crop_affine, warp_image
-from monokd.samples.augment import normalise
+from monokd.samples.augment import image_map, map_channels
 from monokd.samples.constants import CLASSES, HEADING_BINS, IMAGE_MEAN, IMAGE_STD, MEAN_SIZES_M
 from monokd.scenes.generate import SceneSettings, render_frame
 
@@ -126,7 +126,9 @@ def check_inputs(info: DetectorInfo) -> Iterator[Arrays]:
     frame = render_frame(0, 0, SceneSettings())
     height, width = frame.image.shape[:2]
     affine = crop_affine((width / 2, height / 2), (width, height), width_px=info.width_px, height_px=info.height_px)
-    street = normalise(warp_image(frame.image, affine, flip=False), None)
+    warped = warp_image(frame.image, affine, flip=False)
+    sent, maps = torch.from_numpy(warped)[None], torch.from_numpy(image_map(warped, None))[None]
+    street: NDArray[np.float32] = map_channels(sent, maps)[0].numpy()
     noise = np.random.default_rng(0).standard_normal(street.shape, dtype=np.float32)
     for image in (noise, street):
         P2 = frame.calibration.P2.astype(np.float32)

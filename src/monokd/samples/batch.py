@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from monokd.samples.augment import map_channels
 from monokd.samples.constants import STRIDE, Modality
 from monokd.samples.masks import centre_mask
 
@@ -73,6 +74,7 @@ class Sample:
 
     frame: str
     inputs: dict[Modality, Tensor]
+    channel_maps: dict[Modality, Tensor]
     P2: Tensor
     coord_range_px: Tensor
     image_size_px: Tensor
@@ -83,11 +85,12 @@ class Sample:
 class Batch:
     """B frames ready for a step.
 
-    The last three fields are what a GPU would have to be waited for, so they are found where the batch is made.
+    `slots`, `most_slots` and `box_cells` are what a GPU would have to be waited for, so they are found where the batch
+    is made.
 
     Attributes:
         frames: ids, for messages and predictions.
-        inputs: what networks see, by modality, B×C×H×W; ask `input` for it.
+        inputs: by modality, as they travel: B×3×H×W uint8 images, B×1×H×W depth in metres; networks ask `input`.
         P2: B×3×4 float32 projection, of the mirrored camera where the frame is flipped.
         coord_range_px: B×2×2, top-left and bottom-right of the crop in image pixels.
         image_size_px: B×2 width, height of the file's image.
@@ -95,6 +98,7 @@ class Batch:
         slots: M int64, where `mask_2d` of the targets holds, as positions in the flattened B×K.
         most_slots: the greatest number of them in one frame.
         box_cells: N int64, see `box_cells`.
+        channel_maps: B×3×(C+1) by modality, what `map_channels` makes of `inputs`; without, they are ready as they are.
     """
 
     frames: tuple[str, ...]
@@ -106,6 +110,7 @@ class Batch:
     slots: Tensor | None = None
     most_slots: int = 0
     box_cells: Tensor | None = None
+    channel_maps: dict[Modality, Tensor] = field(default_factory=dict)
 
     def input(self, modality: Modality) -> Tensor:
         """Return a network's input, B×3×H×W: the normalised image, or depth in three equal channels.
@@ -116,7 +121,8 @@ class Batch:
         if modality not in self.inputs:
             carried = ", ".join(self.inputs) or "nothing"
             raise ValueError(f"this network sees {modality}, but the batch carries {carried}")
-        return self.inputs[modality].expand(-1, 3, -1, -1)
+        stored = self.inputs[modality]
+        return map_channels(stored, self.channel_maps[modality]) if modality in self.channel_maps else stored
 
     def to(self, device: torch.device) -> Batch:
         """Return the same batch on `device`; from page-locked memory nobody waits for the copy."""
@@ -131,6 +137,7 @@ class Batch:
         return replace(
             self,
             inputs={modality: move(tensor) for modality, tensor in self.inputs.items()},
+            channel_maps={modality: move(tensor) for modality, tensor in self.channel_maps.items()},
             P2=move(self.P2),
             coord_range_px=move(self.coord_range_px),
             image_size_px=move(self.image_size_px),
@@ -156,6 +163,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         _stack([sample.P2 for sample in samples]),
         _stack([sample.coord_range_px for sample in samples]),
         _stack([sample.image_size_px for sample in samples]),
+        channel_maps={modality: _stack([s.channel_maps[modality] for s in samples]) for modality in modalities},
     )
     return with_targets(batch, _stack_targets(targets)) if len(targets) == len(samples) else batch
 
@@ -208,4 +216,4 @@ def _stack(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _stack_targets(targets: Sequence[Targets]) -> Targets:
-    return Targets(*(_stack([getattr(one, field.name) for one in targets]) for field in fields(Targets)))
+    return Targets(*(_stack([getattr(one, f.name) for one in targets]) for f in fields(Targets)))

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration, read_calibration
@@ -19,13 +19,11 @@ from monokd.kitti.labels import read_labels
 from monokd.kitti.objects import Objects
 from monokd.progress import worker_count
 from monokd.samples.affine import crop_affine, warp_depth, warp_image
-from monokd.samples.augment import Augmentation, Plan, crop_of, mirror_objects, normalise, plan_augmentation
+from monokd.samples.augment import Augmentation, Plan, crop_of, depth_map, image_map, mirror_objects, plan_augmentation
 from monokd.samples.batch import Sample
 from monokd.samples.constants import CLASSES, Modality
-from monokd.samples.targets import frame_targets
-
-DEPTH_RANGE_M = 80.0
-STORED_STEPS_PER_M = 256
+from monokd.samples.targets import area_average, frame_targets
+from monokd.typing import Bytes, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +35,7 @@ class InputSettings:
         width_px: of the network's input, a multiple of 32.
         classes: names that train; Van, Truck and DontCare only draw on Car's heatmap.
         depth_scaled_twice: quirk Q8: depth inputs are metres / 256, as published, instead of metres.
+        modalities: inputs that samples carry, where the frames have them.
 
     Raises:
         ValueError: a size that is no multiple of 32.
@@ -46,6 +45,7 @@ class InputSettings:
     width_px: int
     classes: tuple[str, ...] = CLASSES
     depth_scaled_twice: bool = True
+    modalities: tuple[Modality, ...] = ("image", "depth")
 
     def __post_init__(self) -> None:
         """Check the size."""
@@ -86,8 +86,8 @@ class Frame:
         objects: in single precision; None without labels.
     """
 
-    image: NDArray[np.uint8]
-    depth: NDArray[np.uint16] | None
+    image: Bytes
+    depth: Words | None
     calibration: Calibration
     objects: Objects | None
 
@@ -197,19 +197,24 @@ class Frames:
         if plan.flip:
             calibration = calibration.flipped(width)
             objects = None if objects is None else mirror_objects(objects, width)
-        depth = None if frame.depth is None else warp_depth(frame.depth, affine, flip=plan.flip)
+        inputs: dict[Modality, Tensor] = {}
+        maps: dict[Modality, Tensor] = {}
+        if "image" in settings.modalities:
+            image = warp_image(frame.image, affine, flip=plan.flip)
+            inputs["image"] = torch.from_numpy(image)
+            maps["image"] = torch.from_numpy(image_map(image, plan.jitter))
+        depth_m = None if frame.depth is None else warp_depth(frame.depth, affine, flip=plan.flip)
+        if depth_m is not None and "depth" in settings.modalities:
+            inputs["depth"] = torch.from_numpy(depth_m)[None]
+            maps["depth"] = torch.from_numpy(depth_map(plan.scale, scaled_twice=settings.depth_scaled_twice))
         targets = None
         if objects is not None:
-            targets = frame_targets(objects, calibration, affine, depth, classes=settings.classes)
-        image = normalise(warp_image(frame.image, affine, flip=plan.flip), plan.jitter)
-        inputs: dict[Modality, torch.Tensor] = {"image": torch.from_numpy(image)}
-        if depth is not None:  # metres until here; in place, because fresh pages cost more than the product
-            steps = STORED_STEPS_PER_M if settings.depth_scaled_twice else 1
-            depth *= np.float32(plan.scale / DEPTH_RANGE_M / steps)
-            inputs["depth"] = torch.from_numpy(depth)[None]
+            cells_m = None if depth_m is None else area_average(depth_m)
+            targets = frame_targets(objects, calibration, affine, cells_m, classes=settings.classes)
         return Sample(
             name,
             inputs,
+            maps,
             torch.from_numpy(calibration.P2.astype(np.float32)),
             torch.from_numpy(affine.coord_range_px),
             torch.tensor([width, height]),
@@ -233,7 +238,7 @@ class Frames:
         return Frame(image, depth, replace(calibration, P2=P2), objects)
 
 
-def pad_depth(stored: NDArray[np.uint16], height: int, width: int, path: Path) -> NDArray[np.uint16]:
+def pad_depth(stored: Words, height: int, width: int, path: Path) -> Words:
     """Grow a depth map to the image by its border: all missing rows on top, columns half left, the rest right.
 
     Raises:

@@ -36,7 +36,7 @@ def frame_targets(
         objects: labels, mirrored with the frame if the frame is.
         calibration: the camera, mirrored likewise.
         affine: image to input.
-        depth_m: the warped dense depth, H×W of the input, metres; None leaves `depth_mask` empty.
+        depth_m: the warped dense depth, h×w, metres; None leaves `depth_mask` empty.
         classes: names that train; Van, Truck and DontCare, if listed, only draw peaks on Car's heatmap.
         max_objects: slots, K.
     """
@@ -136,16 +136,16 @@ def draw_gaussian(heatmap: Floats32, peak: Ints, radius: int) -> None:
 
 
 @compiled
-def area_average(depth_m: Floats32) -> Floats32:
-    """Average every block of 4×4 cells: H×W float32 to H/4×W/4."""
-    rows, columns = depth_m.shape[0] // STRIDE, depth_m.shape[1] // STRIDE
+def area_average(values: Floats32) -> Floats32:
+    """Average every block of 4×4 cells: H×W to H/4×W/4."""
+    rows, columns = values.shape[0] // STRIDE, values.shape[1] // STRIDE
     out = np.empty((rows, columns), dtype=np.float32)
     for y in range(rows):
         for x in range(columns):
             total = np.float32(0)
             for i in range(STRIDE):
                 for j in range(STRIDE):
-                    total += depth_m[y * STRIDE + i, x * STRIDE + j]
+                    total += values[y * STRIDE + i, x * STRIDE + j]
             out[y, x] = total / np.float32(STRIDE * STRIDE)
     return out
 
@@ -199,7 +199,6 @@ def _visual_depth(depth_m: Floats32 | None, boxes: Floats32, z: Floats32) -> tup
     """Pool the dense depth in N boxes (cells): N×7×7 metres, 0 where invalid, and where it is valid."""
     cells = np.zeros((len(boxes), CELLS, CELLS), dtype=np.float32)
     if depth_m is not None and len(boxes):
-        depth_map = area_average(depth_m)
-        cells[:] = [roi_align_map(depth_map, box.astype(np.float64), CELLS) for box in boxes]
+        cells[:] = [roi_align_map(depth_m, box.astype(np.float64), CELLS) for box in boxes]
     valid = (np.abs(cells - z[:, None, None]) < DEPTH_MARGIN_M) & (cells > 0)
     return np.where(valid, cells, np.float32(0)), valid
