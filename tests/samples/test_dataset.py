@@ -107,6 +107,21 @@ def test_only_the_wanted_modalities_travel(small_kitti: KittiFolder) -> None:
     assert list(sample.inputs) == list(sample.channel_maps) == ["image"]
 
 
+def test_boxes_of_a_detector_and_of_nobody(small_kitti: KittiFolder, tmp_path: Path) -> None:
+    """Result files in a folder of their own train as labels do; without any every cell is unknown."""
+    line = small_kitti.label(FRAMES[0]).read_text().split("\n")[0]
+    (tmp_path / f"{FRAMES[0]}.txt").write_text(f"{line} 0.5\n")
+    found = _frames(small_kitti, labels=tmp_path)[0, 0].targets
+    unknown = _frames(small_kitti, labels="unknown")[0, 0].targets
+    assert found is not None
+    assert unknown is not None
+    assert found.weight.sum() == 0.5
+    assert found.mask_2d.sum() == 1
+    assert not found.ignore.any()
+    assert unknown.ignore.all()
+    assert not unknown.mask_2d.any()
+
+
 def test_small_depth_maps_are_padded(small_kitti: KittiFolder) -> None:
     """All missing rows on top, columns half left, the rest right, by the border's values."""
     stored = np.arange(6, dtype=np.uint16).reshape(2, 3)

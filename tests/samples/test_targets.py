@@ -134,6 +134,21 @@ def test_classes_filter_and_extra_names_draw_on_car() -> None:
     assert merged.boxes_px[:3].any(dim=1).tolist() == [False, True, True]
 
 
+def test_a_detectors_boxes_weigh_their_score_and_uncertain_ones_are_ignored() -> None:
+    """A DontCare line with a score hides its cells (640 to 660 by 190 to 198 px), but not the peak of a kept box."""
+    sure, unsure = (*CAR[:-1], 0.75), (*_with(left=640.0, top=190.0, right=660.0, bottom=198.0)[:-1], 0.05)
+    rows, names = (sure, unsure), ("Car", "DontCare")
+    targets = _targets(_objects(*rows, names=names))
+    assert targets.weight.tolist()[:3] == [0.75, 0.0, 0.0]
+    expected = np.zeros((96, 320), bool)
+    expected[47:50, 160:165] = True
+    expected[48, 160] = False  # the car's peak
+    np.testing.assert_array_equal(targets.ignore, expected)
+    labels = _targets(_objects(*((*row[:-1], math.nan) for row in rows), names=names))
+    assert not labels.ignore.any()
+    assert labels.weight.tolist()[:2] == [1.0, 0.0]
+
+
 def test_peaks_off_the_map() -> None:
     """A centre off the map has no slot but keeps its box; less than a cell off, it stands on the border."""
     # x = −18.4 m at 20 m projects to −4: one cell off. −18.3 m: 0.125 cells off.

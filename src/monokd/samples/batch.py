@@ -43,6 +43,8 @@ class Targets:
         depth_mask: B×K×7×7 bool.
         object_count: B int64, the frame's label lines of any class, at most K (published `obj_num`: the masks of the
             published distillation visit that many slots, empty ones included).
+        weight: B×K, 1 for true labels, the score for boxes of a detector, 0 in empty slots.
+        ignore: B×h×w bool, cells of which nobody knows what is there, peaks left out; none in frames with true labels.
     """
 
     heatmap: Tensor
@@ -62,6 +64,8 @@ class Targets:
     att_depth_m: Tensor
     depth_mask: Tensor
     object_count: Tensor
+    weight: Tensor
+    ignore: Tensor
 
     def each(self, move: Callable[[Tensor], Tensor]) -> Targets:
         """Return the same targets of moved tensors."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -15,8 +15,8 @@ from torch import Tensor
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import read_image, read_stored_depth
-from monokd.kitti.labels import read_labels
-from monokd.kitti.objects import Objects
+from monokd.kitti.labels import read_labels, read_results
+from monokd.kitti.objects import Objects, from_rows
 from monokd.progress import worker_count
 from monokd.samples.affine import crop_affine, warp_depth, warp_image
 from monokd.samples.augment import Augmentation, Plan, crop_of, depth_map, image_map, mirror_objects, plan_augmentation
@@ -137,7 +137,8 @@ class Frames:
         frames: ids, in the order of their indices.
         settings: what the frames become.
         depth_dir: dense depth PNGs named by frame; None gives samples without depth.
-        labels: read labels and make targets.
+        labels: where boxes for targets come from: True reads the source's labels, a folder holds a detector's result
+            files named by frame, "unknown" makes targets without boxes that ignore every cell, False makes none.
         augmentation: flip, crop and jitter by (seed, epoch, index); without, every epoch gives the plain frame.
         cache: read and decode every file once, at construction; about 2.3 MB a KITTI frame.
 
@@ -152,7 +153,7 @@ class Frames:
         settings: InputSettings,
         *,
         depth_dir: Path | None = None,
-        labels: bool = False,
+        labels: Path | Literal["unknown"] | bool = False,
         augmentation: Augmentation | None = None,
         cache: bool = False,
     ) -> None:
@@ -211,6 +212,8 @@ class Frames:
         if objects is not None:
             cells_m = None if depth_m is None else area_average(depth_m)
             targets = frame_targets(objects, calibration, affine, cells_m, classes=settings.classes)
+            if self.labels == "unknown":
+                targets.ignore.fill_(True)
         return Sample(
             name,
             inputs,
@@ -232,10 +235,19 @@ class Frames:
         if self.depth_dir is not None:
             path = self.depth_dir / f"{frame}.png"
             depth = pad_depth(read_stored_depth(path), image.shape[0], image.shape[1], path)
-        objects = single_precision(read_labels(self.source.label(frame))) if self.labels else None
         calibration = read_calibration(self.source.calibration(frame))
         P2 = calibration.P2.astype(np.float32).astype(np.float64)
-        return Frame(image, depth, replace(calibration, P2=P2), objects)
+        return Frame(image, depth, replace(calibration, P2=P2), self._objects(frame))
+
+    def _objects(self, frame: str) -> Objects | None:
+        """Read the frame's boxes."""
+        if not self.labels:
+            return None
+        if self.labels == "unknown":
+            return from_rows((), np.zeros((0, 15)))
+        if isinstance(self.labels, Path):
+            return single_precision(read_results(self.labels / f"{frame}.txt"))
+        return single_precision(read_labels(self.source.label(frame)))
 
 
 def pad_depth(stored: Words, height: int, width: int, path: Path) -> Words:

@@ -30,10 +30,11 @@ def frame_targets(
 ) -> Targets:
     """Compute what a frame's labels ask of the network (DID-M3D, Peng et al. 2022, section 4.1).
 
-    Label lines past `max_objects` are ignored.
+    Label lines past `max_objects` are ignored. Boxes of a detector, which have scores, weigh as much as their score,
+    and its DontCare lines are boxes that are too uncertain: what is in them is unknown, not background.
 
     Args:
-        objects: labels, mirrored with the frame if the frame is.
+        objects: labels or results, mirrored with the frame if the frame is.
         calibration: the camera, mirrored likewise.
         affine: image to input.
         depth_m: the warped dense depth, h×w, metres; None leaves `depth_mask` empty.
@@ -44,6 +45,7 @@ def frame_targets(
     wanted = np.array([name in classes and name in (*CLASSES, *DRAWN_AS_CAR) for name in objects.names], dtype=bool)
     drawn = np.flatnonzero((trainable(objects) & wanted)[:max_objects])
     count = min(len(objects), max_objects)
+    ignore = _uncertain(objects, affine)
     objects = objects.select(drawn)
     angles_rad = observation_angles(objects, calibration)
     centres = transform_points(affine.forward, project_centres(objects, calibration)) / STRIDE
@@ -56,6 +58,7 @@ def frame_targets(
     heatmap = _heatmap(class_ids[on_map], peaks[on_map], boxes[on_map], height, width)
 
     trains = on_map & np.array([name in CLASSES for name in objects.names], dtype=bool)
+    ignore[peaks[trains, 1], peaks[trains, 0]] = False
     slots, objects = drawn[trains], objects.select(trains)
     peaks, class_ids, own_boxes = peaks[trains], class_ids[trains], boxes[trains]
     heading_bin, heading_residual_rad = heading_classes(angles_rad[trains])
@@ -85,6 +88,8 @@ def frame_targets(
         att_depth_m=put(z[:, None, None] - vis_depth_m),
         depth_mask=put(depth_mask, dtype=np.bool_),
         object_count=torch.tensor(count),
+        weight=put(np.nan_to_num(objects.scores, nan=1.0)),
+        ignore=torch.from_numpy(ignore),
     )
 
 
@@ -193,6 +198,16 @@ def _heatmap(class_ids: Ints, peaks: Ints, boxes: Floats32, height: int, width: 
     for class_id, peak, radius in zip(class_ids, peaks, radii, strict=True):
         draw_gaussian(heatmap[class_id], peak, radius)
     return heatmap
+
+
+def _uncertain(objects: Objects, affine: Affine) -> Bools:
+    """Find the cells, h×w, of 2D boxes of a detector's DontCare lines, which have a score unlike those of labels."""
+    out = np.zeros((affine.height_px // STRIDE, affine.width_px // STRIDE), dtype=bool)
+    uncertain = np.array([name == "DontCare" for name in objects.names], dtype=bool) & ~np.isnan(objects.scores)
+    corners = transform_points(affine.forward, objects.boxes_px[uncertain].reshape(-1, 2)) / STRIDE
+    for left, top, right, bottom in corners.reshape(-1, 4).clip(0):
+        out[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))] = True
+    return out
 
 
 def _visual_depth(depth_m: Floats32 | None, boxes: Floats32, z: Floats32) -> tuple[Floats32, Bools]:
