@@ -9,7 +9,6 @@ import runpy
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -20,8 +19,6 @@ import yaml
 
 from monokd.errors import DataError
 from monokd.progress import map_frames
-from monokd.samples.dataset import Frames
-from monokd.samples.loader import build_loader
 from tests.faults.conftest import MODELS, ROOT, tree, write_models
 
 KILLS = 3
@@ -122,20 +119,3 @@ def die(item: int) -> int:
 def test_a_killed_worker_process_is_one_line() -> None:
     with pytest.raises(DataError, match="count: a worker process was killed"):
         map_frames(die, range(6), "count", workers=2)
-
-
-class Deadly(Frames):
-    """Frames whose reader is killed, as the system does when memory runs out."""
-
-    def __init__(self) -> None:
-        self.frames = ("a", "b")
-
-    def __getitem__(self, key: tuple[int, int]) -> Iterator[None]:  # type: ignore[override]
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError
-
-
-def test_a_killed_reader_of_frames_is_one_line() -> None:
-    loader = build_loader(Deadly(), batch_size=1, training=False, workers=1)
-    with pytest.raises(DataError, match="a worker process that reads frames was killed"):
-        next(loader.batches(0))

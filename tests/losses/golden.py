@@ -79,6 +79,8 @@ def targets(numbers: Mapping[str, Any]) -> Targets:
         att_depth_m=t["att_depth"],
         depth_mask=t["depth_mask"],
         object_count=t["obj_num"],
+        weight=t["mask_2d"].float(),
+        ignore=torch.zeros_like(t["heatmap"][:, 0], dtype=torch.bool),
     )
 
 

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,13 +21,16 @@ from monokd.samples.augment import (
     Jitter,
     Plan,
     crop_of,
+    depth_map,
+    image_map,
+    map_channels,
     mirror_objects,
-    normalise,
     plan_augmentation,
     wrap_angle,
 )
 from monokd.samples.constants import IMAGE_MEAN, IMAGE_STD
 from monokd.samples.targets import observation_angles, project_centres
+from monokd.typing import Bytes, Floats32
 
 ANGLE = st.floats(-math.pi, math.pi)
 
@@ -108,6 +112,11 @@ def test_wrap_angle() -> None:
     np.testing.assert_allclose(found, [-np.pi / 2, np.pi / 2, np.pi, -np.pi, 0.5])
 
 
+def _normalised(image: Bytes, jitter: Jitter | None) -> Floats32:
+    sent, maps = torch.from_numpy(image)[None], torch.from_numpy(image_map(image, jitter))[None]
+    return map_channels(sent, maps)[0].numpy()
+
+
 @given(
     st.permutations(range(3)),
     st.tuples(*[st.floats(0.6, 1.4)] * 3),
@@ -128,13 +137,21 @@ def test_jitter_step_by_step(
         slow = factors[kind] * slow + (1 - factors[kind]) * other
     slow += (EIGENVECTORS @ (EIGENVALUES * lighting))[:, None, None]
     expected = (slow - IMAGE_MEAN[:, None, None]) / IMAGE_STD[:, None, None]
-    np.testing.assert_allclose(normalise(image, jitter), expected, atol=2e-5)
+    np.testing.assert_allclose(_normalised(image, jitter), expected, atol=2e-5)
 
 
-def test_no_jitter_normalises_exactly() -> None:
-    """Without jitter the image is (v/255 − mean)/std in float32; a jitter of ones and zeros changes nothing."""
+def test_no_jitter_normalises() -> None:
+    """Without jitter the image is (v/255 − mean)/std to rounding; a jitter of ones and zeros changes nothing."""
     image = np.arange(3 * 256, dtype=np.uint32).reshape(3, 16, 16).astype(np.uint8)
     expected = (image.astype(np.float32) / 255 - IMAGE_MEAN[:, None, None]) / IMAGE_STD[:, None, None]
-    np.testing.assert_array_equal(normalise(image, None), expected)
-    same = normalise(image, Jitter((2, 1, 0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)))
+    np.testing.assert_allclose(_normalised(image, None), expected, atol=1e-6)
+    same = _normalised(image, Jitter((2, 1, 0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)))
     np.testing.assert_allclose(same, expected, atol=1e-5)
+
+
+def test_depth_map_by_hand() -> None:
+    """40 m at half the crop: 40 · 0.5 / 80 in three channels, over 256 as published."""
+    metres = torch.tensor([[[[40.0, 0.0]]]])
+    for scaled_twice, expected in ((False, 0.25), (True, 0.25 / 256)):
+        found = map_channels(metres, torch.from_numpy(depth_map(0.5, scaled_twice=scaled_twice))[None])
+        torch.testing.assert_close(found, torch.tensor([expected, 0.0]).expand(1, 3, 1, 2))

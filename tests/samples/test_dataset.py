@@ -62,7 +62,8 @@ def test_cache_changes_nothing(small_kitti: KittiFolder) -> None:
 def test_epochs_differ_only_when_augmented(small_kitti: KittiFolder) -> None:
     plain, moving = _frames(small_kitti), _frames(small_kitti, augmentation=Augmentation())
     _same(plain[0, 1], plain[5, 1])
-    assert not torch.equal(moving[0, 1].inputs["image"], moving[5, 1].inputs["image"])
+    seen = [collate([moving[epoch, 1]]).input("image") for epoch in (0, 5)]
+    assert not torch.equal(*seen)
     still = Augmentation(flip=0.0, crop=0.0, jitter=False)
     assert _frames(small_kitti, augmentation=still).plan(2, 3) == Plan()
 
@@ -99,6 +100,26 @@ def test_without_labels_or_depth(small_kitti: KittiFolder, tmp_path: Path) -> No
     assert batch.targets is None
     with pytest.raises(ValueError, match=r"sees depth, but the batch carries image$"):
         batch.input("depth")
+
+
+def test_only_the_wanted_modalities_travel(small_kitti: KittiFolder) -> None:
+    sample = _frames(small_kitti, InputSettings(96, 320, modalities=("image",)))[0, 0]
+    assert list(sample.inputs) == list(sample.channel_maps) == ["image"]
+
+
+def test_boxes_of_a_detector_and_of_nobody(small_kitti: KittiFolder, tmp_path: Path) -> None:
+    """Result files in a folder of their own train as labels do; without any every cell is unknown."""
+    line = small_kitti.label(FRAMES[0]).read_text().split("\n")[0]
+    (tmp_path / f"{FRAMES[0]}.txt").write_text(f"{line} 0.5\n")
+    found = _frames(small_kitti, labels=tmp_path)[0, 0].targets
+    unknown = _frames(small_kitti, labels="unknown")[0, 0].targets
+    assert found is not None
+    assert unknown is not None
+    assert found.weight.sum() == 0.5
+    assert found.mask_2d.sum() == 1
+    assert not found.ignore.any()
+    assert unknown.ignore.all()
+    assert not unknown.mask_2d.any()
 
 
 def test_small_depth_maps_are_padded(small_kitti: KittiFolder) -> None:

@@ -39,7 +39,7 @@ def _with(**changes: float) -> tuple[float, ...]:
 
 
 def _targets(objects: Objects, affine: Affine = FULL, classes: tuple[str, ...] = CLASSES) -> Targets:
-    depth = np.full((affine.height_px, affine.width_px), 18.0, np.float32)
+    depth = np.full((affine.height_px // 4, affine.width_px // 4), 18.0, np.float32)
     return frame_targets(objects, CAMERA, affine, depth, classes=classes)
 
 
@@ -75,9 +75,9 @@ def test_crop_moves_the_image_not_the_depth() -> None:
 
 def test_depth_cells_far_from_the_object_are_masked() -> None:
     """Cells 3 m or more from z, and empty cells, are 0 and masked; att is z there."""
-    depth = np.full((384, 1280), 17.0, np.float32)
-    depth[:, 640:] = 17.5
-    depth[:, :620] = 0.0
+    depth = np.full((96, 320), 17.0, np.float32)
+    depth[:, 160:] = 17.5
+    depth[:, :155] = 0.0
     targets = frame_targets(_objects(CAR), CAMERA, FULL, depth)
     mask = targets.depth_mask[0]
     assert mask.any()
@@ -132,6 +132,21 @@ def test_classes_filter_and_extra_names_draw_on_car() -> None:
     assert merged.heatmap.amax(dim=(1, 2)).tolist() == [0, 1, 1]
     assert merged.mask_2d[:3].tolist() == [False, False, True]
     assert merged.boxes_px[:3].any(dim=1).tolist() == [False, True, True]
+
+
+def test_a_detectors_boxes_weigh_their_score_and_uncertain_ones_are_ignored() -> None:
+    """A DontCare line with a score hides its cells (640 to 660 by 190 to 198 px), but not the peak of a kept box."""
+    sure, unsure = (*CAR[:-1], 0.75), (*_with(left=640.0, top=190.0, right=660.0, bottom=198.0)[:-1], 0.05)
+    rows, names = (sure, unsure), ("Car", "DontCare")
+    targets = _targets(_objects(*rows, names=names))
+    assert targets.weight.tolist()[:3] == [0.75, 0.0, 0.0]
+    expected = np.zeros((96, 320), bool)
+    expected[47:50, 160:165] = True
+    expected[48, 160] = False  # the car's peak
+    np.testing.assert_array_equal(targets.ignore, expected)
+    labels = _targets(_objects(*((*row[:-1], math.nan) for row in rows), names=names))
+    assert not labels.ignore.any()
+    assert labels.weight.tolist()[:2] == [1.0, 0.0]
 
 
 def test_peaks_off_the_map() -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
-from monokd.compiled import compiled
 from monokd.kitti.objects import Objects
 from monokd.samples.constants import IMAGE_MEAN, IMAGE_STD
+from monokd.typing import Bytes, Floats, Floats32
 
-Array = NDArray[np.float64]
 # PCA of ImageNet's colours (Krizhevsky et al. 2012): standard deviations, and components as columns.
 EIGENVALUES = np.array([0.2141788, 0.01817699, 0.00341571])
 EIGENVECTORS = np.array(
@@ -23,6 +24,7 @@ EIGENVECTORS = np.array(
 )
 # Grey weights of R, G, B: the published code hands an RGB image to a BGR conversion.
 GREY = np.array([0.114, 0.587, 0.299])
+DEPTH_RANGE_M = 80.0
 PLAN_STREAM = 1
 SCALE = 0.4  # standard deviation and bound of a crop's scale about 1
 SHIFT = 0.1  # standard deviation of a crop's shift; its bound is twice that
@@ -103,7 +105,7 @@ def crop_of(plan: Plan, width_px: int, height_px: int) -> tuple[tuple[float, flo
     return centre, (width_px * plan.scale, height_px * plan.scale)
 
 
-def wrap_angle(angle_rad: Array) -> Array:
+def wrap_angle(angle_rad: Floats) -> Floats:
     """Angles within one turn of the range, brought to [−π, π]."""
     angle_rad = np.where(angle_rad > np.pi, angle_rad - 2 * np.pi, angle_rad)
     return np.where(angle_rad < -np.pi, angle_rad + 2 * np.pi, angle_rad)
@@ -122,7 +124,7 @@ def mirror_objects(objects: Objects, width_px: int) -> Objects:
     )
 
 
-def jitter_matrix(jitter: Jitter, mean_grey: float) -> tuple[Array, Array]:
+def jitter_matrix(jitter: Jitter, mean_grey: float) -> tuple[Floats, Floats]:
     """The jitter as one map of colours: 3×3 matrix and offset, for an image in [0, 1] of mean grey `mean_grey`.
 
     Brightness, contrast and saturation blend with the greys of the image as it was before all three, so their
@@ -139,17 +141,42 @@ def jitter_matrix(jitter: Jitter, mean_grey: float) -> tuple[Array, Array]:
     return matrix, offset + EIGENVECTORS @ (EIGENVALUES * np.array(jitter.lighting))
 
 
-def normalise(image: NDArray[np.uint8], jitter: Jitter | None) -> NDArray[np.float32]:
-    """The network's image of a 3×h×w RGB image: jitter, then ImageNet's mean and standard deviation; float32."""
-    out = np.empty(image.shape, dtype=np.float32)
-    if jitter is None:
-        values = (np.arange(256, dtype=np.float32)[None] / np.float32(255) - IMAGE_MEAN[:, None]) / IMAGE_STD[:, None]
-        _look_up(image.reshape(3, -1), values, out.reshape(3, -1))
-        return out
-    mean_grey = float(GREY @ image.reshape(3, -1).sum(axis=1, dtype=np.int64)) / (255 * image[0].size)
-    matrix, offset = jitter_matrix(jitter, mean_grey)
-    scaled = (matrix / 255 / IMAGE_STD[:, None]).astype(np.float32)
-    _mix(image.reshape(3, -1), scaled, ((offset - IMAGE_MEAN) / IMAGE_STD).astype(np.float32), out.reshape(3, -1))
+def image_map(image: Bytes, jitter: Jitter | None) -> Floats32:
+    """Compose jitter with ImageNet's mean and standard deviation, as `map_channels` applies them: 3×4.
+
+    Args:
+        image: 3×h×w RGB, as the network shows it.
+        jitter: None leaves the colours.
+    """
+    matrix, offset = np.eye(3), np.zeros(3)
+    if jitter is not None:
+        sums = np.array([cv2.sumElems(channel)[0] for channel in image])
+        matrix, offset = jitter_matrix(jitter, float(GREY @ sums) / (255 * image[0].size))
+    scaled = np.concatenate((matrix / 255, (offset - IMAGE_MEAN)[:, None]), axis=1) / IMAGE_STD[:, None]
+    return scaled.astype(np.float32)
+
+
+def depth_map(scale: float, *, scaled_twice: bool) -> Floats32:
+    """Turn metres into the depth that networks see, for `map_channels`: 3×2, three equal channels.
+
+    Args:
+        scale: of the plan's crop.
+        scaled_twice: quirk Q8: metres / 256, as published, instead of metres.
+    """
+    return np.array([[scale / DEPTH_RANGE_M / (256 if scaled_twice else 1), 0.0]] * 3, dtype=np.float32)
+
+
+def map_channels(stored: Tensor, maps: Tensor) -> Tensor:
+    """Mix the channels of stored images: B×C×H×W of any type to B×3×H×W float32, on whatever device.
+
+    Args:
+        stored: B×C×H×W.
+        maps: B×3×(C+1), a matrix and, last, an offset.
+    """
+    values = stored.to(torch.float32)
+    out = maps[:, :, -1, None, None]
+    for channel in range(stored.shape[1]):
+        out = torch.addcmul(out, maps[:, :, channel, None, None], values[:, channel : channel + 1])
     return out
 
 
@@ -159,20 +186,3 @@ def _clip(value: float, bound: float) -> float:
 
 def _triple(values: list[float]) -> tuple[float, float, float]:
     return values[0], values[1], values[2]
-
-
-@compiled
-def _mix(
-    image: NDArray[np.uint8], matrix: NDArray[np.float32], offset: NDArray[np.float32], out: NDArray[np.float32]
-) -> None:
-    for c in range(3):
-        r, g, b, t = matrix[c, 0], matrix[c, 1], matrix[c, 2], offset[c]
-        for i in range(image.shape[1]):
-            out[c, i] = r * np.float32(image[0, i]) + g * np.float32(image[1, i]) + b * np.float32(image[2, i]) + t
-
-
-@compiled
-def _look_up(image: NDArray[np.uint8], values: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    for c in range(3):
-        for i in range(image.shape[1]):
-            out[c, i] = values[c, image[c, i]]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from monokd.samples.constants import STRIDE
+from monokd.samples.augment import map_channels
+from monokd.samples.constants import STRIDE, Modality
 from monokd.samples.masks import centre_mask
-from monokd.typing import Modality
 
 
 @dataclass(slots=True)
@@ -43,8 +43,8 @@ class Targets:
         depth_mask: B×K×7×7 bool.
         object_count: B int64, the frame's label lines of any class, at most K (published `obj_num`: the masks of the
             published distillation visit that many slots, empty ones included).
-        ignored: B×h×w bool, cells of which a detector's boxes say nothing sure; never with true labels.
-        axis_only: B×K bool, the heading may be off by half a turn.
+        weight: B×K, 1 for true labels, the score for boxes of a detector, 0 in empty slots.
+        ignore: B×h×w bool, cells of which nobody knows what is there, peaks left out; none in frames with true labels.
     """
 
     heatmap: Tensor
@@ -64,8 +64,8 @@ class Targets:
     att_depth_m: Tensor
     depth_mask: Tensor
     object_count: Tensor
-    ignored: Tensor
-    axis_only: Tensor
+    weight: Tensor
+    ignore: Tensor
 
     def each(self, move: Callable[[Tensor], Tensor]) -> Targets:
         """Return the same targets of moved tensors."""
@@ -78,6 +78,7 @@ class Sample:
 
     frame: str
     inputs: dict[Modality, Tensor]
+    channel_maps: dict[Modality, Tensor]
     P2: Tensor
     coord_range_px: Tensor
     image_size_px: Tensor
@@ -88,11 +89,12 @@ class Sample:
 class Batch:
     """B frames ready for a step.
 
-    The last three fields are what a GPU would have to be waited for, so they are found where the batch is made.
+    `slots`, `most_slots` and `box_cells` are what a GPU would have to be waited for, so they are found where the batch
+    is made.
 
     Attributes:
         frames: ids, for messages and predictions.
-        inputs: what networks see, by modality, B×C×H×W; ask `input` for it.
+        inputs: by modality, as they travel: B×3×H×W uint8 images, B×1×H×W depth in metres; networks ask `input`.
         P2: B×3×4 float32 projection, of the mirrored camera where the frame is flipped.
         coord_range_px: B×2×2, top-left and bottom-right of the crop in image pixels.
         image_size_px: B×2 width, height of the file's image.
@@ -100,6 +102,7 @@ class Batch:
         slots: M int64, where `mask_2d` of the targets holds, as positions in the flattened B×K.
         most_slots: the greatest number of them in one frame.
         box_cells: N int64, see `box_cells`.
+        channel_maps: B×3×(C+1) by modality, what `map_channels` makes of `inputs`; without, they are ready as they are.
     """
 
     frames: tuple[str, ...]
@@ -111,6 +114,7 @@ class Batch:
     slots: Tensor | None = None
     most_slots: int = 0
     box_cells: Tensor | None = None
+    channel_maps: dict[Modality, Tensor] = field(default_factory=dict)
 
     def input(self, modality: Modality) -> Tensor:
         """Return a network's input, B×3×H×W: the normalised image, or depth in three equal channels.
@@ -121,7 +125,8 @@ class Batch:
         if modality not in self.inputs:
             carried = ", ".join(self.inputs) or "nothing"
             raise ValueError(f"this network sees {modality}, but the batch carries {carried}")
-        return self.inputs[modality].expand(-1, 3, -1, -1)
+        stored = self.inputs[modality]
+        return map_channels(stored, self.channel_maps[modality]) if modality in self.channel_maps else stored
 
     def to(self, device: torch.device) -> Batch:
         """Return the same batch on `device`; from page-locked memory nobody waits for the copy."""
@@ -136,6 +141,7 @@ class Batch:
         return replace(
             self,
             inputs={modality: move(tensor) for modality, tensor in self.inputs.items()},
+            channel_maps={modality: move(tensor) for modality, tensor in self.channel_maps.items()},
             P2=move(self.P2),
             coord_range_px=move(self.coord_range_px),
             image_size_px=move(self.image_size_px),
@@ -161,6 +167,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         _stack([sample.P2 for sample in samples]),
         _stack([sample.coord_range_px for sample in samples]),
         _stack([sample.image_size_px for sample in samples]),
+        channel_maps={modality: _stack([s.channel_maps[modality] for s in samples]) for modality in modalities},
     )
     return with_targets(batch, _stack_targets(targets)) if len(targets) == len(samples) else batch
 
@@ -213,4 +220,4 @@ def _stack(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _stack_targets(targets: Sequence[Targets]) -> Targets:
-    return Targets(*(_stack([getattr(one, field.name) for one in targets]) for field in fields(Targets)))
+    return Targets(*(_stack([getattr(one, f.name) for one in targets]) for f in fields(Targets)))

@@ -6,27 +6,24 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import read_image, read_stored_depth
 from monokd.kitti.labels import read_labels, read_results
-from monokd.kitti.objects import Objects
+from monokd.kitti.objects import Objects, from_rows
 from monokd.progress import worker_count
 from monokd.samples.affine import crop_affine, warp_depth, warp_image
-from monokd.samples.augment import Augmentation, Plan, crop_of, mirror_objects, normalise, plan_augmentation
+from monokd.samples.augment import Augmentation, Plan, crop_of, depth_map, image_map, mirror_objects, plan_augmentation
 from monokd.samples.batch import Sample
-from monokd.samples.constants import CLASSES
-from monokd.samples.targets import frame_targets
-from monokd.typing import Modality
-
-DEPTH_RANGE_M = 80.0
-STORED_STEPS_PER_M = 256
+from monokd.samples.constants import CLASSES, Modality
+from monokd.samples.targets import area_average, frame_targets
+from monokd.typing import Bytes, Uint16s
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +35,7 @@ class InputSettings:
         width_px: of the network's input, a multiple of 32.
         classes: names that train; Van, Truck and DontCare only draw on Car's heatmap.
         depth_scaled_twice: quirk Q8: depth inputs are metres / 256, as published, instead of metres.
+        modalities: inputs that samples carry, where the frames have them.
 
     Raises:
         ValueError: a size that is no multiple of 32.
@@ -47,6 +45,7 @@ class InputSettings:
     width_px: int
     classes: tuple[str, ...] = CLASSES
     depth_scaled_twice: bool = True
+    modalities: tuple[Modality, ...] = ("image", "depth")
 
     def __post_init__(self) -> None:
         """Check the size."""
@@ -87,8 +86,8 @@ class Frame:
         objects: in single precision; None without labels.
     """
 
-    image: NDArray[np.uint8]
-    depth: NDArray[np.uint16] | None
+    image: Bytes
+    depth: Uint16s | None
     calibration: Calibration
     objects: Objects | None
 
@@ -146,10 +145,8 @@ class Frames:
         frames: ids, in the order of their indices.
         settings: what the frames become.
         depth_dir: dense depth PNGs named by frame; None gives samples without depth.
-        labels: read labels and make targets.
-        label_dir: take a detector's boxes of this folder as labels; their DontCare lines are regions of which nothing
-            is known.
-        axis_headings: of these boxes, headings may be off by half a turn.
+        labels: where boxes for targets come from: True reads the source's labels, a folder holds a detector's result
+            files named by frame, "unknown" makes targets without boxes that ignore every cell, False makes none.
         augmentation: flip, crop and jitter by (seed, epoch, index); without, every epoch gives the plain frame.
         cache: read and decode every file once, at construction; about 2.3 MB a KITTI frame.
 
@@ -164,9 +161,7 @@ class Frames:
         settings: InputSettings,
         *,
         depth_dir: Path | None = None,
-        labels: bool = False,
-        label_dir: Path | None = None,
-        axis_headings: bool = False,
+        labels: Path | Literal["unknown"] | bool = False,
         augmentation: Augmentation | None = None,
         cache: bool = False,
     ) -> None:
@@ -174,7 +169,7 @@ class Frames:
             raise DataError("expected frames, found none", source.folder)
         self.source, self.frames, self.settings = source, tuple(frames), settings
         self.depth_dir, self.labels, self.augmentation = depth_dir, labels, augmentation
-        self.label_dir, self.axis_headings = label_dir, axis_headings
+        self.axis_headings = axis_headings
         self._cached = self._read_all() if cache else None
 
     def __len__(self) -> int:
@@ -212,27 +207,26 @@ class Frames:
         if plan.flip:
             calibration = calibration.flipped(width)
             objects = None if objects is None else mirror_objects(objects, width)
-        depth = None if frame.depth is None else warp_depth(frame.depth, affine, flip=plan.flip)
+        inputs: dict[Modality, Tensor] = {}
+        maps: dict[Modality, Tensor] = {}
+        if "image" in settings.modalities:
+            image = warp_image(frame.image, affine, flip=plan.flip)
+            inputs["image"] = torch.from_numpy(image)
+            maps["image"] = torch.from_numpy(image_map(image, plan.jitter))
+        depth_m = None if frame.depth is None else warp_depth(frame.depth, affine, flip=plan.flip)
+        if depth_m is not None and "depth" in settings.modalities:
+            inputs["depth"] = torch.from_numpy(depth_m)[None]
+            maps["depth"] = torch.from_numpy(depth_map(plan.scale, scaled_twice=settings.depth_scaled_twice))
         targets = None
         if objects is not None:
-            targets = frame_targets(
-                objects,
-                calibration,
-                affine,
-                depth,
-                classes=settings.classes,
-                detected=self.label_dir is not None,
-                axis_headings=self.axis_headings,
-            )
-        image = normalise(warp_image(frame.image, affine, flip=plan.flip), plan.jitter)
-        inputs: dict[Modality, torch.Tensor] = {"image": torch.from_numpy(image)}
-        if depth is not None:  # metres until here; in place, because fresh pages cost more than the product
-            steps = STORED_STEPS_PER_M if settings.depth_scaled_twice else 1
-            depth *= np.float32(plan.scale / DEPTH_RANGE_M / steps)
-            inputs["depth"] = torch.from_numpy(depth)[None]
+            cells_m = None if depth_m is None else area_average(depth_m)
+            targets = frame_targets(objects, calibration, affine, cells_m, classes=settings.classes)
+            if self.labels == "unknown":
+                targets.ignore.fill_(True)
         return Sample(
             name,
             inputs,
+            maps,
             torch.from_numpy(calibration.P2.astype(np.float32)),
             torch.from_numpy(affine.coord_range_px),
             torch.tensor([width, height]),
@@ -244,9 +238,12 @@ class Frames:
         found: list[Path] = []
         for frame in self.frames:
             found += [self.source.image(frame), self.source.calibration(frame)]
-            found += [self.depth_dir / f"{frame}.png"] if self.depth_dir is not None else []
-            found += [self.label_dir / f"{frame}.txt"] if self.label_dir is not None else []
-            found += [self.source.label(frame)] if self.labels else []
+            if self.depth_dir is not None:
+                found.append(self.depth_dir / f"{frame}.png")
+            if isinstance(self.labels, Path):
+                found.append(self.labels / f"{frame}.txt")
+            elif self.labels is True:
+                found.append(self.source.label(frame))
         return found
 
     def _read_all(self) -> list[Frame]:
@@ -260,17 +257,22 @@ class Frames:
         if self.depth_dir is not None:
             path = self.depth_dir / f"{frame}.png"
             depth = pad_depth(read_stored_depth(path), image.shape[0], image.shape[1], path)
-        objects = None
-        if self.label_dir is not None:
-            objects = single_precision(read_results(self.label_dir / f"{frame}.txt"))
-        elif self.labels:
-            objects = single_precision(read_labels(self.source.label(frame)))
         calibration = read_calibration(self.source.calibration(frame))
         P2 = calibration.P2.astype(np.float32).astype(np.float64)
-        return Frame(image, depth, replace(calibration, P2=P2), objects)
+        return Frame(image, depth, replace(calibration, P2=P2), self._objects(frame))
+
+    def _objects(self, frame: str) -> Objects | None:
+        """Read the frame's boxes."""
+        if not self.labels:
+            return None
+        if self.labels == "unknown":
+            return from_rows((), np.zeros((0, 15)))
+        if isinstance(self.labels, Path):
+            return single_precision(read_results(self.labels / f"{frame}.txt"))
+        return single_precision(read_labels(self.source.label(frame)))
 
 
-def pad_depth(stored: NDArray[np.uint16], height: int, width: int, path: Path) -> NDArray[np.uint16]:
+def pad_depth(stored: Uint16s, height: int, width: int, path: Path) -> Uint16s:
     """Grow a depth map to the image by its border: all missing rows on top, columns half left, the rest right.
 
     Raises:

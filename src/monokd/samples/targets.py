@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
@@ -29,28 +27,25 @@ def frame_targets(
     *,
     classes: tuple[str, ...] = CLASSES,
     max_objects: int = MAX_OBJECTS,
-    detected: bool = False,
-    axis_headings: bool = False,
 ) -> Targets:
     """Compute what a frame's labels ask of the network (DID-M3D, Peng et al. 2022, section 4.1).
 
-    Label lines past `max_objects` are ignored.
+    Label lines past `max_objects` are ignored. Boxes of a detector, which have scores, weigh as much as their score,
+    and its DontCare lines are boxes that are too uncertain: what is in them is unknown, not background.
 
     Args:
-        objects: labels, mirrored with the frame if the frame is.
+        objects: labels or results, mirrored with the frame if the frame is.
         calibration: the camera, mirrored likewise.
         affine: image to input.
-        depth_m: the warped dense depth, H×W of the input, metres; None leaves `depth_mask` empty.
+        depth_m: the warped dense depth, h×w, metres; None leaves `depth_mask` empty.
         classes: names that train; Van, Truck and DontCare, if listed, only draw peaks on Car's heatmap.
         max_objects: slots, K.
-        detected: the objects are a detector's: inside DontCare boxes nothing is known.
-        axis_headings: headings may be off by half a turn.
     """
     height, width = affine.height_px // STRIDE, affine.width_px // STRIDE
     wanted = np.array([name in classes and name in (*CLASSES, *DRAWN_AS_CAR) for name in objects.names], dtype=bool)
     drawn = np.flatnonzero((trainable(objects) & wanted)[:max_objects])
     count = min(len(objects), max_objects)
-    ignored = _inside(objects, affine, height, width) if detected else np.zeros((height, width), dtype=np.bool_)
+    ignore = _uncertain(objects, affine)
     objects = objects.select(drawn)
     angles_rad = observation_angles(objects, calibration)
     centres = transform_points(affine.forward, project_centres(objects, calibration)) / STRIDE
@@ -63,6 +58,7 @@ def frame_targets(
     heatmap = _heatmap(class_ids[on_map], peaks[on_map], boxes[on_map], height, width)
 
     trains = on_map & np.array([name in CLASSES for name in objects.names], dtype=bool)
+    ignore[peaks[trains, 1], peaks[trains, 0]] = False
     slots, objects = drawn[trains], objects.select(trains)
     peaks, class_ids, own_boxes = peaks[trains], class_ids[trains], boxes[trains]
     heading_bin, heading_residual_rad = heading_classes(angles_rad[trains])
@@ -92,19 +88,9 @@ def frame_targets(
         att_depth_m=put(z[:, None, None] - vis_depth_m),
         depth_mask=put(depth_mask, dtype=np.bool_),
         object_count=torch.tensor(count),
-        ignored=torch.from_numpy(ignored & (heatmap.max(0) == 0)),
-        axis_only=torch.full((max_objects,), axis_headings),
+        weight=put(np.nan_to_num(objects.scores, nan=1.0)),
+        ignore=torch.from_numpy(ignore),
     )
-
-
-def _inside(objects: Objects, affine: Affine, height: int, width: int) -> Bools:
-    """Mark the cells that DontCare boxes touch."""
-    ignored = np.zeros((height, width), dtype=np.bool_)
-    boxes_px = objects.boxes_px[[name == "DontCare" for name in objects.names]]
-    corners = transform_points(affine.forward, boxes_px.reshape(-1, 2)).reshape(-1, 4) / STRIDE
-    for left, top, right, bottom in corners.clip(0, (width, height, width, height)).tolist():
-        ignored[int(top) : math.ceil(bottom), int(left) : math.ceil(right)] = True
-    return ignored
 
 
 def trainable(objects: Objects) -> Bools:
@@ -155,16 +141,16 @@ def draw_gaussian(heatmap: Floats32, peak: Ints, radius: int) -> None:
 
 
 @compiled
-def area_average(depth_m: Floats32) -> Floats32:
-    """Average every block of 4×4 cells: H×W float32 to H/4×W/4."""
-    rows, columns = depth_m.shape[0] // STRIDE, depth_m.shape[1] // STRIDE
+def area_average(values: Floats32) -> Floats32:
+    """Average every block of 4×4 cells: H×W to H/4×W/4."""
+    rows, columns = values.shape[0] // STRIDE, values.shape[1] // STRIDE
     out = np.empty((rows, columns), dtype=np.float32)
     for y in range(rows):
         for x in range(columns):
             total = np.float32(0)
             for i in range(STRIDE):
                 for j in range(STRIDE):
-                    total += depth_m[y * STRIDE + i, x * STRIDE + j]
+                    total += values[y * STRIDE + i, x * STRIDE + j]
             out[y, x] = total / np.float32(STRIDE * STRIDE)
     return out
 
@@ -214,11 +200,20 @@ def _heatmap(class_ids: Ints, peaks: Ints, boxes: Floats32, height: int, width: 
     return heatmap
 
 
+def _uncertain(objects: Objects, affine: Affine) -> Bools:
+    """Find the cells, h×w, of 2D boxes of a detector's DontCare lines, which have a score unlike those of labels."""
+    out = np.zeros((affine.height_px // STRIDE, affine.width_px // STRIDE), dtype=bool)
+    uncertain = np.array([name == "DontCare" for name in objects.names], dtype=bool) & ~np.isnan(objects.scores)
+    corners = transform_points(affine.forward, objects.boxes_px[uncertain].reshape(-1, 2)) / STRIDE
+    for left, top, right, bottom in corners.reshape(-1, 4).clip(0):
+        out[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))] = True
+    return out
+
+
 def _visual_depth(depth_m: Floats32 | None, boxes: Floats32, z: Floats32) -> tuple[Floats32, Bools]:
     """Pool the dense depth in N boxes (cells): N×7×7 metres, 0 where invalid, and where it is valid."""
     cells = np.zeros((len(boxes), CELLS, CELLS), dtype=np.float32)
     if depth_m is not None and len(boxes):
-        depth_map = area_average(depth_m)
-        cells[:] = [roi_align_map(depth_map, box.astype(np.float64), CELLS) for box in boxes]
+        cells[:] = [roi_align_map(depth_m, box.astype(np.float64), CELLS) for box in boxes]
     valid = (np.abs(cells - z[:, None, None]) < DEPTH_MARGIN_M) & (cells > 0)
     return np.where(valid, cells, np.float32(0)), valid

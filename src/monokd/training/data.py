@@ -68,7 +68,7 @@ def mixed_set(params: Params, labelled: Frames, unlabelled: Sequence[str]) -> Sa
         unlabelled,
         labelled.settings,
         depth_dir=DEPTH_UNLABELLED,
-        label_dir=LABELS,
+        labels=LABELS,
         axis_headings=params.active.unlabelled.headings == "axis",
         augmentation=labelled.augmentation,
         cache=params.active.machine.cache_images,
