@@ -63,8 +63,9 @@ class RawDrives:
         """Name the scan: float32 x, y, z, reflectance."""
         return self._file(frame, "velodyne_points", ".bin")
 
-    def label(self, frame: str) -> None:
-        """Raw drives have no labels."""
+    def label(self, frame: str) -> Path | None:  # noqa: ARG002
+        """Say that raw drives have no labels."""
+        return None
 
     def calibration(self, frame: str) -> Path:
         """Name the date's calibration of the cameras."""
