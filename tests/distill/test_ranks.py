@@ -32,15 +32,15 @@ def test_smooth_ranks_are_ranks(shape: str) -> None:
     """Mean error under two hundredths of the range at worst, ties included; the sum is exact."""
     values = SHAPES[shape](maps(1))
     found = smooth_rank(values, FINE)
-    expected = torch.tensor(rankdata(values.numpy(), axis=1) - 0.5) / values.shape[1]
+    expected = torch.tensor(rankdata(values.numpy(), axis=1) - 0.5) / values.shape[1] - 0.5
     assert (found - expected).abs().mean().item() < 0.02
-    assert found.mean(1).tolist() == pytest.approx([0.5, 0.5], abs=1e-5)
+    assert found.mean(1).tolist() == pytest.approx([0.0, 0.0], abs=1e-5)
 
 
 def test_ties_share_their_average_rank() -> None:
-    """Half of the values at one point: all of them get 0.25, wherever the bins lie."""
+    """Half of the values at one point: all of them get −0.25, wherever the bins lie."""
     values = torch.cat([torch.zeros(1, 500), torch.rand(1, 500) + 0.3], 1)
-    assert smooth_rank(values, FINE)[0, :500].tolist() == pytest.approx([0.25] * 500, abs=1e-5)
+    assert smooth_rank(values, FINE)[0, :500].tolist() == pytest.approx([-0.25] * 500, abs=1e-5)
 
 
 @settings(deadline=None)
@@ -57,7 +57,7 @@ def by_definition(reference: Tensor, values: Tensor, strength: float) -> Tensor:
     bins = torch.arange(int(16 / strength) + 2)
     shares = (1 - (place[:, :, None] - bins).abs()).clamp(min=0)
     below = torch.tril(torch.ones(len(bins), len(bins), dtype=values.dtype), -1) + 0.5 * torch.eye(len(bins))
-    return torch.einsum("bik,kl,bjl->bij", shares, below, shares).mean(2)
+    return torch.einsum("bik,kl,bjl->bij", shares, below, shares).mean(2) - 0.5
 
 
 def test_smooth_ranks_and_gradients_follow_the_definition() -> None:
@@ -76,7 +76,7 @@ def test_values_beyond_the_last_bin_share_its_rank_and_are_not_moved() -> None:
     values.requires_grad_()
     ranks = smooth_rank(values, 1 / 16)
     (gradient,) = torch.autograd.grad(ranks[0, 0], values)
-    assert ranks[0, 0].item() == pytest.approx(1.0, abs=2e-3)
+    assert ranks[0, 0].item() == pytest.approx(0.5, abs=2e-3)
     assert gradient[0, 0].item() == 0
 
 

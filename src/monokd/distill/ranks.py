@@ -28,18 +28,24 @@ def soft_rank_is_affine(centred: Tensor, strength: float) -> Tensor:
 
 
 def soft_rank(values: Tensor, strength: float) -> Tensor:
-    """L2 soft ranks 1 to N of every row of B×N values (Blondel et al. 2020): a sort and isotonic regression."""
-    ranks: Tensor = torchsort.soft_rank(values, regularization="l2", regularization_strength=strength)
-    return ranks
+    """L2 soft ranks of every row of B×N values, less their mean (Blondel et al. 2020): sort and isotonic regression.
+
+    On the CPU where torchsort was built without CUDA.
+    """
+    try:
+        ranks: Tensor = torchsort.soft_rank(values, regularization="l2", regularization_strength=strength)
+    except ImportError:
+        ranks = torchsort.soft_rank(values.cpu(), regularization="l2", regularization_strength=strength).to(values)
+    return ranks - (values.shape[1] + 1) / 2
 
 
 def smooth_rank(values: Tensor, strength: float) -> Tensor:
-    """Ranks in [0, 1] of every row, from a histogram: value i's rank is the mean over j of S(x_i, x_j).
+    """Ranks from −½ to ½ of every row, from a histogram: value i's is the mean over j of S(x_i, x_j).
 
-    Values are spread linearly over the two nearest of evenly spaced bins, `strength` standard deviations apart. S is 1
-    for a smaller x_j, 0 for a greater one, ½ for an equal one, and in between for those less than two bins away.
-    So ties get their average rank and all ranks sum to N/2, exactly, and the gradient is that of the smoothed
-    ranks, the empirical density included. O(N) work, no sort.
+    Values are spread linearly over the two nearest of evenly spaced bins, `strength` standard deviations apart. S is ½
+    for a smaller x_j, −½ for a greater one, 0 for an equal one, and in between for those less than two bins away.
+    So ties get their average rank and all ranks sum to 0, exactly, and the gradient is that of the smoothed ranks, the
+    empirical density included. O(N) work, no sort.
 
     Args:
         values: B×N; a row with a value that is not finite gets NaN.
@@ -60,6 +66,6 @@ def smooth_rank(values: Tensor, strength: float) -> Tensor:
     counts = values.new_zeros(rows * bins)
     counts = counts.index_add(0, flat, (1 - share).flatten()).index_add(0, flat + 1, share.flatten())
     histogram = counts.view(rows, bins)
-    below = ((histogram.cumsum(1) - 0.5 * histogram) / length).flatten()
+    below = ((histogram.cumsum(1) - 0.5 * histogram) / length - 0.5).flatten()
     lower, upper = below[flat].view(rows, length), below[flat + 1].view(rows, length)
     return lower + share * (upper - lower)

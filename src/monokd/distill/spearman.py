@@ -45,11 +45,11 @@ def spearman_loss(
         their = published_ranks(their)
     else:
         own, their = ([smooth_rank(rows, strength) for rows in side] for side in (own, their))
-    return Mean(len(own) - torch.stack(correlations(own, their, processes)).sum(), 1)
+    return Mean((1 - correlations(own, their, processes)).sum(), 1)
 
 
 def published_ranks(levels: Sequence[Tensor]) -> list[Tensor]:
-    """L2 soft ranks of the rows of every B×N level, up to a constant.
+    """L2 soft ranks of the rows of every B×N level, less their mean.
 
     Where they are affine in the values they are those less the row's mean: no sort. Which case holds waits for the
     device, once for all levels.
@@ -62,50 +62,49 @@ def published_ranks(levels: Sequence[Tensor]) -> list[Tensor]:
     ]
 
 
-def correlations(a: Sequence[Tensor], b: Sequence[Tensor], processes: Processes = ALONE) -> list[Tensor]:
+def correlations(a: Sequence[Tensor], b: Sequence[Tensor], processes: Processes = ALONE) -> Tensor:
     """Pearson's correlation of all elements of each pair of blocks, over all processes by one sum; 0 for a constant.
 
     The mean over processes of the gradients of `a` is that of the whole batch; none reaches `b`.
 
     Args:
-        a: blocks B×N.
-        b: blocks of the same shapes.
+        a: L blocks B×N.
+        b: blocks of the same shapes whose rows have mean 0, as centred ranks have.
         processes: those that share the batch.
+
+    Returns:
+        L values, NaN where a number is not finite.
     """
     with torch.no_grad():
-        pairs = [_Pair(x, y) for x, y in zip(a, b, strict=True)]
-        sums = processes.sum(torch.stack([pair.sums for pair in pairs]))
-        known = [pair.correlation(of_pair, processes.count) for pair, of_pair in zip(pairs, sums, strict=True)]
-    return [_Known.apply(x, value, gradient) for x, (value, gradient) in zip(a, known, strict=True)]  # type: ignore[no-untyped-call]
+        means = torch.stack([x.mean() for x in a])
+        centred = [x - m for x, m in zip(a, means, strict=True)]
+        flat = [(x.flatten(), y.flatten()) for x, y in zip(centred, b, strict=True)]
+        sums = torch.stack([torch.stack([x @ x, x @ y, y @ y]) for x, y in flat])
+        values, factors = _over_processes(means.double(), sums.double(), [x.numel() for x in a], processes)
+        gradients = [
+            torch.addcmul(shift, y, of_y).addcmul_(x, of_x)
+            for x, y, (of_x, of_y, shift) in zip(centred, b, factors.to(a[0].dtype), strict=True)
+        ]
+    known = zip(a, values.to(a[0].dtype), gradients, strict=True)
+    return torch.stack([_Known.apply(*one) for one in known])  # type: ignore[no-untyped-call]
 
 
-class _Pair:
-    """Two blocks less their means here, and the sums that processes add up (float64)."""
+def _over_processes(means: Tensor, sums: Tensor, sizes: Sequence[int], processes: Processes) -> tuple[Tensor, Tensor]:
+    """L correlations from L means of a and L×3 sums xx, xy, yy, where x is a less its mean here and y is b.
 
-    def __init__(self, a: Tensor, b: Tensor) -> None:
-        self.means = torch.stack([a.mean(), b.mean()]).double()
-        self.x, self.y = a - a.mean(), b - b.mean()
-        x, y = self.x.flatten(), self.y.flatten()
-        within = torch.stack([x @ x, x @ y, y @ y]).double()
-        m, n = self.means, a.numel()
-        between = n * torch.stack([m[0] * m[0], m[0] * m[1], m[1] * m[1]])
-        self.sums = torch.cat([m.new_full((1,), n), n * m, within + between])
-
-    def correlation(self, sums: Tensor, processes: int) -> tuple[Tensor, Tensor]:
-        """The value, NaN where a number is not finite, and its gradient for the first block."""
-        count, total, squares = sums[0], sums[1:3], sums[3:]
-        mean = total / count
-        own, both, their = (squares - total[[0, 0, 1]] * mean[[0, 1, 1]]).unbind()
-        # What float32 leaves of a constant block is no variation.
-        varies = (torch.stack([own, their]) > TINY + ROUNDING * total * mean).all()
-        scale = varies / (own * their).clamp(min=TINY**2).sqrt()
-        value = both * scale
-        pull = value / own.clamp(min=TINY)
-        # d value / d a = scale·(b − mean) − pull·(a − mean); the blocks here are less their own means.
-        apart = self.means - mean
-        shift = scale * apart[1] - pull * apart[0]
-        of_a, of_b, shift = ((processes * c).to(self.x.dtype) for c in (-pull, scale, shift))
-        return value.to(self.x.dtype), (self.x * of_a).addcmul_(self.y, of_b).add_(shift)
+    Also the L×3 factors of x, y and 1 in the gradient of a.
+    """
+    n = means.new_tensor(sizes)
+    table = torch.stack([n, n * means, n * means**2 + sums[:, 0], sums[:, 1], sums[:, 2]])
+    count, total, squares, both, their = processes.sum(table)
+    mean = total / count
+    own = squares - total * mean
+    # What float32 leaves of a constant block is no variation.
+    varies = (own > TINY + ROUNDING * total * mean) & (their > TINY)
+    scale = varies / (own * their).clamp(min=TINY**2).sqrt()
+    values = both * scale
+    pull = values / own.clamp(min=TINY)
+    return values, processes.count * torch.stack([-pull, scale, pull * (mean - means)], 1)
 
 
 class _Known(torch.autograd.Function):
@@ -114,7 +113,7 @@ class _Known(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, _: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
         ctx.save_for_backward(gradient)
-        return value
+        return value.clone()
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
