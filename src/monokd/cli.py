@@ -15,16 +15,17 @@ from monokd.errors import DataError, run
 
 # Command → its file below monokd/commands; the function there has the file's name.
 COMMANDS = {
-    "check": "pending/check",
-    "unpack": "pending/unpack",
+    "check": "check",
+    "unpack": "unpack",
     "densify": "densify",
-    "evaluate": "pending/evaluate",
+    "evaluate": "evaluate",
     "show": "show",
     "predict": "predict",
     "import": "import_checkpoint",
     "export": "export",
     "submit": "submit",
     "summarize": "summarize",
+    "history": "history",
 }
 
 

@@ -110,6 +110,7 @@ class Unlabelled(_Section):
     share: Share = 0.5
     keep_score: Share | None = None
     ignore_score: Share | None = None
+    score_weights: bool = False
     headings: Literal["axis", "full"] = "axis"
 
 

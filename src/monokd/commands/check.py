@@ -59,7 +59,6 @@ def check(
     print_problems(problems, _counted(counts))
 
 
-check_command = check
 
 
 def print_problems(problems: list[Problem], checked: str) -> None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from monokd.errors import DataError, printable, say
+from monokd.evaluation import evaluate as scoring
 from monokd.evaluation.bootstrap import Resampling, read_groups
-from monokd.evaluation.evaluate import Evaluation, ResultSet, evaluate, read_result_set
+from monokd.evaluation.evaluate import Evaluation, ResultSet, read_result_set
 from monokd.evaluation.precision import SAMPLES
 from monokd.evaluation.rules import DIFFICULTY_NAMES, IOU_SETS, METRICS
 from monokd.evaluation.table import (
@@ -33,7 +34,7 @@ DEFAULT_RESAMPLES = 1000  # of a comparison that does not say how many
 PLAIN_WIDTH = 132  # where the output is no terminal
 
 
-def evaluate_command(
+def evaluate(
     labels: Annotated[Path, typer.Argument(help="Folder of label files.")],
     results: Annotated[Path, typer.Argument(help="Folder of result files.")],
     split: Annotated[str | None, typer.Option(help="train, val, trainval, or a file of frame ids.")] = None,
@@ -90,7 +91,7 @@ def frames_of(split: str) -> Sequence[str]:
 
 
 def _scored(result_set: ResultSet, folder: Path, rule: str, classes: str) -> Evaluation:
-    evaluation = evaluate(result_set, rule, classes.split(","))
+    evaluation = scoring.evaluate(result_set, rule, classes.split(","))
     for warning in result_set.warnings(folder):
         say(warning)
     return evaluation

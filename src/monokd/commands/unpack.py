@@ -64,7 +64,6 @@ def unpack(
     typer.echo(printable(f"{result.made} unpacked, {result.kept} kept: {root}"), err=True)
 
 
-unpack_command = unpack
 
 
 def unpack_archives(archives: Sequence[Path], root: Path) -> Unpacked:

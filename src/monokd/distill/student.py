@@ -27,6 +27,7 @@ from monokd.training.data import input_settings, labelled_frames, mixed_set, tra
 from monokd.training.devices import all_processes
 from monokd.training.stage import Stage
 from monokd.training.steps import DetectionStep, in_turn, targets_of, trained_rois
+from monokd.typing import Modality
 
 
 class DistillationStep(DetectionStep):
@@ -144,7 +145,8 @@ def train_student(
         starts.append(teacher)
     elif teacher is not None and params.loss != "none":
         say(f"{name}: every term of loss {params.loss} is off")
-    inputs = replace(input_settings(params, depth_scaled_twice=depth_scaled_twice))
+    modalities: tuple[Modality, ...] = ("image", "depth") if isinstance(step, DistillationStep) else ("image",)
+    inputs = input_settings(params, depth_scaled_twice=depth_scaled_twice, modalities=modalities)
     labelled = training_set(params, stage.settings, labelled_frames(params), inputs)
     frames = mixed_set(params, labelled, unlabelled) if unlabelled else labelled
     terms = step.distillation.terms if isinstance(step, DistillationStep) else ()

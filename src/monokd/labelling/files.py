@@ -16,8 +16,11 @@ from monokd.labelling.quality import Thresholds
 WHOLE_IMAGE_PX = (0.0, 0.0, 16_384.0, 16_384.0)
 
 
-def as_labels(found: Objects, thresholds: Thresholds) -> Objects:
-    """Turn detections into labels: sure ones stay, uncertain ones become DontCare regions, the rest goes."""
+def as_labels(found: Objects, thresholds: Thresholds, *, score_weights: bool = False) -> Objects:
+    """Turn detections into labels: sure ones stay, uncertain ones become DontCare regions, the rest goes.
+
+    The score of a label is its weight in training: that of the detection, or 1.
+    """
     kept = found.select(found.scores >= thresholds.ignore)
     sure = kept.scores >= thresholds.keep
     names = tuple(name if sure[i] else "DontCare" for i, name in enumerate(kept.names))
@@ -31,6 +34,7 @@ def as_labels(found: Objects, thresholds: Thresholds) -> Objects:
         sizes_m=np.where(unknown[:, None], -1.0, kept.sizes_m),
         locations_m=np.where(unknown[:, None], -1000.0, kept.locations_m),
         rotation_y_rad=np.where(unknown, -10.0, kept.rotation_y_rad),
+        scores=kept.scores if score_weights else np.ones(len(kept)),
     )
 
 

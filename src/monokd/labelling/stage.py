@@ -48,7 +48,7 @@ def label_unlabelled(params: Params, out: Path) -> Figures:
     else:
         found = _boxes(params, source, frames, DEPTH_UNLABELLED)
         thresholds = _thresholds(params)
-    labels = [as_labels(objects, thresholds) for objects in found]
+    labels = [as_labels(objects, thresholds, score_weights=settings.score_weights) for objects in found]
     write_frames(out, zip(frames, labels, strict=True))
     sure = [objects.select(np.array([name != "DontCare" for name in objects.names], bool)) for objects in labels]
     figures: Figures = {

@@ -38,9 +38,12 @@ def at_cells(maps: Tensor, frame_index: Tensor, cell: Tensor) -> Tensor:
     return maps.flatten(2)[frame_index, :, cell]
 
 
-def mean_l1(prediction: Tensor, target: Tensor) -> Mean:
-    """Mean absolute difference over all elements."""
-    return Mean((prediction.float() - target).abs().sum(), target.numel())
+def mean_l1(prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Mean:
+    """Mean absolute difference over all elements; with M weights of the M rows, weighted."""
+    difference = (prediction.float() - target).abs()
+    if weight is None:
+        return Mean(difference.sum(), target.numel())
+    return Mean((difference.flatten(1).sum(1) * weight).sum(), weight.sum() * difference[:1].numel())
 
 
 def bin_residual(heading: Tensor, heading_bin: Tensor) -> Tensor:
@@ -48,7 +51,9 @@ def bin_residual(heading: Tensor, heading_bin: Tensor) -> Tensor:
     return heading[:, HEADING_BINS:].gather(1, heading_bin[:, None])[:, 0]
 
 
-def heading_loss(heading: Tensor, heading_bin: Tensor, residual_rad: Tensor, axis_only: Tensor) -> tuple[Mean, Mean]:
+def heading_loss(
+    heading: Tensor, heading_bin: Tensor, residual_rad: Tensor, axis_only: Tensor, weight: Tensor
+) -> tuple[Mean, Mean]:
     """Cross-entropy over 12 bins plus L1 of the target bin's residual (MultiBin, as in GUPNet).
 
     Args:
@@ -56,6 +61,7 @@ def heading_loss(heading: Tensor, heading_bin: Tensor, residual_rad: Tensor, axi
         heading_bin: M int64.
         residual_rad: M.
         axis_only: M bool, the heading may be off by half a turn: the bin opposite is as good, with the same residual.
+        weight: M.
     """
     heading = heading.float()
     opposite = (heading_bin + HEADING_BINS // 2) % HEADING_BINS
@@ -64,11 +70,12 @@ def heading_loss(heading: Tensor, heading_bin: Tensor, residual_rad: Tensor, axi
     log_likelihood = torch.where(axis_only, torch.logaddexp(own, other), own)
     miss, turned = ((bin_residual(heading, b) - residual_rad).abs() for b in (heading_bin, opposite))
     residual = torch.where(axis_only, (miss + turned) / 2, miss)
-    return Mean(-log_likelihood.sum(), heading_bin.numel()), Mean(residual.sum(), heading_bin.numel())
+    count = weight.sum()
+    return Mean(-(log_likelihood * weight).sum(), count), Mean((residual * weight).sum(), count)
 
 
 def laplace(
-    depth_m: Tensor, target_m: Tensor, log_uncertainty: Tensor, mask: Tensor | None = None, empty: float = 0.0
+    depth_m: Tensor, target_m: Tensor, log_uncertainty: Tensor, weight: Tensor, empty: float = 0.0
 ) -> Mean:
     """Laplacian aleatoric uncertainty 1.4142·e^(−u/2)·|d| + u/2, mean over cells (Kendall and Gal 2017, as in GUPNet).
 
@@ -76,14 +83,12 @@ def laplace(
         depth_m: M×7×7.
         target_m: M×7×7 or M×1×1.
         log_uncertainty: M×7×7.
-        mask: M×7×7 bool, cells that count; all of them without.
+        weight: M×7×7, 0 for cells that do not count.
         empty: value without any cell.
     """
     u = log_uncertainty.float()
     cells = 1.4142 * torch.exp(-0.5 * u) * (depth_m.float() - target_m).abs() + 0.5 * u
-    if mask is None:
-        return Mean(cells.sum(), cells.numel(), empty)
-    return Mean(cells.masked_fill(~mask, 0.0).sum(), mask.sum(), empty)
+    return Mean((cells.masked_fill(weight == 0, 0.0) * weight).sum(), weight.sum(), empty)
 
 
 def depth_loss(roi: RoiOutput, targets: Targets, slots: Tensor, *, nan_without_depth: bool) -> tuple[Mean, Mean, Mean]:
@@ -96,13 +101,14 @@ def depth_loss(roi: RoiOutput, targets: Targets, slots: Tensor, *, nan_without_d
         nan_without_depth: quirk Q11: a part without any cell is NaN, as a mean over nothing is, instead of 0.
     """
     empty = float("nan") if nan_without_depth else 0.0
-    mask = rows(targets.depth_mask, slots)
+    weight = rows(targets.weight, slots)[:, None, None].expand_as(roi.vis_depth_m)
+    measured = weight * rows(targets.depth_mask, slots)
     vis_m, att_m = rows(targets.vis_depth_m, slots), rows(targets.att_depth_m, slots)
     depth_m = rows(targets.depth_m, slots)[:, None, None]
     return (
-        laplace(roi.vis_depth_m, vis_m, roi.vis_log_uncertainty, mask, empty),
-        laplace(roi.att_depth_m, att_m, roi.att_log_uncertainty, mask, empty),
-        laplace(roi.ins_depth_m, depth_m, roi.ins_log_uncertainty, None, empty),
+        laplace(roi.vis_depth_m, vis_m, roi.vis_log_uncertainty, measured, empty),
+        laplace(roi.att_depth_m, att_m, roi.att_log_uncertainty, measured, empty),
+        laplace(roi.ins_depth_m, depth_m, roi.ins_log_uncertainty, weight, empty),
     )
 
 
@@ -123,13 +129,14 @@ def detection_terms(output: DetectorOutput, targets: Targets, *, nan_without_dep
     slots = trained_slots(targets.mask_2d, rois.cell.shape[0])
     offset_2d = at_cells(output.offset_2d, rois.frame_index, rois.cell)
     size_2d = at_cells(output.size_2d, rois.frame_index, rois.cell)
+    weight = rows(targets.weight, slots)
     heading_bin, residual = rows(targets.heading_bin, slots), rows(targets.heading_residual_rad, slots)
     return {
-        "seg": (heatmap_focal(output.heatmap, targets.heatmap, targets.ignored),),
-        "offset2d": (mean_l1(offset_2d, rows(targets.offset_2d, slots)),),
-        "size2d": (mean_l1(size_2d, rows(targets.size_2d, slots)),),
+        "seg": (heatmap_focal(output.heatmap, targets.heatmap, targets.ignore),),
+        "offset2d": (mean_l1(offset_2d, rows(targets.offset_2d, slots), weight),),
+        "size2d": (mean_l1(size_2d, rows(targets.size_2d, slots), weight),),
         "depth": depth_loss(roi, targets, slots, nan_without_depth=nan_without_depth),
-        "offset3d": (mean_l1(roi.offset_3d, rows(targets.offset_3d, slots)),),
-        "size3d": (mean_l1(roi.size_3d, rows(targets.size_3d, slots)),),
-        "heading": heading_loss(roi.heading, heading_bin, residual, rows(targets.axis_only, slots)),
+        "offset3d": (mean_l1(roi.offset_3d, rows(targets.offset_3d, slots), weight),),
+        "size3d": (mean_l1(roi.size_3d, rows(targets.size_3d, slots), weight),),
+        "heading": heading_loss(roi.heading, heading_bin, residual, rows(targets.axis_only, slots), weight),
     }

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from monokd.samples.augment import map_channels
-from monokd.samples.constants import STRIDE, Modality
+from monokd.samples.constants import STRIDE
 from monokd.samples.masks import centre_mask
+from monokd.typing import Modality
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class Targets:
         object_count: B int64, the frame's label lines of any class, at most K (published `obj_num`: the masks of the
             published distillation visit that many slots, empty ones included).
         weight: B×K, 1 for true labels, the score for boxes of a detector, 0 in empty slots.
+        axis_only: B×K bool, boxes whose heading may be off by half a turn.
         ignore: B×h×w bool, cells of which nobody knows what is there, peaks left out; none in frames with true labels.
     """
 
@@ -65,6 +67,7 @@ class Targets:
     depth_mask: Tensor
     object_count: Tensor
     weight: Tensor
+    axis_only: Tensor
     ignore: Tensor
 
     def each(self, move: Callable[[Tensor], Tensor]) -> Targets:

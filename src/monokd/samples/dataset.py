@@ -21,9 +21,9 @@ from monokd.progress import worker_count
 from monokd.samples.affine import crop_affine, warp_depth, warp_image
 from monokd.samples.augment import Augmentation, Plan, crop_of, depth_map, image_map, mirror_objects, plan_augmentation
 from monokd.samples.batch import Sample
-from monokd.samples.constants import CLASSES, Modality
+from monokd.samples.constants import CLASSES
 from monokd.samples.targets import area_average, frame_targets
-from monokd.typing import Bytes, Uint16s
+from monokd.typing import Bytes, Modality, Uint16s
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,7 @@ class Frames:
         depth_dir: dense depth PNGs named by frame; None gives samples without depth.
         labels: where boxes for targets come from: True reads the source's labels, a folder holds a detector's result
             files named by frame, "unknown" makes targets without boxes that ignore every cell, False makes none.
+        axis_headings: headings of a detector's boxes may be off by half a turn.
         augmentation: flip, crop and jitter by (seed, epoch, index); without, every epoch gives the plain frame.
         cache: read and decode every file once, at construction; about 2.3 MB a KITTI frame.
 
@@ -162,6 +163,7 @@ class Frames:
         *,
         depth_dir: Path | None = None,
         labels: Path | Literal["unknown"] | bool = False,
+        axis_headings: bool = False,
         augmentation: Augmentation | None = None,
         cache: bool = False,
     ) -> None:
@@ -220,7 +222,9 @@ class Frames:
         targets = None
         if objects is not None:
             cells_m = None if depth_m is None else area_average(depth_m)
-            targets = frame_targets(objects, calibration, affine, cells_m, classes=settings.classes)
+            targets = frame_targets(
+                objects, calibration, affine, cells_m, classes=settings.classes, axis_headings=self.axis_headings
+            )
             if self.labels == "unknown":
                 targets.ignore.fill_(True)
         return Sample(

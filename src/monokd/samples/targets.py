@@ -27,6 +27,7 @@ def frame_targets(
     *,
     classes: tuple[str, ...] = CLASSES,
     max_objects: int = MAX_OBJECTS,
+    axis_headings: bool = False,
 ) -> Targets:
     """Compute what a frame's labels ask of the network (DID-M3D, Peng et al. 2022, section 4.1).
 
@@ -40,6 +41,7 @@ def frame_targets(
         depth_m: the warped dense depth, h×w, metres; None leaves `depth_mask` empty.
         classes: names that train; Van, Truck and DontCare, if listed, only draw peaks on Car's heatmap.
         max_objects: slots, K.
+        axis_headings: headings of a detector's boxes may be off by half a turn.
     """
     height, width = affine.height_px // STRIDE, affine.width_px // STRIDE
     wanted = np.array([name in classes and name in (*CLASSES, *DRAWN_AS_CAR) for name in objects.names], dtype=bool)
@@ -89,6 +91,7 @@ def frame_targets(
         depth_mask=put(depth_mask, dtype=np.bool_),
         object_count=torch.tensor(count),
         weight=put(np.nan_to_num(objects.scores, nan=1.0)),
+        axis_only=put(np.isfinite(objects.scores) & axis_headings, dtype=np.bool_),
         ignore=torch.from_numpy(ignore),
     )
 

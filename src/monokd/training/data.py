@@ -10,6 +10,7 @@ from monokd.params import Params, Training
 from monokd.samples.augment import Augmentation
 from monokd.samples.dataset import Frames, InputSettings, JoinedFrames, SampleSet
 from monokd.samples.order import BatchOrder, Chunks, EpochBatches, MixedBatches
+from monokd.typing import Modality
 
 DEPTH, DEPTH_UNLABELLED, LABELS = Path("data/depth"), Path("data/depth_unlabelled"), Path("data/labels")
 
@@ -40,10 +41,12 @@ def unlabelled_frames(params: Params) -> list[str]:
     return split_frames(params.unlabelled_root, split) if split else []
 
 
-def input_settings(params: Params, *, depth_scaled_twice: bool) -> InputSettings:
+def input_settings(
+    params: Params, *, depth_scaled_twice: bool, modalities: tuple[Modality, ...] = ("image", "depth")
+) -> InputSettings:
     """Return what frames become for the networks of a run."""
     data = params.active.data
-    return InputSettings(data.height_px, data.width_px, data.classes, depth_scaled_twice)
+    return InputSettings(data.height_px, data.width_px, data.classes, depth_scaled_twice, modalities)
 
 
 def training_set(params: Params, settings: Training, frames: Sequence[str], inputs: InputSettings) -> Frames:

@@ -268,7 +268,7 @@ def train_detector(params: Params, name: Literal["teacher", "baseline"], *, out:
         say(f"{name}: starts from scratch; the published one starts from ImageNet (model.backbone_file, docs/kitti.md)")
     step = DetectionStep(detector, modality=modality, quirks=stage.quirks, processes=all_processes(stage.fabric))
     frames = teacher_frames(params) if name == "teacher" else labelled_frames(params)
-    inputs = input_settings(params, depth_scaled_twice=info.depth_scaled_twice)
+    inputs = input_settings(params, depth_scaled_twice=info.depth_scaled_twice, modalities=(modality,))
     state = stage.train(step, training_set(params, stage.settings, frames, inputs), history=history)
     if stage.fabric.is_global_zero:
         save_detector(detector, out, info)

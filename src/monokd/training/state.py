@@ -48,7 +48,7 @@ def fingerprint(stage: str, settings: object, files: Iterable[Path]) -> str:
 
 
 def stage_code(stage: str) -> list[Path]:
-    """Return the source files that dvc.yaml lists for a stage, so that what DVC reruns and what a state belongs to agree.
+    """Return the source files that dvc.yaml lists for a stage: DVC reruns, and a state ends, by one list.
 
     Outside a checkout, where there is no dvc.yaml, the whole package.
     """
@@ -80,7 +80,7 @@ def checkpoint_folder(stage: str, key: str, *, writes: bool) -> Path:
         shutil.rmtree(other, ignore_errors=True)
     if others[:KEPT_STATES]:
         say(
-            f"{FOLDER}: keeps {len(others[:KEPT_STATES])} states of other unfinished runs; remove the folder to clear it"
+            f"{FOLDER}: keeps {len(others[:KEPT_STATES])} states of other unfinished runs; remove it to clear them"
         )
     return folder
 

@@ -1,1 +1,0 @@
-"""Annotations of commands whose files do not carry them yet."""
