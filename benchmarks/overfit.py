@@ -27,7 +27,7 @@ from monokd.training.stage import train_detector
 
 ROOT = Path(__file__).resolve().parents[1]
 PRECISION = 0.9
-CELL = ("loose", "Car", "3d", "moderate")
+CURVE = ("loose", "Car", "3d", "moderate")
 
 
 def main() -> None:
@@ -80,10 +80,10 @@ def score(params: Params, folder: KittiFolder, frames: list[str]) -> tuple[float
     inputs = Frames(folder, frames, depth_dir=None, labels=False, height_px=data.height_px, width_px=data.width_px)
     found = detect(detector, inputs, sees_depth=False, anisotropic_decode=False, score_threshold=0.05, batch_size=2)
     write_predictions(Path("results"), found, classes=data.classes, two_decimal_scores=False)
-    cell = evaluate_folders(folder.folder / "label_2", Path("results"), frames).cells[CELL]
-    good = [(recall, precision) for _, recall, precision in cell.points[:, :3] if precision >= PRECISION]
+    curve = evaluate_folders(folder.folder / "label_2", Path("results"), frames).curves[CURVE]
+    good = [(recall, precision) for _, recall, precision in curve.samples[:, :3] if precision >= PRECISION]
     recall, precision = max(good, default=(0.0, 0.0))
-    return recall, cell.objects, precision
+    return recall, curve.objects, precision
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def evaluate(
     classes: Annotated[str, typer.Option(help="Which of the three.")] = "Car,Pedestrian,Cyclist",
 ) -> None:
     """Score results by the KITTI rules: AP R40 and R11; bbox, bev, 3d, aos; easy, moderate, hard."""
-    from monokd.commands.evaluate import evaluate_command
+    from monokd.commands.evaluate import evaluate as evaluate_command
 
     evaluate_command(
         labels, results, split=split, rule=rule, json_output=json, csv=csv, curves=curves, bootstrap=bootstrap,
