@@ -1,5 +1,4 @@
-"""KITTI evaluation: each phase, the growth with the frames, the whole command as a new process, the
-bootstrap.
+"""KITTI evaluation: each phase, the growth with the frames, the whole command as a new process, the bootstrap.
 
 Two result sets on the same frames: published ones of one class where they are found (`MONOKD_KITTI_EVAL`),
 and made-up ones of three classes. Minima of several runs, the sizes interleaved, so that other processes
@@ -22,10 +21,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from monokd.evaluation.bootstrap import intervals
-from monokd.evaluation.cells import pair_up, score_cells
-from monokd.evaluation.evaluate import evaluate_tables, label_frames
-from monokd.evaluation.rules import CLASSES, defined_metrics
+from monokd.evaluation.bootstrap import Resampling
+from monokd.evaluation.evaluate import evaluate_folders, evaluate_results, label_frames, pair_up
+from monokd.evaluation.rules import CLASSES
+from monokd.evaluation.table import ap_table
 from monokd.kitti.labels import read_table, write_labels, write_results
 from monokd.kitti.objects import Objects, from_rows
 
@@ -108,21 +107,20 @@ def fastest_ms(function: Callable[[], object], rounds: int = ROUNDS) -> tuple[fl
 
 
 def phases(name: str, labels: Path, results: Path, frames: list[str]) -> Table:
-    """Compiled code is loaded already; `all` is less than the sum of its cells where there are several
-    cores.
-    """
+    """Compiled code is loaded already."""
     truth, found = read_table(labels, frames, scores=False), read_table(results, frames, scores=True)
-    evaluation = evaluate_tables(truth, found, frames, "le")
-    defined = {name: defined_metrics(found, name) for name in CLASSES}
+    result_set = pair_up(frames, truth, found)
+    evaluation = evaluate_results(result_set)
     parts: dict[str, Callable[[], object]] = {
         "read and parse labels": lambda: read_table(labels, frames, scores=False),
         "read and parse results": lambda: read_table(results, frames, scores=True),
-        "overlaps": lambda: pair_up(truth, found),
-        "overlaps, matching, curves": lambda: score_cells(truth, found, "le", defined),
-        "as JSON": evaluation.as_json,
+        "overlaps": lambda: pair_up(frames, truth, found),
+        "matching, curves": lambda: evaluate_results(result_set),
+        "table": lambda: ap_table(evaluation),
     }
     rows = {phase: fastest_ms(part) for phase, part in parts.items()}
-    rows[f"bootstrap, {RESAMPLES:,} resamples"] = fastest_ms(lambda: intervals(evaluation, RESAMPLES, seed=0), rounds=1)
+    resampling = Resampling(RESAMPLES)
+    rows[f"bootstrap, {RESAMPLES:,} resamples"] = fastest_ms(lambda: ap_table(evaluation, None, resampling), rounds=1)
     title = f"{name}: {len(frames):,} frames, {len(found.rows):,} detections"
     table = Table(title=title, title_justify="left", min_width=len(title) + 2)
     table.add_column("phase")
@@ -141,8 +139,7 @@ def growth(labels: Path, results: Path, frames: list[str]) -> Table:
             some = frames[:size]
 
             def evaluate(some: list[str] = some) -> None:
-                truth = read_table(labels, some, scores=False)
-                evaluate_tables(truth, read_table(results, some, scores=True), some, "le")
+                evaluate_folders(labels, results, some)
 
             spent[size].append(fastest_ms(evaluate, rounds=1))
     table = Table(title="growth, warm, from text to figures", title_justify="left", min_width=44)
@@ -157,17 +154,8 @@ def growth(labels: Path, results: Path, frames: list[str]) -> Table:
 def whole(name: str, labels: Path, results: Path, split: Path, frames: list[str]) -> Table:
     """New processes with a warm numba cache, interpreter start included, beside the official kit's time."""
     split.write_text("\n".join(frames))
-    command = [
-        sys.executable,
-        "-m",
-        "monokd.cli",
-        "evaluate",
-        str(labels),
-        str(results),
-        "--split",
-        str(split),
-        "--json",
-    ]
+    arguments = ["evaluate", str(labels), str(results), "--split", str(split), "--json"]
+    command = [sys.executable, "-m", "monokd.cli", *arguments]
     passed, used = [], []
     for _ in range(PROCESSES + 1):
         start, before = time.perf_counter(), os.times()

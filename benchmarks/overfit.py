@@ -80,8 +80,8 @@ def score(params: Params, folder: KittiFolder, frames: list[str]) -> tuple[float
     inputs = Frames(folder, frames, depth_dir=None, labels=False, height_px=data.height_px, width_px=data.width_px)
     found = detect(detector, inputs, sees_depth=False, score_threshold=0.05, batch_size=2)
     write_predictions(Path("results"), found, classes=data.classes)
-    cell = evaluate_folders(folder.folder / "label_2", Path("results"), frames).cells[CELL]
-    good = [(recall, precision) for _, recall, precision in cell.points[:, :3] if precision >= PRECISION]
+    curve = evaluate_folders(folder.folder / "label_2", Path("results"), frames).curves[CURVE]
+    good = [(recall, precision) for _, recall, precision in curve.samples[:, :3] if precision >= PRECISION]
     recall, precision = max(good, default=(0.0, 0.0))
     return recall, cell.objects, precision
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from monokd.errors import run, say
 from monokd.evaluation.bootstrap import Resampling, read_groups
-from monokd.evaluation.evaluate import ResultSet, evaluate, read_result_set
+from monokd.evaluation.evaluate import ResultSet, evaluate_results, read_result_set
 from monokd.evaluation.table import (
     AP_COLUMNS,
     CURVE_COLUMNS,
@@ -34,11 +34,14 @@ def main() -> None:
 
 def score(name: str, params: Params) -> None:
     rule, classes = params.active.evaluate.rule, params.active.data.classes
-    predicted = predictions(name, params)
+    frames = split_frames(params.data_root, params.active.data.val_split)
+    if params.resolved_quirks().drop_last_validation:  # as published, what was not predicted is not scored
+        frames = [frame for frame in frames if (folder(name) / f"{frame}.txt").exists()] or frames
+    predicted = predictions(name, frames, params)
     for warning in predicted.warnings(folder(name)):
         say(warning)
-    evaluation = evaluate(predicted, rule, classes)
-    control = None if name == CONTROL else evaluate(predictions(CONTROL, params), rule, classes)
+    evaluation = evaluate_results(predicted, rule, classes)
+    control = None if name == CONTROL else evaluate_results(predictions(CONTROL, frames, params), rule, classes)
     drives = params.data_root / "ImageSets/drives.txt"  # where it exists, whole drives are resampled
     groups = read_groups(drives, evaluation.frames) if drives.is_file() else None
     resampling = Resampling(params.active.evaluate.bootstrap, seed=0, groups=groups)
@@ -59,8 +62,7 @@ def write_unscored(name: str, params: Params) -> None:
         write_table(out / f"{file}.csv", columns, [])
 
 
-def predictions(name: str, params: Params) -> ResultSet:
-    frames = split_frames(params.data_root, params.active.data.val_split)
+def predictions(name: str, frames: list[str], params: Params) -> ResultSet:
     return read_result_set(KittiFolder(params.data_root).folder / "label_2", folder(name), frames)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from monokd.commands.evaluate import evaluate_command, frames_of
+from monokd.commands.evaluate import evaluate, frames_of
 from monokd.errors import DataError
 from monokd.evaluation.evaluate import evaluate_folders
 from monokd.evaluation.table import ap_table, table_json
@@ -22,13 +22,13 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_json_is_what_the_library_says(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate_command(*folders, rule="lt", json_output=True)
+    evaluate(*folders, rule="lt", json_output=True)
     evaluation = evaluate_folders(*folders, rule="lt")
     assert json.loads(capsys.readouterr().out) == table_json(evaluation, ap_table(evaluation))
 
 
 def test_the_table_shows_every_class(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate_command(*folders)
+    evaluate(*folders)
     out, err = capsys.readouterr()
     assert "Car: AP in percent, 45 frames, rule le" in out
     assert f" {ap(evaluate_folders(*folders), '3d', 'easy'):.2f} " in out
@@ -42,18 +42,18 @@ def test_the_table_shows_every_class(folders: tuple[Path, Path], capsys: pytest.
 def test_the_few_objects_rule_is_explained_only_where_it_bites(
     tmp_path: Path, folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate_command(*folders)
+    evaluate(*folders)
     assert "Fewer than 41 objects count (Cyclist easy: 1" in " ".join(capsys.readouterr().out.split())
     many = [[line(**place(k), score=1) for k in range(3)] for _ in range(20)]
     bare: list[list[Line]] = [[line(**place(k)) for k in range(3)] for _ in range(20)]
-    evaluate_command(write_frames(tmp_path / "a", bare), write_frames(tmp_path / "b", many))
+    evaluate(write_frames(tmp_path / "a", bare), write_frames(tmp_path / "b", many))
     assert "Fewer than" not in capsys.readouterr().out
 
 
 def test_bootstrap_adds_intervals_beside_the_fixed_form(
     folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate_command(*folders, json_output=True, bootstrap=50, seed=3)
+    evaluate(*folders, json_output=True, bootstrap=50, seed=3)
     content = json.loads(capsys.readouterr().out)
     assert list(content) == ["frames", "rule", "strict", "loose", "bootstrap"]
     assert (content["bootstrap"]["resamples"], content["bootstrap"]["seed"]) == (50, 3)
@@ -63,13 +63,13 @@ def test_bootstrap_adds_intervals_beside_the_fixed_form(
 
 
 def test_against_itself_is_no_difference(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate_command(*folders, json_output=True, against=folders[1])
+    evaluate(*folders, json_output=True, against=folders[1])
     content = json.loads(capsys.readouterr().out)
     assert content["bootstrap"]["resamples"] == 1000
     assert content["difference"]["against"] == str(folders[1])
     difference = content["difference"]["strict"]["Car"]["3d_R40"]["easy"]
     assert difference == {"value": 0, "low": 0, "high": 0}
-    evaluate_command(*folders, against=folders[1], bootstrap=20)
+    evaluate(*folders, against=folders[1], bootstrap=20)
     assert "+0.00 [+0.00, +0.00]" in capsys.readouterr().out
 
 
@@ -78,7 +78,7 @@ def test_groups_are_resampled_whole(
 ) -> None:
     drives, table = tmp_path / "drives.txt", tmp_path / "ap.csv"
     drives.write_text("".join(f"{k:06d} drive_{k // 15}\n" for k in range(45)))
-    evaluate_command(*folders, groups=drives, json_output=True, bootstrap=20, csv=table)
+    evaluate(*folders, groups=drives, json_output=True, bootstrap=20, csv=table)
     content = json.loads(capsys.readouterr().out)
     assert [content["bootstrap"][key] for key in ("resamples", "seed", "groups")] == [20, 0, 3]
     header, *rows = table.read_text().splitlines()
@@ -86,13 +86,13 @@ def test_groups_are_resampled_whole(
     assert len(rows) == 2 * 3 * 4 * 2 * 3
     drives.write_text("000000 drive_0\n")
     with pytest.raises(DataError, match="expected a group for each frame, found none for 44, first 000001"):
-        evaluate_command(*folders, groups=drives)
+        evaluate(*folders, groups=drives)
 
 
 def test_missing_files_are_one_warning(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     for k in range(7):
         (folders[1] / f"{k:06d}.txt").unlink()
-    evaluate_command(*folders, json_output=True)
+    evaluate(*folders, json_output=True)
     (warning,) = capsys.readouterr().err.splitlines()
     assert "7 of 45 frames have no result file and count as empty: 000000, 000001, 000002, 000003, 000004, …" in warning
 
@@ -102,7 +102,7 @@ def test_results_one_folder_deeper_are_pointed_at(
 ) -> None:
     (tmp_path / "outer").mkdir()
     folders[1].rename(tmp_path / "outer" / "data")
-    evaluate_command(folders[0], tmp_path / "outer")
+    evaluate(folders[0], tmp_path / "outer")
     out, err = capsys.readouterr()
     assert f"did you mean {tmp_path / 'outer' / 'data'}?" in err
     assert "Car: no detections, no result." in out
@@ -112,7 +112,7 @@ def test_unknown_classes_are_one_warning(folders: tuple[Path, Path], capsys: pyt
     with (folders[1] / "000001.txt").open("a") as stream:
         for name in ("Bus", "Wheelchair", "Bus"):
             stream.write(f"{name} 0 0 0 700 100 800 200 1.5 1.6 3.9 40 1.7 20 0 0.99\n")
-    evaluate_command(*folders, json_output=True)
+    evaluate(*folders, json_output=True)
     (warning,) = capsys.readouterr().err.splitlines()
     assert "classes that KITTI does not know count as other classes: Bus (2 lines), Wheelchair (1 line)" in warning
 
@@ -130,15 +130,15 @@ def test_a_split_is_a_name_or_a_file(tmp_path: Path) -> None:
 def test_a_split_restricts(folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "some.txt"
     path.write_text("000003\n000001\n")
-    evaluate_command(*folders, split=str(path), json_output=True)
+    evaluate(*folders, split=str(path), json_output=True)
     assert json.loads(capsys.readouterr().out)["frames"] == 2
 
 
 def test_the_command_loads_nothing_heavy(folders: tuple[Path, Path]) -> None:
     """A second for the whole process leaves no time for torch, pandas, rich or a plotting library."""
     program = (
-        "import sys; from pathlib import Path; from monokd.commands.evaluate import evaluate_command;"
-        f"evaluate_command(Path({str(folders[0])!r}), Path({str(folders[1])!r}), json_output=True);"
+        "import sys; from pathlib import Path; from monokd.commands.evaluate import evaluate;"
+        f"evaluate(Path({str(folders[0])!r}), Path({str(folders[1])!r}), json_output=True);"
         "print([m for m in ('torch', 'pandas', 'rich', 'matplotlib', 'cv2', 'pydantic', 'dvc') if m in sys.modules],"
         "file=sys.stderr)"
     )

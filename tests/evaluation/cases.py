@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from monokd.evaluation.evaluate import Evaluation, evaluate, pair_up
+from monokd.evaluation.evaluate import Evaluation, evaluate_results, pair_up
 from monokd.evaluation.rules import CLASSES as SCORED
 from monokd.evaluation.rules import Band
 from monokd.evaluation.table import ap_table
@@ -72,7 +72,7 @@ def score(
     band_m: Band | None = None,
 ) -> Evaluation:
     frames = [str(k) for k in range(len(labels))]
-    return evaluate(pair_up(frames, table(labels), table(results)), rule, classes, band_m=band_m)
+    return evaluate_results(pair_up(frames, table(labels), table(results)), rule, classes, band_m=band_m)
 
 
 def all_aps(evaluation: Evaluation) -> dict[tuple[str, ...], float | None]:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monokd.errors import DataError
-from monokd.evaluation.evaluate import evaluate, evaluate_folders, read_result_set
+from monokd.evaluation.evaluate import evaluate_folders, evaluate_results, read_result_set
 from monokd.evaluation.rules import CLASSES, IOU_SETS, METRICS, Rule
 from tests.evaluation.cases import Line, all_aps, ap, dont_care, line, place, score, write_frames
 from tests.evaluation.reference import Reference
@@ -31,7 +31,7 @@ def test_published_results_score_as_the_official_kit_says(kitti_eval_dir: Path, 
     result_set = read_result_set(labels, results, frames)
     assert result_set.warnings(results) == []
     for rule, classes in official.items():
-        aps = all_aps(evaluate(result_set, rule))
+        aps = all_aps(evaluate_results(result_set, rule))
         for name, metrics in classes.items():
             for metric, figures in metrics.items():
                 ours = [aps["strict", name, *metric.split("_"), level] for level in LEVELS]
@@ -255,7 +255,7 @@ def test_a_missing_file_counts_as_an_empty_one_and_is_reported(tmp_path: Path) -
     emptied = read_result_set(truth, found)
     (found / "000007.txt").unlink()
     removed = read_result_set(truth, found)
-    assert all_aps(evaluate(emptied)) == all_aps(evaluate(removed))
+    assert all_aps(evaluate_results(emptied)) == all_aps(evaluate_results(removed))
     assert emptied.warnings(found) == []
     (warning,) = removed.warnings(found)
     assert "1 of 45 frames have no result file and count as empty: 000007" in warning
@@ -304,4 +304,4 @@ def test_unknown_classes_are_counted_and_change_nothing(tmp_path: Path) -> None:
         stream.write("Bus 0 0 0 700 100 800 200 1.5 1.6 3.9 40 1.7 20 0 0.99\n" * 2)
     after = read_result_set(truth, found)
     assert after.results.unknown == {"Bus": 2}
-    assert all_aps(evaluate(after)) == all_aps(before)
+    assert all_aps(evaluate_results(after)) == all_aps(before)

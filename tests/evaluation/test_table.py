@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from monokd.evaluation.bootstrap import Resampling
-from monokd.evaluation.evaluate import evaluate, evaluate_folders, read_result_set
+from monokd.evaluation.evaluate import evaluate_folders, evaluate_results, read_result_set
 from monokd.evaluation.table import (
     AP_COLUMNS,
     CURVE_COLUMNS,
@@ -127,4 +127,4 @@ def test_the_table_by_distance(tmp_path: Path) -> None:
     assert found["0.0", "Car"] == ["15.0", "41", "100.0", "100.0", "100.0"]
     assert found["15.0", "Car"] == ["25.0", "0", "", "", ""]
     assert found["0.0", "Cyclist"] == ["15.0", "", "", "", ""]
-    assert len(list(curve_rows(evaluate(result_set, metrics=("bev",))))) == 2 * 3 * 41  # sets, difficulties
+    assert len(list(curve_rows(evaluate_results(result_set, metrics=("bev",))))) == 2 * 3 * 41  # sets, difficulties

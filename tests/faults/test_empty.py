@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from monokd.evaluation.bootstrap import compare, intervals
+from monokd.evaluation.bootstrap import Resampling
 from monokd.evaluation.evaluate import Evaluation, evaluate_folders
-from monokd.evaluation.output import Report, report_json
+from monokd.evaluation.table import ap_table, table_json
 from monokd.files import read_json
 from monokd.inference.predict import write_predictions
 from monokd.kitti.frames import KittiFolder
@@ -47,10 +47,10 @@ def scores(
 
 def test_a_network_that_finds_nothing_has_no_figures(tmp_path: Path) -> None:
     evaluation = scores(tmp_path, CARS, NOTHING)
-    content = report_json(Report(evaluation, resamples=5, intervals=intervals(evaluation, 5, 0)))
+    content = table_json(evaluation, ap_table(evaluation))
     assert set(figures(content["strict"])) == set(figures(content["loose"])) == {None}
-    ranges, differences = compare(evaluation, scores(tmp_path / "other", CARS, scored(CARS, [0.9, 0.8])), 5, 0)
-    assert all(value is None for value in (*ranges.values(), *differences.values()))
+    other = scores(tmp_path / "other", CARS, scored(CARS, [0.9, 0.8]))
+    assert {value for row in ap_table(evaluation, other, Resampling(5)) for value in row[5:]} == {None}
 
 
 def test_a_class_without_objects_has_no_figures_where_nothing_is_found_and_zero_where_something_is(
@@ -58,14 +58,14 @@ def test_a_class_without_objects_has_no_figures_where_nothing_is_found_and_zero_
 ) -> None:
     """As in the official kit: boxes without objects are all false, no boxes and no objects are no result."""
     evaluation = scores(tmp_path, CARS, scored(CARS, [0.9, 0.8]))
-    car, person = (report_json(Report(evaluation))["strict"][name] for name in ("Car", "Pedestrian"))  # type: ignore[index]
-    assert set(figures(person)) == {None}
-    assert set(figures(car)) != {None}
+    rows = ap_table(evaluation)
+    assert {row.ap for row in rows if row.name == "Pedestrian"} == {None}
+    assert {row.ap for row in rows if row.name == "Car"} != {None}
     false = scored(replace(CARS, names=("Car", "Pedestrian")), [0.9, 0.8])
     invented = scores(tmp_path / "false", objects([("Car", 0.0, 12.0, 0.1)]), false)
-    shown = set(figures(report_json(Report(invented))["strict"]["Pedestrian"]))  # type: ignore[index]
-    assert shown <= {None, 0.0}
-    assert 0.0 in shown
+    found = {row.ap for row in ap_table(invented) if row.name == "Pedestrian" and row.iou == "strict"}
+    assert found <= {None, 0.0}
+    assert 0.0 in found
 
 
 def test_an_empty_validation_set_stops_every_stage_that_needs_one(
@@ -137,5 +137,6 @@ def test_200_objects_in_a_frame_fill_the_slots_and_evaluation_counts_all(tmp_pat
     for name in ("heatmap", "mask_2d", "depth_m", "boxes_px"):
         assert np.array_equal(getattr(targets, name), getattr(first, name)), name
     evaluation = scores(tmp_path, many, scored(many, list(np.linspace(0.1, 0.9, 200))), ("Car",))
-    assert evaluation.cells["strict", "Car", "bbox", "hard"].objects > MAX_OBJECTS
-    assert (evaluation.ap(("strict", "Car", "bbox_R40", "hard")) or 0.0) > 50.0
+    assert evaluation.curves["strict", "Car", "bbox", "hard"].objects > MAX_OBJECTS
+    (hard,) = (row.ap for row in ap_table(evaluation) if row[:5] == ("strict", "Car", "bbox", "R40", "hard"))
+    assert (hard or 0.0) > 50.0

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from monokd.errors import DataError, printable, say
-from monokd.evaluation import evaluate as scoring
 from monokd.evaluation.bootstrap import Resampling, read_groups
-from monokd.evaluation.evaluate import Evaluation, ResultSet, read_result_set
+from monokd.evaluation.evaluate import Evaluation, ResultSet, evaluate_results, read_result_set
 from monokd.evaluation.precision import SAMPLES
 from monokd.evaluation.rules import DIFFICULTY_NAMES, IOU_SETS, METRICS
 from monokd.evaluation.table import (
@@ -50,7 +49,11 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resamples.")] = 0,
     classes: Annotated[str, typer.Option(help="Which of the three.")] = "Car,Pedestrian,Cyclist",
 ) -> None:
-    """Score results by the KITTI rules: AP R40 and R11; bbox, bev, 3d, aos; easy, moderate, hard."""
+    """Score results by the KITTI rules: AP R40 and R11; bbox, bev, 3d, aos; easy, moderate, hard.
+
+    Raises:
+        DataError: a folder, a file, a line or an argument is wrong.
+    """
     result_set = read_result_set(labels, results, None if split is None else frames_of(split))
     evaluation = _scored(result_set, results, rule, classes)
     other = None
@@ -91,7 +94,7 @@ def frames_of(split: str) -> Sequence[str]:
 
 
 def _scored(result_set: ResultSet, folder: Path, rule: str, classes: str) -> Evaluation:
-    evaluation = scoring.evaluate(result_set, rule, classes.split(","))
+    evaluation = evaluate_results(result_set, rule, classes.split(","))
     for warning in result_set.warnings(folder):
         say(warning)
     return evaluation

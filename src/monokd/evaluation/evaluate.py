@@ -118,8 +118,8 @@ def evaluate_folders(
     rule: str = "le",
     classes: Sequence[str] = CLASSES,
 ) -> Evaluation:
-    """Score a folder of result files against a folder of label files: `read_result_set`, then `evaluate`."""
-    return evaluate(read_result_set(labels, results, frames), rule, classes)
+    """Score a folder of result files against a folder of label files: `read_result_set`, then `evaluate_results`."""
+    return evaluate_results(read_result_set(labels, results, frames), rule, classes)
 
 
 def read_result_set(labels: Path, results: Path, frames: Sequence[str] | None = None) -> ResultSet:
@@ -178,7 +178,7 @@ def pair_up(frames: Sequence[str], labels: LabelTable, results: LabelTable) -> R
     return ResultSet(tuple(frames), labels, results, pairs, by_kind, shares, frame_of, descending)
 
 
-def evaluate(
+def evaluate_results(
     result_set: ResultSet,
     rule: str = "le",
     classes: Sequence[str] = CLASSES,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from monokd.evaluation.bootstrap import Resampling, figures, interval
-from monokd.evaluation.evaluate import Evaluation, ResultSet, evaluate, mean_column
+from monokd.evaluation.evaluate import Evaluation, ResultSet, evaluate_results, mean_column
 from monokd.evaluation.precision import MEANS, SAMPLES
 from monokd.evaluation.rules import DIFFICULTY_NAMES, IOU_SETS, METRICS, POINTS
 from monokd.files import write_text
@@ -146,7 +146,7 @@ def distance_rows(
     Each band is scored as if its objects were all there is; None where it has none, though the kit says 0 there.
     """
     for band_m in pairwise(DISTANCE_EDGES_M):
-        evaluation = evaluate(result_set, rule, classes, metrics=("3d", "bev"), band_m=band_m)
+        evaluation = evaluate_results(result_set, rule, classes, metrics=("3d", "bev"), band_m=band_m)
         for row in ap_table(evaluation, resampling=resampling):
             if row.points == "R40" and row.metric in ("3d", "bev"):
                 key = row.iou, row.name, row.metric, row.difficulty
