@@ -45,7 +45,8 @@ def targets(frames: int, height: int = 8, width: int = 16, slots: int = 5, seed:
         att_depth_m=rand(7, 7) * depth_mask,
         depth_mask=depth_mask,
         object_count=mask.sum(1) + 1,
-        weight=mask.float(),
+        weight=torch.ones(frames, slots),
+        axis_only=torch.zeros(frames, slots, dtype=torch.bool),
         ignore=torch.zeros(frames, height, width, dtype=torch.bool),
     )
 

@@ -79,7 +79,8 @@ def targets(numbers: Mapping[str, Any]) -> Targets:
         att_depth_m=t["att_depth"],
         depth_mask=t["depth_mask"],
         object_count=t["obj_num"],
-        weight=t["mask_2d"].float(),
+        weight=torch.ones_like(t["mask_2d"], dtype=torch.float32),
+        axis_only=torch.zeros_like(t["mask_2d"], dtype=torch.bool),
         ignore=torch.zeros_like(t["heatmap"][:, 0], dtype=torch.bool),
     )
 

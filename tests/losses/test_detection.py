@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from monokd.losses.detection import detection_terms, heading_loss, laplace, trained_slots
+from monokd.losses.detection import detection_terms, heading_loss, laplace, mean_l1, trained_slots
 from monokd.losses.focal import heatmap_focal
 from monokd.losses.means import ALONE, Processes, over_processes
 from monokd.models.outputs import DetectorOutput, RoiOutput
@@ -51,9 +51,34 @@ def test_heading_by_hand() -> None:
     """Even logits cost ln 12; the residual is that of the target's bin."""
     heading = torch.zeros(1, 24)
     heading[0, 12 + 7] = 0.25
-    cross_entropy, residual = heading_loss(heading, torch.tensor([7]), torch.tensor([0.75]))
+    cross_entropy, residual = heading_loss(
+        heading, torch.tensor([7]), torch.tensor([0.75]), torch.tensor([False]), torch.ones(1)
+    )
     assert cross_entropy.here().item() == pytest.approx(math.log(12))
     assert residual.here().item() == pytest.approx(0.5)
+
+
+def test_an_axis_alone_is_as_well_met_by_the_opposite_heading() -> None:
+    heading = torch.zeros(2, 24)
+    heading[:, 1] = 30.0  # sure of bin 1; bin 7 is its opposite
+    heading[:, [12 + 1, 12 + 7]] = 0.25
+    bins, residual = torch.tensor([7, 7]), torch.tensor([0.25, 0.25])
+    for axis_only, expected in ((True, 0.0), (False, 30.0)):
+        found = heading_loss(heading, bins, residual, torch.tensor([axis_only] * 2), torch.ones(2))
+        assert found[0].here().item() == pytest.approx(expected, abs=1e-4)
+        assert found[1].here().item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_boxes_count_by_their_weight() -> None:
+    found = mean_l1(torch.tensor([[1.0, 3.0], [5.0, 5.0]]), torch.zeros(2, 2), torch.tensor([1.0, 0.5])).here()
+    assert found.item() == pytest.approx((4 + 0.5 * 10) / (1.5 * 2))
+
+
+def test_ignored_cells_cost_nothing() -> None:
+    logits = torch.zeros(1, 1, 1, 2)
+    target = torch.tensor([[[[1.0, 0.0]]]])
+    found = heatmap_focal(logits, target, torch.tensor([[[False, True]]])).here()
+    assert found.item() == pytest.approx(-math.log(0.5) * 0.25)
 
 
 def test_slots_come_in_the_order_of_frames_and_slots() -> None:

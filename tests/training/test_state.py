@@ -52,7 +52,10 @@ def test_the_optimisers_state_follows_its_parameters_to_their_device() -> None:
     optimiser = torch.optim.Adam([parameter])
     parameter.sum().backward()  # type: ignore[no-untyped-call]
     optimiser.step()
-    parameter.data = parameter.data.to("meta")
+    moved = torch.nn.Parameter(torch.ones(2, device="meta"))
+    optimiser.param_groups[0]["params"][0] = moved
+    optimiser.state[moved] = optimiser.state.pop(parameter)
+    parameter = moved
     assert optimiser.state[parameter]["exp_avg"].device.type == "cpu"
     to_parameters(optimiser)
     assert {optimiser.state[parameter][name].device.type for name in ("exp_avg", "exp_avg_sq")} == {"meta"}
