@@ -30,56 +30,55 @@ from scipy.stats import rankdata, spearmanr
 from torch import Tensor
 
 from monokd.distill.maps import to_coarsest
-from monokd.distill.ranks import smooth_rank
-from monokd.distill.spearman import PUBLISHED_STRENGTH, TRUE_RANK_STRENGTH, correlation, published_correlations
+from monokd.distill.ranks import smooth_rank, soft_rank
+from monokd.distill.spearman import PUBLISHED_STRENGTH, TRUE_RANK_STRENGTH, correlations, published_ranks
 from monokd.files import write_json
 from monokd.kitti.frames import KittiFolder
-from monokd.losses.replicas import Replicas
 from monokd.models.checkpoint import load_detector
 from monokd.samples.dataset import Frames
 from monokd.samples.loader import build_loader
 
 # Levels of the published size after resizing to 12×40: 64 to 512 channels of 480 positions.
 SIZES = (30_720, 61_440, 122_880, 245_760)
-ONE = Replicas()
 MIB = 2**20
-Loss = Callable[[Tensor, Tensor], Tensor]
+Levels = Sequence[Tensor]
+Loss = Callable[[Levels, Levels], Tensor]
 
 
-def pearson(a: Tensor, b: Tensor) -> Tensor:
+def loss(a: Levels, ranks: Levels) -> Tensor:
+    return (1 - correlations(a, ranks)).sum()
+
+
+def pearson(a: Levels, b: Levels) -> Tensor:
     """The published loss as shipped: its regime checked, in closed form."""
-    return 1 - published_correlations([a], [b], PUBLISHED_STRENGTH, ONE)[0]
+    return loss(a, published_ranks(b))
 
 
-def published(a: Tensor, b: Tensor) -> Tensor:
-    return 1 - correlation(a, torchsort.soft_rank(b, regularization_strength=PUBLISHED_STRENGTH), ONE)
+def published(a: Levels, b: Levels) -> Tensor:
+    return loss(a, [soft_rank(x, PUBLISHED_STRENGTH) for x in b])
 
 
 def true_rank(strength: float) -> Loss:
-    return lambda a, b: 1 - correlation(smooth_rank(a, strength), smooth_rank(b, strength), ONE)
+    return lambda a, b: loss(*([smooth_rank(x, strength) for x in side] for side in (a, b)))
 
 
 def sorted_rank(strength: float) -> Loss:
     """Torchsort at the same strength: no slope of ranks beyond N / (strength · spread)."""
 
     def ranks(x: Tensor) -> Tensor:
-        rows = [
-            torchsort.soft_rank(row[None], regularization_strength=strength * float(row.detach().std()) / row.numel())
-            for row in x
-        ]
-        return torch.cat(rows)
+        return torch.cat([soft_rank(row[None], strength * float(row.detach().std()) / row.numel()) for row in x])
 
-    return lambda a, b: 1 - correlation(ranks(a), ranks(b), ONE)
+    return lambda a, b: loss(*([ranks(x) for x in side] for side in (a, b)))
 
 
-def density(a: Tensor, b: Tensor) -> Tensor:
+def density(a: Levels, b: Levels) -> Tensor:
     """True ranks by sorting; the gradient of a rank is the density at the value alone, other ranks held fixed."""
-    return 1 - correlation(hard_rank_with_density(a), hard_rank(b), ONE)
+    return loss([hard_rank_with_density(x) for x in a], [hard_rank(x) for x in b])
 
 
 def hard_rank(x: Tensor) -> Tensor:
     order = x.argsort(1).argsort(1)
-    return (order + 0.5) / x.shape[1]
+    return (order + 0.5) / x.shape[1] - 0.5
 
 
 def hard_rank_with_density(x: Tensor) -> Tensor:
@@ -112,34 +111,36 @@ def clock(on_device: bool) -> float:
     return time.perf_counter() if on_device else time.process_time()
 
 
-def timed(loss: Loss, student: Tensor, teacher: Tensor) -> float:
-    if student.is_cuda:
+def timed(way: Loss, student: Levels, teacher: Levels) -> float:
+    on_device = student[0].is_cuda
+    if on_device:
         torch.cuda.synchronize()
-    start = clock(student.is_cuda)
-    torch.autograd.grad(loss(student, teacher), student)
-    if student.is_cuda:
+    start = clock(on_device)
+    torch.autograd.grad(way(student, teacher), student)
+    if on_device:
         torch.cuda.synchronize()
-    return clock(student.is_cuda) - start
+    return clock(on_device) - start
 
 
 def speed(sizes: Sequence[int], repeats: int, device: str) -> list[dict[str, float]]:
+    """One row a batch and map, and one for all maps, as a step takes them."""
     found = []
     print(f"{'batch':>5}{'values':>9}" + "".join(f"{name:>25}" for name in ESTIMATORS) + "   faster")
     for batch in (2, 8):
-        for size in sizes:
-            student, teacher = synthetic(batch, size, device)
+        for levels in (*((size,) for size in sizes), tuple(sizes)):
+            student, teacher = zip(*(synthetic(batch, size, device) for size in levels), strict=True)
             seconds: dict[str, list[float]] = {name: [] for name in ESTIMATORS}
             for i in range(repeats + 1):
-                for name, loss in ESTIMATORS.items():
-                    taken = timed(loss, student, teacher)
+                for name, way in ESTIMATORS.items():
+                    taken = timed(way, student, teacher)
                     if i:
                         seconds[name].append(taken)
             ms = [1e3 * median(times) for times in seconds.values()]
             print(
-                f"{batch:>5}{size:>9}" + "".join(f"{m:>22.2f} ms" for m in ms)
+                f"{batch:>5}{sum(levels):>9}" + "".join(f"{m:>22.2f} ms" for m in ms)
                 + f"   {ms[1] / ms[0]:.0f}× {ms[3] / ms[2]:.1f}×", flush=True,
             )  # fmt: skip
-            found.append({"batch": batch, "values": size} | dict(zip(ESTIMATORS, ms, strict=True)))
+            found.append({"batch": batch, "values": sum(levels)} | dict(zip(ESTIMATORS, ms, strict=True)))
     return found
 
 
@@ -164,15 +165,15 @@ def memory(sizes: Sequence[int], device: str, *, here: bool) -> list[dict[str, f
 
 def peaks(sizes: Sequence[int], device: str) -> list[dict[str, float]]:
     """Rise of the peak over one pass, by batch, size and estimator."""
-    for loss in ESTIMATORS.values():
-        timed(loss, *synthetic(1, 1000, device))
+    for way in ESTIMATORS.values():
+        timed(way, *([x] for x in synthetic(1, 1000, device)))
     found = []
     for batch in (2, 8):
         for size in sizes:
-            student, teacher = synthetic(batch, size, device)
+            student, teacher = ([x] for x in synthetic(batch, size, device))
             row: dict[str, float] = {"batch": batch, "values": size}
-            for name, loss in ESTIMATORS.items():
-                row[name] = rise_mib(partial(timed, loss, student, teacher), device)
+            for name, way in ESTIMATORS.items():
+                row[name] = rise_mib(partial(timed, way, student, teacher), device)
             found.append(row)
     return found
 
@@ -221,10 +222,10 @@ def values(student: list[Tensor], teacher: list[Tensor]) -> None:
     for both in zip(student, teacher, strict=True):
         a, b = both[0][:1], both[1][:1]
         rho = spearmanr(a[0], b[0]).statistic
-        found = [1 - float(true_rank(s)(a, b)) for s in strengths]
-        torch_sorted = 1 - float(sorted_rank(1 / 16)(a.double(), b.double()))
+        found = [1 - float(true_rank(s)([a], [b])) for s in strengths]
+        torch_sorted = 1 - float(sorted_rank(1 / 16)([a.double()], [b.double()]))
         row = "".join(f"{x:>12.4f}" for x in found)
-        linear = float(correlation(a, b, ONE))
+        linear = 1 - float(loss([a], [b - b.mean()]))
         print(f"{a.numel():>8}{float(b.std()):>8.3f}{rho:>9.4f}{linear:>9.4f}{row}{torch_sorted:>16.4f}")
 
 
@@ -235,7 +236,7 @@ def teaching(student: list[Tensor], teacher: list[Tensor], steps: int) -> None:
     estimators |= {f"torchsort, {s:g}": sorted_rank(s) for s in (1 / 64, 1.0, 16.0, 256.0)}
     a, b = student[0][:1], teacher[0][:1]
     print(f"\nTeaching: scipy's rank correlation over {steps} steps of Adam on the student's own {a.numel()} features")
-    for name, loss in estimators.items():
+    for name, way in estimators.items():
         moved = a.clone().requires_grad_()
         optimiser = torch.optim.Adam([moved], lr=0.02 * float(a.std()))
         reached, zero = [], 0.0
@@ -243,7 +244,7 @@ def teaching(student: list[Tensor], teacher: list[Tensor], steps: int) -> None:
             if step in (0, steps // 4, steps):
                 reached.append(spearmanr(moved.detach()[0], b[0]).statistic)
             optimiser.zero_grad()
-            torch.autograd.backward(loss(moved, b))
+            torch.autograd.backward(way([moved], [b]))
             assert moved.grad is not None
             zero = zero or float((moved.grad == 0).float().mean())
             optimiser.step()
@@ -274,7 +275,7 @@ def figure(teacher: list[Tensor], path: Path) -> None:
         axis.plot(true[chosen], shown[chosen], lw=2.2, color="#1f6f8b", label="soft rank (torchsort)")
         axis.set_title(f"{title}\nranks span {span:.2g} of {np.ptp(true):.2g}", fontsize=10)
         axis.set_xlabel("true rank / n")
-    ours = smooth_rank(x, TRUE_RANK_STRENGTH)[0].numpy()
+    ours = smooth_rank(x, TRUE_RANK_STRENGTH)[0].numpy() + 0.5
     axes[-1].plot(true[chosen], ours[chosen], lw=1.2, color="#e07a1f", label="smooth rank (ours, 1/16)")
     axes[0].set_ylabel("soft rank, stretched to the true span")
     axes[-1].legend(frameon=False, fontsize=8, loc="upper left")

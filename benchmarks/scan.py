@@ -27,7 +27,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from monokd.distill.scan_chunked import ChunkedScan
 from monokd.distill.selective_scan import reference_scan, selective_scan
 from monokd.files import write_json
 
@@ -35,7 +34,7 @@ STATES = 16
 TURN_S = 0.05
 MIB = 2**20
 Scan = Callable[..., Tensor]
-FORMS: dict[str, Scan] = {"ours": selective_scan, "chunked": ChunkedScan.apply, "sequential": reference_scan}
+FORMS: dict[str, Scan] = {"ours": selective_scan, "sequential": reference_scan}
 
 
 def inputs(length: int, channels: int, device: str) -> list[Tensor]:

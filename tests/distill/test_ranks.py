@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 from torch import Tensor
 
-from monokd.distill.ranks import smooth_rank, soft_rank_is_affine
+from monokd.distill.ranks import smooth_rank, soft_rank, soft_rank_is_affine, sums_by_products
 
 FINE = 1 / 64
 SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -80,6 +80,14 @@ def test_values_beyond_the_last_bin_share_its_rank_and_are_not_moved() -> None:
     assert gradient[0, 0].item() == 0
 
 
+def test_sums_by_products_are_sums_by_cell() -> None:
+    """As a GPU computes them; several blocks of values, the last one not full."""
+    g = torch.Generator().manual_seed(7)
+    cell, weights = torch.randint(0, 257, (3, 5000), generator=g), torch.randn(2, 3, 5000, generator=g)
+    expected = torch.zeros(2, 3, 258).scatter_add_(2, cell.expand(2, -1, -1), weights)
+    torch.testing.assert_close(sums_by_products(cell, weights, 258), expected, rtol=1e-4, atol=1e-4)
+
+
 @settings(deadline=None)
 @given(st.integers(2, 60), st.integers(0, 1000), st.floats(0.1, 10))
 def test_the_regime_is_recognised(size: int, seed: int, strength: float) -> None:
@@ -90,3 +98,17 @@ def test_the_regime_is_recognised(size: int, seed: int, strength: float) -> None
     if bool(soft_rank_is_affine(centred, strength)):
         sorted_ranks = torchsort.soft_rank(values, regularization_strength=strength)
         torch.testing.assert_close(sorted_ranks, centred / strength + (size + 1) / 2, rtol=1e-9, atol=1e-9 * size)
+
+
+def test_torchsort_without_its_cuda_extension_ranks_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def answer(values: Tensor, **_: object) -> Tensor:
+        calls.append(values)
+        if len(calls) == 1:
+            raise ImportError("torchsort was built without CUDA")
+        return values + 10.5
+
+    monkeypatch.setattr(torchsort, "soft_rank", answer)
+    assert torch.equal(soft_rank(maps(8, 20), 1.0), maps(8, 20) + 10.5 - 10.5)
+    assert calls[1].device.type == "cpu"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -105,7 +106,7 @@ def test_a_missing_or_broken_mamba_ssm_is_said_once(
     def refuse(_: str) -> None:
         raise error
 
-    monkeypatch.setattr(selective_scan.importlib, "import_module", refuse)
+    monkeypatch.setattr(importlib, "import_module", refuse)
     assert [selective_scan._mamba_scan() for _ in range(2)] == [None, None]
     assert capsys.readouterr().err.count(str(error)) == 1
 

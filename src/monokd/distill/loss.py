@@ -23,6 +23,9 @@ from monokd.samples.batch import Targets
 TERMS = ("foreground", "affinity", "head", "spearman", "align_select")
 """All terms, in the order in which they enter the history of the task weights (quirk Q1)."""
 
+ON_HEADS = ("head",)
+"""Those between outputs of the heads, which need no adapted maps."""
+
 STRIDES = (4, 8, 16, 32)
 
 
@@ -61,7 +64,7 @@ class DistillationLoss(nn.Module):
         if "foreground" in terms:
             self.strides, channels = STRIDES[1:], backbone_channels[1:]
             self.rgb_fs = ReviewFusion(channels, middle=channels[-1])
-        elif set(terms) - {"head"}:
+        elif set(terms) - set(ON_HEADS):
             self.strides, channels = STRIDES, fused_channels
         for stride, width in zip(self.strides, channels, strict=True):
             self.add_module(f"adapt_layer{stride}", adapter(width))

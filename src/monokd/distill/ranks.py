@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 import torchsort
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 REACH = 8.0
 """Standard deviations from the mean beyond which values share a rank; by Chebyshev at most 1 in 64 lie there."""
@@ -54,18 +58,66 @@ def smooth_rank(values: Tensor, strength: float) -> Tensor:
     Returns:
         B×N in the type of `values`.
     """
-    rows, length = values.shape
-    bins = int(2 * REACH / strength) + 2
-    spread, mean = torch.std_mean(values.detach(), dim=1, keepdim=True)
-    width = (spread * strength).clamp(min=SMALLEST)
-    place = ((values - mean) / width + REACH / strength).clamp(0.0, bins - 1.001)
-    left = place.detach().nan_to_num().floor()
-    share = place - left
-    cell = left.long() + bins * torch.arange(rows, device=values.device)[:, None]
-    flat = cell.flatten()
-    counts = values.new_zeros(rows * bins)
-    counts = counts.index_add(0, flat, (1 - share).flatten()).index_add(0, flat + 1, share.flatten())
-    histogram = counts.view(rows, bins)
-    below = ((histogram.cumsum(1) - 0.5 * histogram) / length - 0.5).flatten()
-    lower, upper = below[flat].view(rows, length), below[flat + 1].view(rows, length)
-    return lower + share * (upper - lower)
+    ranks: Tensor = _SmoothRank.apply(values, strength)  # type: ignore[no-untyped-call]
+    return ranks
+
+
+class _SmoothRank(torch.autograd.Function):
+    """By hand, because PyTorch's gradient of a look-up sorts on a GPU where kernels must be deterministic."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, strength: float) -> Tensor:
+        """See `smooth_rank`."""
+        bins, length = int(2 * REACH / strength) + 2, values.shape[1]
+        centred = values - values.mean(1, keepdim=True)
+        spread = torch.linalg.vector_norm(centred, dim=1, keepdim=True) / max(length - 1, 1) ** 0.5
+        width = (spread * strength).clamp(min=SMALLEST)
+        place = centred / width + REACH / strength
+        kept = place.clamp(0.0, bins - 1.001)
+        cell = kept.nan_to_num().long()
+        share = kept - cell
+        # What a value in one bin adds to the ranks of those in another: ½ above, −½ below, 0 in the same.
+        k = torch.arange(bins, dtype=torch.float64, device=values.device)
+        table = torch.sign(k - k[:, None]) / (2 * length)
+        ranks = (_spread(cell, share, torch.ones_like(share), bins) @ table).to(values.dtype)
+        lower = ranks.gather(1, cell)
+        slope = ranks.gather(1, cell + 1) - lower
+        ctx.save_for_backward(cell, share, slope, width, place == kept, table)
+        return torch.addcmul(lower, share, slope)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
+        """Through the values' own places, and through the histogram that all places make."""
+        cell, share, slope, width, inside, table = ctx.saved_tensors
+        pull = (_spread(cell, share, g, len(table)) @ table.t()).to(g.dtype)
+        of_place = g * slope + pull.gather(1, cell + 1) - pull.gather(1, cell)
+        return of_place * inside / width, None
+
+
+def _spread(cell: Tensor, share: Tensor, weights: Tensor, bins: int) -> Tensor:
+    """B×bins float64 sums of B×N weights, each shared between its cell and the next one."""
+    sums = _sums_on_cpu if cell.device.type == "cpu" else sums_by_products
+    whole, part = sums(cell, torch.stack([weights, weights * share]), bins).double()
+    part = part[:, :-1]
+    return F.pad(whole[:, :-1] - part, (0, 1)) + F.pad(part, (1, 0))
+
+
+def _sums_on_cpu(cell: Tensor, weights: Tensor, bins: int) -> Tensor:
+    """2×B×bins sums of 2×B×N weights by cell."""
+    return weights.new_zeros(2, len(cell), bins).scatter_add_(2, cell.expand_as(weights), weights)
+
+
+def sums_by_products(cell: Tensor, weights: Tensor, bins: int) -> Tensor:
+    """2×B×bins sums of 2×B×N weights by cell: products of one-hot matrices, in one order whatever the device does.
+
+    A GPU's other ways are sums in no fixed order, or a sort.
+    """
+    rows, length = cell.shape
+    high, low = -(-bins // 16), torch.arange(16, device=cell.device)
+    missing = -length % 4096  # blocks, so that the products of a row are many
+    cell, weights = (F.pad(x, (0, missing)).reshape(*x.shape[:-1], -1, 4096) for x in (cell, weights))
+    of_high = (cell[..., None, :] // 16 == torch.arange(high, device=cell.device)[:, None]).to(weights.dtype)
+    of_low = (cell[..., None] % 16 == low).to(weights.dtype)
+    sums = of_high @ (weights[..., None] * of_low)
+    return sums.sum(2).view(2, rows, high * 16)[..., :bins]

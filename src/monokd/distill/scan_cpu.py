@@ -105,7 +105,7 @@ def forward(scan: Scan, i: int, y: Floats32, kept: Floats32) -> None:
 @compiled(fastmath=FAST)
 def _output_gradient(
     g: Floats32, g_y: Floats32, c: float, b: float, h: Floats32, inputs: Floats32, g_inputs: Floats32
-) -> tuple[float, float]:
+) -> tuple[np.float32, np.float32]:
     """Add to a state's gradient g what comes from y; return the gradients of b and c."""
     g_b, g_c = ZERO, ZERO
     for d in range(g.shape[0]):
