@@ -12,6 +12,7 @@ from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import has_labels, split_files, split_frames
 from monokd.params import Params, load_params
 from monokd.progress import track, worker_count
+from monokd.roles import unlabelled_frames
 
 LABELLED, UNLABELLED, METRICS = Path("data/depth"), Path("data/depth_unlabelled"), Path("metrics/depth.json")
 MEASURED_FRAMES = 200
@@ -39,10 +40,9 @@ def main() -> None:
 def make_unlabelled(params: Params) -> None:
     """Make the depth of the frames without labels, from their scans; an empty folder where there are none."""
     UNLABELLED.mkdir(parents=True, exist_ok=True)
-    split, root = params.active.data.unlabelled_split, params.unlabelled_root
-    if split:
-        frames = split_frames(root, split)
-        stop_at_first(densify_folder(split_files(root, split), UNLABELLED, frames, workers=worker_count(0)).errors)
+    source, frames = unlabelled_frames(params)
+    if frames:
+        stop_at_first(densify_folder(source, UNLABELLED, frames, workers=worker_count(0)).errors)
 
 
 def use_files(root: KittiFolder, depth: Path, out: Path, frames: list[str]) -> None:

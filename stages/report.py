@@ -41,8 +41,7 @@ def main() -> None:
             split_frames(params.data_root, params.active.data.val_split),
             depth_dir=DEPTH,
             heat_maps=lambda ids: {
-                name: heat_maps(MODELS / f"{name}.safetensors", folder, ids, depth_dir=DEPTH)
-                for name in NETWORKS
+                name: heat_maps(MODELS / f"{name}.safetensors", folder, ids, depth_dir=DEPTH) for name in NETWORKS
             },
         ),
         background=background(params),

@@ -60,6 +60,8 @@ class Data(_Section):
     val_split: str
     unlabelled_split: str = ""
     unlabelled_root: str = ""
+    unlabelled_every: Positive = 1
+    unlabelled_apart_m: Weight = 50.0
     classes: Annotated[tuple[ClassName, ...], Field(min_length=1)]
     width_px: Annotated[int, Field(ge=64, le=16_384, multiple_of=32)]
     height_px: Annotated[int, Field(ge=64, le=16_384, multiple_of=32)]

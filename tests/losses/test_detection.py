@@ -110,7 +110,9 @@ def test_q11_without_any_depth_cell(published: bool) -> None:
     if not published:
         slots = trained_slots(t.mask_2d, len(out.rois.cell))
         target = t.depth_m.flatten()[slots][:, None, None]
-        ins = laplace(out.roi.ins_depth_m, target, out.roi.ins_log_uncertainty)
+        ins = laplace(
+            out.roi.ins_depth_m, target, out.roi.ins_log_uncertainty, torch.ones_like(target.expand(-1, 7, 7))
+        )
         assert depth.item() == pytest.approx(ins.here().item())
 
 

@@ -20,7 +20,7 @@ from monokd.inference.predict import (
     share_of_process,
     write_predictions,
 )
-from monokd.kitti.calibration import read_calibration
+from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import read_image
 from monokd.kitti.objects import Objects
 from monokd.models.checkpoint import load_detector
@@ -85,9 +85,21 @@ class LooseFiles:
         """The calibration text."""
         return self.calibrations[frame]
 
-    def label(self, frame: str) -> Path:
-        """Where a label would be; loose files have none."""
-        return self.images[frame].with_suffix(".txt")
+    def read_calibration(self, frame: str) -> Calibration:
+        """Read the camera."""
+        return read_calibration(self.calibrations[frame])
+
+    def label(self, frame: str) -> None:  # noqa: ARG002
+        """Loose files have no labels."""
+        return
+
+    def frames(self) -> list[str]:
+        """List the ids."""
+        return list(self.images)
+
+    def velodyne(self, frame: str) -> Path:
+        """Where a scan would be; loose files have none."""
+        return self.images[frame].with_suffix(".bin")
 
 
 def find_files(images: Path, calib: Path) -> LooseFiles:

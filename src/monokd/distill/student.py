@@ -22,8 +22,9 @@ from monokd.models.fold_bn import fold_bn
 from monokd.models.outputs import DetectorOutput, Rois
 from monokd.params import Params
 from monokd.quirks import Quirks
+from monokd.roles import labelled_frames, unlabelled_frames
 from monokd.samples.batch import Batch
-from monokd.training.data import input_settings, labelled_frames, mixed_set, training_set, unlabelled_frames
+from monokd.training.data import input_settings, mixed_set, training_set
 from monokd.training.devices import all_processes
 from monokd.training.stage import Stage
 from monokd.training.steps import DetectionStep, in_turn, targets_of, trained_rois
@@ -127,7 +128,8 @@ def train_student(
     """
     stage = Stage.begin(name, params)
     detector, info = load_detector(baseline, "image")
-    weights, unlabelled = ({}, []) if teacher is None else (params.term_weights(), unlabelled_frames(params))
+    source, unlabelled = unlabelled_frames(params)
+    weights = {} if teacher is None else params.term_weights()
     processes = all_processes(stage.fabric)
     step = DetectionStep(detector, modality="image", quirks=stage.quirks, processes=processes)
     depth_scaled_twice, starts = info.depth_scaled_twice, [baseline]
@@ -148,9 +150,9 @@ def train_student(
     modalities: tuple[Modality, ...] = ("image", "depth") if isinstance(step, DistillationStep) else ("image",)
     inputs = input_settings(params, depth_scaled_twice=depth_scaled_twice, modalities=modalities)
     labelled = training_set(params, stage.settings, labelled_frames(params), inputs)
-    frames = mixed_set(params, labelled, unlabelled) if unlabelled else labelled
+    frames = mixed_set(params, labelled, source, unlabelled) if unlabelled and teacher is not None else labelled
     terms = step.distillation.terms if isinstance(step, DistillationStep) else ()
-    counts = len(labelled), len(unlabelled)
+    counts = len(labelled), len(frames) - len(labelled)
     state = stage.train(step, frames, history=history, counts=counts, starts=starts, terms=terms, weights=weights)
     if stage.fabric.is_global_zero:
         data = params.active.data  # what it computes stays as the baseline's file says

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from monokd.errors import DataError
+from monokd.kitti.frames import FrameSource
 from monokd.kitti.labels import write_results
 from monokd.kitti.objects import Objects
 from monokd.models.checkpoint import DetectorInfo
@@ -18,7 +19,7 @@ from monokd.models.decode import decode
 from monokd.models.detector import Detector
 from monokd.models.fold_bn import fold_bn
 from monokd.progress import track
-from monokd.samples.dataset import Frames, FrameSource, InputSettings
+from monokd.samples.dataset import Frames, InputSettings
 from monokd.samples.loader import build_loader
 from monokd.typing import Modality
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from monokd.errors import DataError, say
 from monokd.inference.predict import detect, pick_device
-from monokd.kitti.frames import KittiFolder
+from monokd.kitti.frames import FrameSource, KittiFolder
 from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.objects import Objects
 from monokd.kitti.splits import split_files
@@ -18,8 +18,9 @@ from monokd.labelling.files import as_labels, nothing_known, write_frames
 from monokd.labelling.quality import Matches, Thresholds, choose_thresholds, match, quality
 from monokd.models.checkpoint import load_detector
 from monokd.params import Params
+from monokd.roles import held_out_frames, unlabelled_frames
 from monokd.samples.dataset import Frames, InputSettings
-from monokd.training.data import DEPTH, DEPTH_UNLABELLED, held_out_frames, unlabelled_frames
+from monokd.training.data import DEPTH, DEPTH_UNLABELLED
 
 LEAST_PEAK = 0.02  # of the heatmap: uncertain boxes are wanted too
 Figures = dict[str, float | int | str | None]
@@ -35,11 +36,10 @@ def label_unlabelled(params: Params, out: Path) -> Figures:
     Raises:
         DataError: frames or boxes missing, or no threshold given and no held-out frames to choose it on.
     """
-    frames, settings = unlabelled_frames(params), params.active.unlabelled
+    (source, frames), settings = unlabelled_frames(params), params.active.unlabelled
     if not frames:
         write_frames(out, ())
         return {"frames": 0, "boxes": settings.boxes}
-    source = split_files(params.unlabelled_root, params.active.data.unlabelled_split)
     if settings.boxes == "none":
         write_frames(out, ((frame, nothing_known()) for frame in frames))
         return {"frames": len(frames), "boxes": "none"}
@@ -58,7 +58,7 @@ def label_unlabelled(params: Params, out: Path) -> Figures:
         "ignore_score": thresholds.ignore,
         "boxes_a_frame": sum(map(len, sure)) / len(frames),
     }
-    if all(source.hidden_label(frame).is_file() for frame in frames):
+    if isinstance(source, KittiFolder) and all(source.hidden_label(frame).is_file() for frame in frames):
         hidden = [read_labels(source.hidden_label(frame)) for frame in frames]
         figures |= quality(match(sure, hidden, params.active.data.classes))
     return figures
@@ -89,7 +89,7 @@ def held_out_matches(params: Params, frames: Sequence[str]) -> Matches:
     return match(found, [read_labels(source.label(frame)) for frame in frames], params.active.data.classes)
 
 
-def _boxes(params: Params, source: KittiFolder, frames: Sequence[str], depth: Path) -> list[Objects]:
+def _boxes(params: Params, source: FrameSource, frames: Sequence[str], depth: Path) -> list[Objects]:
     """Return the boxes of every frame, of the parameters' classes: from files, or found by a detector."""
     settings, classes = params.active.unlabelled, params.active.data.classes
     if settings.boxes == "files":
@@ -107,10 +107,10 @@ def _boxes(params: Params, source: KittiFolder, frames: Sequence[str], depth: Pa
     return [objects.select(np.array([name in classes for name in objects.names], bool)) for objects in found]
 
 
-def _true_boxes(source: KittiFolder, frame: str) -> Objects:
+def _true_boxes(source: FrameSource, frame: str) -> Objects:
     """Return the frame's own labels as boxes of score 1, for the ceiling of what a teacher can give."""
-    path = source.hidden_label(frame)
-    if not path.is_file():
+    path = source.hidden_label(frame) if isinstance(source, KittiFolder) else None
+    if path is None or not path.is_file():
         raise DataError("unlabelled.boxes: expected labels for `labels`, found none", path)
     objects = read_labels(path)
     return replace(objects, scores=np.ones(len(objects)))

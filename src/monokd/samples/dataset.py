@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from monokd.errors import DataError
-from monokd.kitti.calibration import Calibration, read_calibration
-from monokd.kitti.frames import read_image, read_stored_depth
+from monokd.kitti.calibration import Calibration
+from monokd.kitti.frames import FrameSource, read_image, read_stored_depth
 from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.objects import Objects, from_rows
 from monokd.progress import worker_count
@@ -52,27 +52,6 @@ class InputSettings:
         if self.height_px % 32 or self.width_px % 32 or min(self.height_px, self.width_px) < 32:
             found = f"{self.height_px} and {self.width_px}"
             raise ValueError(f"height_px and width_px must be multiples of 32, found {found}")
-
-
-class FrameSource(Protocol):
-    """Where the files of a frame are; `KittiFolder` is one."""
-
-    @property
-    def folder(self) -> Path:
-        """What a message names."""
-        ...
-
-    def image(self, frame: str) -> Path:
-        """The image."""
-        ...
-
-    def calibration(self, frame: str) -> Path:
-        """The calibration text."""
-        ...
-
-    def label(self, frame: str) -> Path:
-        """The label text."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +147,7 @@ class Frames:
         cache: bool = False,
     ) -> None:
         if not frames:
-            raise DataError("expected frames, found none", source.folder)
+            raise DataError("expected frames, found none")
         self.source, self.frames, self.settings = source, tuple(frames), settings
         self.depth_dir, self.labels, self.augmentation = depth_dir, labels, augmentation
         self.axis_headings = axis_headings
@@ -247,7 +226,7 @@ class Frames:
             if isinstance(self.labels, Path):
                 found.append(self.labels / f"{frame}.txt")
             elif self.labels is True:
-                found.append(self.source.label(frame))
+                found.append(self._label(frame))
         return found
 
     def _read_all(self) -> list[Frame]:
@@ -261,9 +240,15 @@ class Frames:
         if self.depth_dir is not None:
             path = self.depth_dir / f"{frame}.png"
             depth = pad_depth(read_stored_depth(path), image.shape[0], image.shape[1], path)
-        calibration = read_calibration(self.source.calibration(frame))
+        calibration = self.source.read_calibration(frame)
         P2 = calibration.P2.astype(np.float32).astype(np.float64)
         return Frame(image, depth, replace(calibration, P2=P2), self._objects(frame))
+
+    def _label(self, frame: str) -> Path:
+        path = self.source.label(frame)
+        if path is None:
+            raise DataError(f"expected labels, found frames without, such as {frame}")
+        return path
 
     def _objects(self, frame: str) -> Objects | None:
         """Read the frame's boxes."""
@@ -273,7 +258,7 @@ class Frames:
             return from_rows((), np.zeros((0, 15)))
         if isinstance(self.labels, Path):
             return single_precision(read_results(self.labels / f"{frame}.txt"))
-        return single_precision(read_labels(self.source.label(frame)))
+        return single_precision(read_labels(self._label(frame)))
 
 
 def pad_depth(stored: Uint16s, height: int, width: int, path: Path) -> Uint16s:

@@ -1,11 +1,12 @@
-"""Which frames a stage trains on, and how they become batches."""
+"""Frames of a stage as samples, and how they become batches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from monokd.kitti.splits import split_files, split_frames
+from monokd.kitti.frames import FrameSource
+from monokd.kitti.splits import split_files
 from monokd.params import Params, Training
 from monokd.samples.augment import Augmentation
 from monokd.samples.dataset import Frames, InputSettings, JoinedFrames, SampleSet
@@ -13,32 +14,6 @@ from monokd.samples.order import BatchOrder, Chunks, EpochBatches, MixedBatches
 from monokd.typing import Modality
 
 DEPTH, DEPTH_UNLABELLED, LABELS = Path("data/depth"), Path("data/depth_unlabelled"), Path("data/labels")
-
-
-def labelled_frames(params: Params) -> list[str]:
-    """Return the frames of the train split.
-
-    Raises:
-        DataError: no such split, or frames missing.
-    """
-    return split_frames(params.data_root, params.active.data.train_split)
-
-
-def teacher_frames(params: Params) -> list[str]:
-    """Return the frames of the train split that the teacher sees, all but the last `data.held_out` of them."""
-    frames = labelled_frames(params)
-    return frames[: len(frames) - round(params.active.data.held_out * len(frames))]
-
-
-def held_out_frames(params: Params) -> list[str]:
-    """Return the labelled frames that the teacher does not see, on which the scores of its boxes are judged."""
-    return labelled_frames(params)[len(teacher_frames(params)) :]
-
-
-def unlabelled_frames(params: Params) -> list[str]:
-    """Return the frames without labels, none where no split is named."""
-    split = params.active.data.unlabelled_split
-    return split_frames(params.unlabelled_root, split) if split else []
 
 
 def input_settings(
@@ -63,11 +38,10 @@ def training_set(params: Params, settings: Training, frames: Sequence[str], inpu
     )
 
 
-def mixed_set(params: Params, labelled: Frames, unlabelled: Sequence[str]) -> SampleSet:
+def mixed_set(params: Params, labelled: Frames, source: FrameSource, unlabelled: Sequence[str]) -> SampleSet:
     """Return the labelled frames, and after them those without, with the boxes of stage `label` as their labels."""
-    files = split_files(params.unlabelled_root, params.active.data.unlabelled_split)
     second = Frames(
-        files,
+        source,
         unlabelled,
         labelled.settings,
         depth_dir=DEPTH_UNLABELLED,

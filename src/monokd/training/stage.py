@@ -20,10 +20,11 @@ from monokd.models.detector import build_detector
 from monokd.params import Params, Training
 from monokd.progress import worker_count
 from monokd.quirks import Quirks
+from monokd.roles import labelled_frames, teacher_frames
 from monokd.samples.dataset import Frames, SampleSet
 from monokd.samples.loader import EpochLoader, build_loader, loader_workers
 from monokd.training.batch_norm import synchronise
-from monokd.training.data import DEPTH, batch_order, input_settings, labelled_frames, teacher_frames, training_set
+from monokd.training.data import DEPTH, batch_order, input_settings, training_set
 from monokd.training.devices import all_processes, chunk_processes, start
 from monokd.training.loop import FitSettings, fit
 from monokd.training.schedule import build_optimiser, learning_rate

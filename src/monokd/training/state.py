@@ -79,9 +79,7 @@ def checkpoint_folder(stage: str, key: str, *, writes: bool) -> Path:
         say(f"{other}: the state of an older run is removed, as {KEPT_STATES} newer ones are kept")
         shutil.rmtree(other, ignore_errors=True)
     if others[:KEPT_STATES]:
-        say(
-            f"{FOLDER}: keeps {len(others[:KEPT_STATES])} states of other unfinished runs; remove it to clear them"
-        )
+        say(f"{FOLDER}: keeps {len(others[:KEPT_STATES])} states of other unfinished runs; remove it to clear them")
     return folder
 
 

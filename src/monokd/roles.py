@@ -1,0 +1,57 @@
+"""Which frames have which part in a run: labelled, held out of the teacher's training, without labels."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from monokd.errors import DataError
+from monokd.kitti import splits
+from monokd.kitti.frames import FrameSource
+from monokd.kitti.splits import UnlabelledSplit, split_files, split_frames
+from monokd.params import Params
+
+
+def labelled_frames(params: Params) -> list[str]:
+    """Return the frames of the train split.
+
+    Raises:
+        DataError: no such split, or frames missing.
+    """
+    return split_frames(params.data_root, params.active.data.train_split)
+
+
+def teacher_frames(params: Params) -> list[str]:
+    """Return the frames of the train split that the teacher sees, all but the last `data.held_out` of them."""
+    frames = labelled_frames(params)
+    return frames[: len(frames) - round(params.active.data.held_out * len(frames))]
+
+
+def held_out_frames(params: Params) -> list[str]:
+    """Return the labelled frames that the teacher does not see, on which the scores of its boxes are judged."""
+    return labelled_frames(params)[len(teacher_frames(params)) :]
+
+
+def unlabelled_frames(params: Params) -> tuple[FrameSource, list[str]]:
+    """Return where the frames without labels are, and their ids: none where no split is named.
+
+    Raises:
+        DataError: no such frames, or one of them is scored: val must teach nothing.
+    """
+    data, root = params.active.data, params.unlabelled_root
+    if data.unlabelled_split in get_args(UnlabelledSplit):
+        return splits.unlabelled_frames(
+            data.unlabelled_split,  # type: ignore[arg-type]
+            root=params.data_root,
+            raw=root,
+            every=data.unlabelled_every,
+            apart_m=data.unlabelled_apart_m,
+        )
+    source = split_files(root, data.unlabelled_split)
+    frames = split_frames(root, data.unlabelled_split) if data.unlabelled_split else []
+    if frames and root == params.data_root:
+        scored = set(frames) & set(split_frames(root, data.val_split))
+        if scored:
+            reason = f"{len(scored)} of them are of split {data.val_split}, first {min(scored)}"
+            name = f"profiles.{params.profile}.data.unlabelled_split"
+            raise DataError(f"{name}: expected frames that are not scored, {reason}", "params.yaml")
+    return source, frames
