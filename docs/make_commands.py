@@ -40,6 +40,7 @@ EXAMPLES = {
     "export": [f"monokd export {MODEL} student.onnx"],
     "submit": [f"monokd submit {MODEL} data/kitti results.zip"],
     "summarize": ["monokd summarize   # needs experiments that ran"],
+    "history": ["monokd history metrics/student/history.csv   # needs a training with profile kitti, as published"],
 }
 NOTES = {
     "densify": "How, and how well: [depth.md](depth.md).",

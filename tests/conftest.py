@@ -55,26 +55,31 @@ def settings_restored() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working folder of the pipeline with six small synthetic frames, their depth and matching params.yaml."""
+    """A working folder of the pipeline: small synthetic frames, ten labelled and four not, depth, params.yaml."""
     from monokd.depth.folder import densify_folder
-    from monokd.kitti.frames import KittiFolder
+    from monokd.kitti.splits import split_files, split_frames
     from monokd.scenes.generate import generate_scenes
     from monokd.scenes.settings import SceneSettings
 
     folder = tmp_path_factory.mktemp("workspace")
-    settings = SceneSettings(train_frames=6, val_frames=4, width_px=416, height_px=128, objects_per_frame=9.0)
-    generate_scenes(folder / "data/demo", settings, seed=3)
-    root = KittiFolder(folder / "data/demo")
-    result = densify_folder(root, folder / "data/depth", root.frames(), workers=1)
-    assert not result.errors
+    settings = SceneSettings(
+        train_frames=6, val_frames=4, unlabelled_frames=4, width_px=416, height_px=128, objects_per_frame=9.0
+    )
+    root = folder / "data/demo"
+    generate_scenes(root, settings, seed=3)
+    for splits, depth in ((("train", "val"), "depth"), (("unlabelled",), "depth_unlabelled")):
+        frames = [frame for split in splits for frame in split_frames(root, split)]
+        result = densify_folder(split_files(root, splits[0]), folder / "data" / depth, frames, workers=1)
+        assert not result.errors
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
     tree["launch"] = "python"
     demo = tree["profiles"]["demo"]
     demo["data"] |= {"width_px": 128, "height_px": 64}
     demo["model"]["width"] = 0.125
     demo["machine"] |= {"precision": "32", "channels_last": False}
+    demo["unlabelled"]["share"] = 0.5
     for stage in ("teacher", "baseline", "student"):
-        demo[stage] |= {"epochs": 3, "batch_size": 2}
+        demo[stage] |= {"epochs": 3, "epoch_steps": 0, "batch_size": 2}
     (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
     return folder
 
@@ -83,7 +88,7 @@ def tiny_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workspace(tiny_workspace: Path, tmp_path: Path) -> Path:
     """A folder of one's own over the frames of `tiny_workspace`."""
     (tmp_path / "data").mkdir()
-    for name in ("demo", "depth"):
+    for name in ("demo", "depth", "depth_unlabelled"):
         (tmp_path / "data" / name).symlink_to(tiny_workspace / "data" / name)
     (tmp_path / "params.yaml").write_bytes((tiny_workspace / "params.yaml").read_bytes())
     return tmp_path

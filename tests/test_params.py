@@ -45,7 +45,7 @@ def test_the_committed_parameters_are_valid_in_every_profile() -> None:
         ({"losses__monoskd__spearman": -1.0}, "losses.monoskd.spearman: "),
         ({"losses__monoskd__spearman": float("nan")}, "losses.monoskd.spearman: "),
         ({"loss": "monosk"}, "loss: expected one of none, monodistill, monoskd, monoasd, found 'monosk'"),
-        ({"profile": "waymo"}, "profile: expected one of demo, kitti, found 'waymo'"),
+        ({"profile": "waymo"}, "profile: expected one of demo, kitti, kitti_3classes, found 'waymo'"),
         ({"quirks": {"typo": True}}, "quirks: expected one of"),
         ({"loss": "a" * 9000}, f"monoasd, found '{'a' * 80}'"),
         ({"seed": -1}, "seed: "),

@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from monokd.errors import DataError
+from monokd.files import read_bytes
 from monokd.quirks import QUIRK_NAMES, Quirks
-from monokd.reading import read_bytes
 
 Positive = Annotated[int, Field(gt=0, le=1_000_000)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import typer
 
-from monokd.commands.check import check_command
+from monokd.commands.check import check
 from monokd.commands.frame_check import label_problems
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration, write_calibration
@@ -47,10 +47,10 @@ def root(tmp_path: Path) -> Path:
 def _output(root: Path, capsys: pytest.CaptureFixture[str], status: int, depth: Path | None = None) -> list[str]:
     if status:
         with pytest.raises(typer.Exit) as stop:
-            check_command(root, depth)
+            check(root, depth)
         assert stop.value.exit_code == status
     else:
-        check_command(root, depth)
+        check(root, depth)
     return capsys.readouterr().out.splitlines()
 
 
@@ -77,6 +77,16 @@ def test_missing_partners(root: Path, capsys: pytest.CaptureFixture[str]) -> Non
         f"{root}/testing/calib: expected .txt files, found none",
     ]
     assert lines[-1].endswith(": 3 problems")
+
+
+def test_frames_without_labels_need_none(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of ImageSets/unlabelled.txt; their depth maps lie in a folder of their own."""
+    _frame(root, "training", "000002", None)
+    assert _lines(root, capsys, 1)[0] == f"{root}/training/label_2/000002.txt: missing"
+    (root / "ImageSets").mkdir()
+    (root / "ImageSets/unlabelled.txt").write_text("000002\n")
+    assert len(_lines(root, capsys, 0)) == 1
+    assert [line for line in _lines(root, capsys, 1, root) if "000002" in line] == []
 
 
 def _cut(path: Path) -> None:
@@ -215,7 +225,7 @@ def test_disk_space_for_what_follows(
 
 def test_no_folder_and_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(DataError, match="no such folder"):
-        check_command(tmp_path / "absent")
+        check(tmp_path / "absent")
     lines = _lines(tmp_path, capsys, 1)
     assert lines == [f"{tmp_path}: expected a folder training or testing, found neither", "no frames: 1 problem"]
 

@@ -59,8 +59,6 @@ def check(
     print_problems(problems, _counted(counts))
 
 
-
-
 def print_problems(problems: list[Problem], checked: str) -> None:
     """Print the problems by group, one line each, then a verdict on what was `checked`.
 
@@ -83,7 +81,8 @@ def check_half(root: Path, half: str, depth: Path | None) -> tuple[int, int, lis
     """Count the frames of a half that have any file and the pixels of all its images, and find its problems."""
     present = {kind: file_ids(root / half / kind, suffix) for kind, suffix in SUFFIXES.items()}
     frames = sorted(set().union(*(present[kind] for kind in NEEDED[half])))
-    problems = [Problem("files", text) for text in _missing(root / half, present, frames, depth)]
+    unlabelled = _unlabelled(root) - present["label_2"]
+    problems = [Problem("files", text) for text in _missing(root / half, present, frames, depth, unlabelled)]
     task = partial(check_frame, KittiFolder(root, half), depth)
     # Depth maps take long to decode, all else does not, and processes take seconds to start.
     workers = worker_count(0) if depth is not None and len(frames) > FRAMES_WORTH_PROCESSES else 1
@@ -165,7 +164,17 @@ def _list_problems(ids: list[tuple[int, str]], images: set[str]) -> Iterator[str
         yield ": expected frame ids, found none"
 
 
-def _missing(folder: Path, present: dict[str, set[str]], frames: list[str], depth: Path | None) -> Iterator[str]:
+def _unlabelled(root: Path) -> set[str]:
+    """Frames that ROOT/ImageSets/unlabelled.txt lists, as the synthetic frames for the student: they need no label."""
+    try:
+        return set(read_bytes(root / "ImageSets/unlabelled.txt", "split").decode("utf-8").split())
+    except (DataError, UnicodeDecodeError):  # absent; a broken one is reported with the lists
+        return set()
+
+
+def _missing(
+    folder: Path, present: dict[str, set[str]], frames: list[str], depth: Path | None, unlabelled: set[str]
+) -> Iterator[str]:
     """Partners that are not there, a kind without any file once; and names that cannot name a frame."""
     needed = NEEDED[folder.name]
     for kind in needed:
@@ -176,9 +185,9 @@ def _missing(folder: Path, present: dict[str, set[str]], frames: list[str], dept
         if not FRAME_ID.fullmatch(frame):
             yield f"{folder}: expected frame names of letters, digits, - and _, found {frame[:80]!r}"
         for kind in needed:
-            if present[kind] and frame not in present[kind]:
+            if present[kind] and frame not in present[kind] and not (kind == "label_2" and frame in unlabelled):
                 yield f"{folder / kind / frame}{SUFFIXES[kind]}: missing"
-        if maps is not None and frame not in maps:
+        if maps is not None and frame not in maps and frame not in unlabelled:
             yield f"{depth}/{frame}.png: missing"
 
 

@@ -16,11 +16,10 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from torch import Tensor, nn
 
 from monokd.errors import DataError
-from monokd.files import replacing
+from monokd.files import read_bytes, replacing
 from monokd.models.detector import ARCHITECTURES, Detector, build_detector
 from monokd.models.torch_file import LIMIT_BYTES, read_torch_file
 from monokd.quirks import Quirks
-from monokd.reading import read_bytes
 from monokd.samples.constants import CLASSES
 from monokd.typing import Modality
 

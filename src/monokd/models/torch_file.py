@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from monokd.errors import DataError
-from monokd.reading import read_bytes
+from monokd.files import read_bytes
 
 LIMIT_BYTES = 4 << 30
 WRAPPERS = ("model_state", "state_dict", "model")

@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from monokd.errors import DataError
-from monokd.files import read_json
-from monokd.reading import read_bytes
+from monokd.files import read_bytes, read_json
 
 BAND_COLUMNS = ("from_m", "to_m", "objects", "ap", "low", "high")
 CURVE_COLUMNS = ("recall", "precision")

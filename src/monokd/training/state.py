@@ -18,8 +18,7 @@ import yaml
 from torch import Tensor
 
 from monokd.errors import DataError, say
-from monokd.files import replacing
-from monokd.reading import WEIGHTS_LIMIT_BYTES, read_whole
+from monokd.files import WEIGHTS_LIMIT_BYTES, read_whole, replacing
 
 FOLDER = Path(".checkpoints")
 KEPT_STATES = 5  # of other runs
