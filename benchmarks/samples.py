@@ -1,97 +1,144 @@
-"""Time of one augmented training sample against Pillow decoding the same image, and how it scales with workers.
+"""The data path: one augmented sample against Pillow decoding its image, samples a second and per core, bytes moved.
 
-Every round times each part once on the next frame, so that all parts see the same machine; the ratio is the median over
-rounds of the ratios within a round.
+    python benchmarks/samples.py [KITTI_ROOT DEPTH] [--batch 16] [--workers 0 1 2]
+
+Times of one sample are of one core, parts in turns, ratios taken within a round. Loaders give batches at the published
+size, from files, without a network behind; processor time is that of all processes. Without frames some are made.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 
 import cv2
+import torch
+from measure import Row, in_turns, kitti_folder, make_frames, ratio, show
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
 from monokd.kitti.frames import KittiFolder, read_image, read_stored_depth
-from monokd.samples.dataset import Frames
-from monokd.samples.loader import build_loader
+from monokd.samples.augment import Augmentation
+from monokd.samples.batch import collate, tensors_of
+from monokd.samples.dataset import Frames, InputSettings
+from monokd.samples.loader import BATCHES_AHEAD, build_loader
 
-ROOT = Path(__file__).resolve().parents[1]
-ROUNDS = 60
-PUBLISHED, DEMO = (384, 1280), (128, 416)
+PUBLISHED, DEMO = (384, 1280), (96, 320)
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", nargs="?", type=Path, default=kitti_folder())
+    parser.add_argument("depth", nargs="?", type=Path)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batches", type=int, default=8)
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
+    options = parser.parse_args()
     cv2.setNumThreads(1)
-    found = find_frames()
-    if found is None:
-        print("no frames with dense depth: set MONOKD_KITTI, or make the demo's by `make repro`")
-        return
-    folder, depth = found
-    ids = sorted(path.stem for path in depth.glob("*.png"))[:100]
-    Console().print(one_sample(folder, depth, ids), throughput(folder, depth, ids))
+    with tempfile.TemporaryDirectory() as name:
+        root, depth = KittiFolder(options.root), options.depth or options.root / "depth_dense"
+        if not depth.is_dir():
+            depth = Path(name) / "depth"
+            root = make_frames(Path(name) / "kitti", depth, 16)
+        show(f"one frame of {root.folder}, augmented, with targets, one core", one_sample(root, depth))
+        show("bytes", moved(root, depth, options.batch))
+        rows = [loader_row(root, depth, options.batch, options.batches, workers) for workers in options.workers]
+        show(f"loader, batches of {options.batch}, from files", rows)
 
 
-def find_frames() -> tuple[KittiFolder, Path] | None:
-    """Real frames if there are any, else the demo's."""
-    real = KittiFolder(Path(os.environ.get("MONOKD_KITTI", ROOT.parent / "shared" / "kitti")))
-    choices = [(real, real.folder / "depth_dense"), (KittiFolder(ROOT / "data/demo"), ROOT / "data/depth")]
-    return next(((folder, depth) for folder, depth in choices if depth.is_dir()), None)
-
-
-def one_sample(folder: KittiFolder, depth: Path, ids: list[str]) -> Table:
-    files, kept = (_frames(folder, depth, ids, PUBLISHED, cache) for cache in (False, True))
-    small = _frames(folder, depth, ids, DEMO, True)
-    parts: dict[str, Callable[[int, int], object]] = {
-        "Pillow decodes the image": lambda _, i: Image.open(folder.image(ids[i])).load(),
-        "we decode the image": lambda _, i: read_image(folder.image(ids[i])),
-        "we decode the depth map": lambda _, i: read_stored_depth(depth / f"{ids[i]}.png"),
-        "sample, files cached, 384×1280": lambda epoch, i: kept[epoch, i],
-        "sample, files cached, 128×416": lambda epoch, i: small[epoch, i],
-        "sample from files, 384×1280": lambda epoch, i: files[epoch, i],
-    }
-    times: dict[str, list[float]] = {name: [] for name in parts}
-    for turn in range(-len(ids), ROUNDS):  # the first pass over the frames warms up
-        for name, part in parts.items():
-            start = time.perf_counter()
-            part(turn % 7, turn % len(ids))
-            if turn >= 0:
-                times[name].append(1e3 * (time.perf_counter() - start))
-    base = times["Pillow decodes the image"]
-    table = Table("one frame, augmented, with targets", "median ms", "least ms", "× Pillow", title=str(folder.folder))
-    for name, values in times.items():
-        ratio = median(ours / pillow for ours, pillow in zip(values, base, strict=True))
-        table.add_row(name, f"{median(values):.2f}", f"{min(values):.2f}", f"{ratio:.2f}")
-    return table
-
-
-def throughput(folder: KittiFolder, depth: Path, ids: list[str]) -> Table:
-    frames = _frames(folder, depth, ids * (64 // len(ids) + 1), PUBLISHED, False)
-    table = Table("loader workers", "samples a second", "× without", title="batches of 8, 384×1280, from files")
-    alone = 0.0
-    for workers in (0, 1, 2, 4):
-        if workers > 1 and workers > len(os.sched_getaffinity(0)):
-            continue
-        loader = build_loader(frames, batch_size=8, training=True, workers=workers)
-        for _ in loader.batches(0):
-            pass
-        start = time.perf_counter()
-        count = sum(len(batch.frames) for batch in loader.batches(1))
-        rate = count / (time.perf_counter() - start)
-        alone = alone or rate
-        table.add_row(str(workers), f"{rate:.0f}", f"{rate / alone:.2f}")
-    return table
-
-
-def _frames(folder: KittiFolder, depth: Path, ids: list[str], size: tuple[int, int], cache: bool) -> Frames:
+def frames_of(
+    root: KittiFolder, depth: Path, size: tuple[int, int] = PUBLISHED, *, count: int = 0, cache: bool = False
+) -> Frames:
+    """The frames that have depth, again from the start where more are wanted."""
+    names = sorted(path.stem for path in depth.glob("*.png"))
     return Frames(
-        folder, ids, depth_dir=depth, labels=True, height_px=size[0], width_px=size[1], augment=True, cache=cache
+        root, list(islice(cycle(names), count or len(names))), InputSettings(*size, depth_scaled_twice=False),
+        depth_dir=depth, labels=True, augmentation=Augmentation(), cache=cache,
+    )  # fmt: skip
+
+
+def one_sample(root: KittiFolder, depth: Path, rounds: int = 40) -> list[Row]:
+    """Every round times each part once on the next frame."""
+    files, kept, small = (
+        frames_of(root, depth),
+        frames_of(root, depth, cache=True),
+        frames_of(root, depth, DEMO, cache=True),
     )
+    names = files.frames
+
+    def on_next(part: Callable[[int], object]) -> Callable[[], object]:
+        numbers = cycle(range(len(names)))
+        return lambda: part(next(numbers))
+
+    parts: dict[str, Callable[[int], object]] = {
+        "Pillow decodes the image": lambda i: Image.open(root.image(names[i])).load(),
+        "image decoded": lambda i: read_image(root.image(names[i])),
+        "depth map decoded": lambda i: read_stored_depth(depth / f"{names[i]}.png"),
+        "sample, files cached, 384×1280": lambda i: kept[0, i],
+        "sample, files cached, 96×320": lambda i: small[0, i],
+        "sample from files, 384×1280": lambda i: files[0, i],
+    }
+    seconds = in_turns({name: on_next(part) for name, part in parts.items()}, rounds)
+    base = "Pillow decodes the image"
+    return [
+        {"part": name, "ms": 1e3 * median(times), "least": 1e3 * min(times), "× Pillow": ratio(seconds, name, base)}
+        for name, times in seconds.items()
+    ]
+
+
+def moved(root: KittiFolder, depth: Path, batch_size: int, size: tuple[int, int] = PUBLISHED) -> list[Row]:
+    """What a sample weighs on its way to the device, and what waits in /dev/shm."""
+    frames = frames_of(root, depth, size)
+    batch = collate([frames[0, index % len(frames)] for index in range(batch_size)])
+    total, inputs = (sum(t.nbytes for t in tensors) for tensors in (tensors_of(batch), batch.inputs.values()))
+    pixels = ", ".join(f"{m} {t.shape[1]}×{str(t.dtype).removeprefix('torch.')}" for m, t in batch.inputs.items())
+    return [
+        {"what": f"a sample to the device ({pixels})", "MB": total / batch_size / 1e6},
+        {"what": "of that targets and the rest", "MB": (total - inputs) / batch_size / 1e6},
+        {"what": f"a batch of {batch_size} in /dev/shm", "MB": total / 1e6},
+        {"what": f"up to {BATCHES_AHEAD} batches of each worker wait there", "MB": BATCHES_AHEAD * total / 1e6},
+    ]
+
+
+def loader_row(
+    root: KittiFolder, depth: Path, batch_size: int, batches: int, workers: int, *, device: str = "cpu",
+    size: tuple[int, int] = PUBLISHED,
+) -> Row:  # fmt: skip
+    """Samples a second that a loader gives on a device, and the processor time of each."""
+    frames = frames_of(root, depth, size, count=batch_size * batches)
+    loader = build_loader(frames, batch_size=batch_size, training=True, workers=workers, device=torch.device(device))
+    for _ in loader.batches(0):  # starts the workers and loads compiled code
+        pass
+    began, used = time.perf_counter(), processor_s(loader_processes(loader.workers))
+    count = sum(len(batch.frames) for batch in loader.batches(1))
+    rate = count / (time.perf_counter() - began)
+    busy = processor_s(loader_processes(loader.workers)) - used
+    return {
+        "workers": loader.workers,
+        "samples a second": rate,
+        "ms of a core": 1e3 * busy / count,
+        "a second and core": count / busy,
+    }
+
+
+def loader_processes(workers: int) -> Sequence[int]:
+    """This process and its children, the loader's workers."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split() if workers else []
+    return [os.getpid(), *map(int, children)]
+
+
+def processor_s(processes: Sequence[int]) -> float:
+    """Processor time of these processes so far (Linux)."""
+    ticks = 0
+    for process in processes:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
