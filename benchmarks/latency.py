@@ -23,13 +23,13 @@ from typing import Any
 
 import onnxruntime
 import torch
+from monokd.models.folded import folded
 
 from monokd.commands.export import INPUTS, OUTPUTS, export
 from monokd.kitti.frames import KittiFolder
 from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.decode import decode
 from monokd.models.detector import Detector, build_detector
-from monokd.models.folded import folded
 from monokd.models.outputs import DetectorOutput
 from monokd.samples.batch import Sample, collate
 from monokd.samples.dataset import Frames, InputSettings

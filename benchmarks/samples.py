@@ -1,102 +1,144 @@
-"""What an augmented training sample costs: processor time by part, bytes that travel, samples a second by workers."""
+"""The data path: one augmented sample against Pillow decoding its image, samples a second and per core, bytes moved.
+
+    python benchmarks/samples.py [KITTI_ROOT DEPTH] [--batch 16] [--workers 0 1 2]
+
+Times of one sample are of one core, parts in turns, ratios taken within a round. Loaders give batches at the published
+size, from files, without a network behind; processor time is that of all processes. Without frames some are made.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 
 import cv2
 import torch
-from rich.console import Console
-from rich.table import Table
+from measure import Row, in_turns, kitti_folder, make_frames, ratio, show
+from PIL import Image
 
 from monokd.kitti.frames import KittiFolder, read_image, read_stored_depth
 from monokd.samples.augment import Augmentation
 from monokd.samples.batch import collate, tensors_of
-from monokd.samples.constants import Modality
 from monokd.samples.dataset import Frames, InputSettings
 from monokd.samples.loader import BATCHES_AHEAD, build_loader
 
-ROOT = Path(__file__).resolve().parents[1]
-ROUNDS, BATCH, FRAMES = 40, 8, 64
 PUBLISHED, DEMO = (384, 1280), (96, 320)
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", nargs="?", type=Path, default=kitti_folder())
+    parser.add_argument("depth", nargs="?", type=Path)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batches", type=int, default=8)
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
+    options = parser.parse_args()
     cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    real = KittiFolder(Path(os.environ.get("MONOKD_KITTI", ROOT.parent / "shared" / "kitti")))
-    choices = [(real, real.folder / "depth_dense"), (KittiFolder(ROOT / "data/demo"), ROOT / "data/depth")]
-    found = next(((folder, depth) for folder, depth in choices if depth.is_dir()), None)
-    if found is None:
-        print("no frames with dense depth: set MONOKD_KITTI, or make the demo's by `make repro`")
-        return
-    ids = sorted(path.stem for path in found[1].glob("*.png"))[:FRAMES]
-    Console().print(one_sample(*found, ids), sent(*found, ids), throughput(*found, ids))
+    with tempfile.TemporaryDirectory() as name:
+        root, depth = KittiFolder(options.root), options.depth or options.root / "depth_dense"
+        if not depth.is_dir():
+            depth = Path(name) / "depth"
+            root = make_frames(Path(name) / "kitti", depth, 16)
+        show(f"one frame of {root.folder}, augmented, with targets, one core", one_sample(root, depth))
+        show("bytes", moved(root, depth, options.batch))
+        rows = [loader_row(root, depth, options.batch, options.batches, workers) for workers in options.workers]
+        show(f"loader, batches of {options.batch}, from files", rows)
 
 
-def one_sample(folder: KittiFolder, depth: Path, ids: list[str]) -> Table:
-    kept, small = (frames(folder, depth, ids, size, cache=True) for size in (PUBLISHED, DEMO))
-    files, batch = frames(folder, depth, ids, PUBLISHED), collate([kept[0, 0]])
-    parts: dict[str, Callable[[int, int], object]] = {
-        "decode the image": lambda _, i: read_image(folder.image(ids[i])),
-        "decode the depth map": lambda _, i: read_stored_depth(depth / f"{ids[i]}.png"),
-        "sample of cached files, 384×1280": lambda epoch, i: kept[epoch, i],
-        "sample of cached files, 96×320": lambda epoch, i: small[epoch, i],
-        "sample from files, 384×1280": lambda epoch, i: files[epoch, i],
-        "input of the image, on this processor": lambda *_: batch.input("image"),
-    }
-    times: dict[str, list[float]] = {name: [] for name in parts}
-    for turn in range(-len(ids), ROUNDS):  # the first pass over the frames warms up
-        for name, part in parts.items():
-            start = time.process_time()
-            part(turn % 7, turn % len(ids))
-            if turn >= 0:
-                times[name].append(1e3 * (time.process_time() - start))
-    table = Table("one frame, one core", "median ms", "least ms", "a second", title=str(folder.folder))
-    for name, ms in times.items():
-        table.add_row(name, f"{median(ms):.2f}", f"{min(ms):.2f}", f"{1e3 / median(ms):.0f}")
-    return table
-
-
-def sent(folder: KittiFolder, depth: Path, ids: list[str]) -> Table:
-    table = Table(
-        "inputs", "MB a sample", "MB in /dev/shm a worker", title=f"what travels, batches of {BATCH}, 384×1280"
-    )
-    for modalities in (("image", "depth"), ("image",), ("depth",)):
-        sample = frames(folder, depth, ids, PUBLISHED, modalities=modalities)[0, 0]
-        size = sum(tensor.nbytes for tensor in tensors_of(collate([sample]))) / 1e6
-        table.add_row(" and ".join(modalities), f"{size:.2f}", f"{size * BATCH * BATCHES_AHEAD:.0f}")
-    return table
-
-
-def throughput(folder: KittiFolder, depth: Path, ids: list[str]) -> Table:
-    samples = frames(folder, depth, ids * (FRAMES // len(ids) + 1), PUBLISHED)
-    table = Table("loader workers", "samples a second", title=f"batches of {BATCH}, 384×1280, from files")
-    for workers in (count for count in (0, 1, 2, 4, 8, 16) if count <= len(os.sched_getaffinity(0))):
-        loader = build_loader(samples, batch_size=BATCH, training=True, workers=workers)
-        for _ in loader.batches(0):  # starts the workers and loads compiled code
-            pass
-        start = time.perf_counter()
-        count = sum(len(batch.frames) for batch in loader.batches(1))
-        table.add_row(str(workers), f"{count / (time.perf_counter() - start):.0f}")
-    return table
-
-
-def frames(
-    folder: KittiFolder,
-    depth: Path,
-    ids: list[str],
-    size: tuple[int, int],
-    *,
-    modalities: tuple[Modality, ...] = ("image", "depth"),
-    cache: bool = False,
+def frames_of(
+    root: KittiFolder, depth: Path, size: tuple[int, int] = PUBLISHED, *, count: int = 0, cache: bool = False
 ) -> Frames:
-    settings = InputSettings(*size, modalities=modalities)
-    return Frames(folder, ids, settings, depth_dir=depth, labels=True, augmentation=Augmentation(), cache=cache)
+    """The frames that have depth, again from the start where more are wanted."""
+    names = sorted(path.stem for path in depth.glob("*.png"))
+    return Frames(
+        root, list(islice(cycle(names), count or len(names))), InputSettings(*size, depth_scaled_twice=False),
+        depth_dir=depth, labels=True, augmentation=Augmentation(), cache=cache,
+    )  # fmt: skip
+
+
+def one_sample(root: KittiFolder, depth: Path, rounds: int = 40) -> list[Row]:
+    """Every round times each part once on the next frame."""
+    files, kept, small = (
+        frames_of(root, depth),
+        frames_of(root, depth, cache=True),
+        frames_of(root, depth, DEMO, cache=True),
+    )
+    names = files.frames
+
+    def on_next(part: Callable[[int], object]) -> Callable[[], object]:
+        numbers = cycle(range(len(names)))
+        return lambda: part(next(numbers))
+
+    parts: dict[str, Callable[[int], object]] = {
+        "Pillow decodes the image": lambda i: Image.open(root.image(names[i])).load(),
+        "image decoded": lambda i: read_image(root.image(names[i])),
+        "depth map decoded": lambda i: read_stored_depth(depth / f"{names[i]}.png"),
+        "sample, files cached, 384×1280": lambda i: kept[0, i],
+        "sample, files cached, 96×320": lambda i: small[0, i],
+        "sample from files, 384×1280": lambda i: files[0, i],
+    }
+    seconds = in_turns({name: on_next(part) for name, part in parts.items()}, rounds)
+    base = "Pillow decodes the image"
+    return [
+        {"part": name, "ms": 1e3 * median(times), "least": 1e3 * min(times), "× Pillow": ratio(seconds, name, base)}
+        for name, times in seconds.items()
+    ]
+
+
+def moved(root: KittiFolder, depth: Path, batch_size: int, size: tuple[int, int] = PUBLISHED) -> list[Row]:
+    """What a sample weighs on its way to the device, and what waits in /dev/shm."""
+    frames = frames_of(root, depth, size)
+    batch = collate([frames[0, index % len(frames)] for index in range(batch_size)])
+    total, inputs = (sum(t.nbytes for t in tensors) for tensors in (tensors_of(batch), batch.inputs.values()))
+    pixels = ", ".join(f"{m} {t.shape[1]}×{str(t.dtype).removeprefix('torch.')}" for m, t in batch.inputs.items())
+    return [
+        {"what": f"a sample to the device ({pixels})", "MB": total / batch_size / 1e6},
+        {"what": "of that targets and the rest", "MB": (total - inputs) / batch_size / 1e6},
+        {"what": f"a batch of {batch_size} in /dev/shm", "MB": total / 1e6},
+        {"what": f"up to {BATCHES_AHEAD} batches of each worker wait there", "MB": BATCHES_AHEAD * total / 1e6},
+    ]
+
+
+def loader_row(
+    root: KittiFolder, depth: Path, batch_size: int, batches: int, workers: int, *, device: str = "cpu",
+    size: tuple[int, int] = PUBLISHED,
+) -> Row:  # fmt: skip
+    """Samples a second that a loader gives on a device, and the processor time of each."""
+    frames = frames_of(root, depth, size, count=batch_size * batches)
+    loader = build_loader(frames, batch_size=batch_size, training=True, workers=workers, device=torch.device(device))
+    for _ in loader.batches(0):  # starts the workers and loads compiled code
+        pass
+    began, used = time.perf_counter(), processor_s(loader_processes(loader.workers))
+    count = sum(len(batch.frames) for batch in loader.batches(1))
+    rate = count / (time.perf_counter() - began)
+    busy = processor_s(loader_processes(loader.workers)) - used
+    return {
+        "workers": loader.workers,
+        "samples a second": rate,
+        "ms of a core": 1e3 * busy / count,
+        "a second and core": count / busy,
+    }
+
+
+def loader_processes(workers: int) -> Sequence[int]:
+    """This process and its children, the loader's workers."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split() if workers else []
+    return [os.getpid(), *map(int, children)]
+
+
+def processor_s(processes: Sequence[int]) -> float:
+    """Processor time of these processes so far (Linux)."""
+    ticks = 0
+    for process in processes:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,210 @@
+"""Parts of `gpu.py` that hold or do not: bits that repeat, numbers that agree, kills, the speed of an epoch."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from full_size import StepSettings, build_step, chunks_of
+from gpu_parts import Found, Options
+from measure import ROOT, Row, environment
+from processes import cast
+from stage import prepare
+from torch import Tensor
+
+from monokd.distill import selective_scan
+from monokd.distill.student import DistillationStep
+from monokd.files import read_json
+from monokd.params import Behaviour
+from monokd.samples.batch import Batch
+from monokd.training.devices import make_deterministic, set_arithmetic
+
+BEHAVIOURS: tuple[Behaviour, ...] = ("published", "corrected")
+LIMITS = {
+    "terms, float64": 1e-4, "each gradient, float64": 1e-4, "terms, float32": 1e-3, "whole gradient, float32": 1e-2
+}  # fmt: skip
+PUBLISHED_FRAMES, PUBLISHED_S, GOAL = 3712, 186, 3  # an epoch of the published log, on several GPUs
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"]
+Gradients = tuple[dict[str, Tensor], dict[str, Tensor]]
+
+
+def tests(options: Options) -> Found:
+    """The tests that need a GPU; and a step of every loss in both behaviours, twice."""
+    found = Found()
+    if options.device == "cuda":
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "gpu", "tests"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment())
+        print(done.stdout, done.stderr)
+        found.verdict(done.returncode == 0, f"tests that need a GPU: {(done.stdout.splitlines() or ['no output'])[-1]}")
+    rows = []
+    for method, behaviour in itertools.product(options.losses, BEHAVIOURS):
+        settings = options.step(method=method, behaviour=behaviour, batch=4, tf32=True)
+        first, second = options.apart(repeated, settings, options.frames, options.depth)
+        rows.append(
+            {
+                "loss": method,
+                "behaviour": behaviour,
+                "sha256": first[:16],
+                "again": second[:16],
+                "same": first == second,
+            }
+        )
+    found.tables["losses and gradients of one step, deterministic mode"] = rows
+    found.verdict(all(row["same"] for row in rows), "every loss in both behaviours repeats to the same bits")
+    return found
+
+
+def repeated(settings: StepSettings, frames: Path, depth: Path) -> tuple[str, str]:
+    """Hashes of losses and gradients of a step, twice from the same seed."""
+    make_deterministic()
+    set_arithmetic(settings.tf32)
+    chunks = chunks_of(settings, frames, depth)
+    hashes = []
+    for _ in range(2):
+        terms, gradients = one_step(settings, chunks, settings.device, torch.float32)
+        tensors = [*terms.values(), *gradients.values()]
+        hashes.append(hashlib.sha256(b"".join(t.cpu().numpy().tobytes() for t in tensors)).hexdigest())
+    return hashes[0], hashes[1]
+
+
+def one_step(settings: StepSettings, chunks: list[Batch], device: str, dtype: torch.dtype) -> Gradients:
+    """Losses and gradients by name, on the CPU; in double precision with every cast to single lifted."""
+    torch.manual_seed(0)
+    with ExitStack() as stack:
+        if dtype == torch.float64:
+            stack.enter_context(patch.object(Tensor, "float", Tensor.double))
+            stack.enter_context(patch.object(selective_scan, "_mamba_scan", lambda: None))  # it knows single alone
+        step = build_step(settings, torch.device(device)).to(dtype).to(device).train()
+        if isinstance(step, DistillationStep):
+            step.teacher.to(dtype)
+        terms = step([cast(chunk, dtype).to(torch.device(device)) for chunk in chunks])
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
+    gradients = {name: p.grad.detach().cpu() for name, p in step.named_parameters() if p.grad is not None}
+    return {name: term.detach().cpu() for name, term in terms.items()}, gradients
+
+
+def agree(options: Options) -> Found:
+    """Losses and gradients on the CPU and on the device, without TF32.
+
+    In double precision every term and the gradient of every parameter must agree. In single precision rounding alone
+    makes up to a thousandth of the gradient: batch normalisation over few cells of a fresh network amplifies it.
+    """
+    found, rows = Found(), []
+    set_arithmetic(False)
+    make_deterministic()
+    for method, behaviour in itertools.product(options.losses, BEHAVIOURS):
+        settings = replace(options.tiny(4), method=method, behaviour=behaviour)
+        chunks = chunks_of(settings, options.frames, options.depth)
+        row: dict[str, Any] = {"loss": method, "behaviour": behaviour}
+        for dtype in (torch.float32, torch.float64):
+            plain = one_step(replace(settings, channels_last=False), chunks, "cpu", dtype)
+            name, other = str(dtype).removeprefix("torch."), one_step(settings, chunks, options.device, dtype)
+            terms, whole, each = differences(plain, other)
+            row |= {f"terms, {name}": terms, f"whole gradient, {name}": whole, f"each gradient, {name}": each}
+        rows.append(row)
+    found.tables["largest relative differences: of a term, of the gradient over all parameters, of a parameter's"] = (
+        rows
+    )
+    for key, limit in LIMITS.items():
+        worst = max(float(row[key]) for row in rows)
+        found.verdict(worst <= limit, f"CPU and device agree, {key}: {worst:.1e} at most, limit {limit:g}")
+    return found
+
+
+def differences(expected: Gradients, found: Gradients) -> tuple[float, float, float]:
+    """The largest of the terms, of the whole gradient, and of a parameter's that is not nothing beside the whole."""
+    terms = max(float((found[0][n] - t).abs() / t.abs().clamp(min=1e-3)) for n, t in expected[0].items())
+    norms = {name: float(g.norm()) for name, g in expected[1].items()}
+    apart = {name: float((found[1][name] - g).norm()) for name, g in expected[1].items()}
+    whole = math.hypot(*norms.values())
+    each = max(apart[name] / max(norm, 1e-6 * whole) for name, norm in norms.items())
+    return terms, math.hypot(*apart.values()) / whole, each
+
+
+def stop(options: Options) -> Found:
+    """The student's stage, killed by signal 9 after its first epoch and started again, alone and under torchrun."""
+    tiny = options.tiny(4)
+    student = {"epochs": 2, "epoch_steps": 3, "batch_size": 4, "chunk_frames": 0}
+    data = {"height_px": tiny.height_px, "width_px": tiny.width_px}
+    machine = {"accelerator": options.device, "save_minutes": 0, "workers": 0}
+
+    runs: list[tuple[list[str], bool]] = [([], False), ([], True), (TORCHRUN, True)]
+    folders = [
+        prepare(
+            options.work / f"stop-{number}", options.frames, options.depth, data=data, student=student,
+            machine=machine, behaviour="corrected", width=tiny.width,
+        )
+        for number in range(len(runs))
+    ]  # fmt: skip
+
+    def train(folder: Path, launch: list[str], killed: bool) -> Row:
+        first = start(folder, launch, "--stop-after", "1").returncode if killed else None
+        last = start(folder, launch)
+        if last.returncode:
+            raise RuntimeError(f"the stage failed: {last.stderr.strip()[-300:]}")
+        digest = hashlib.sha256((folder / "data/models/student.safetensors").read_bytes()).hexdigest()
+        return {
+            "run": "torchrun" if launch else "alone", "exit status of the killed run": first,
+            "went on": "goes on after epoch 1" in last.stderr, "sha256 of the weights": digest[:16],
+        }  # fmt: skip
+
+    with ThreadPoolExecutor(len(runs)) as pool:
+        rows = list(pool.map(train, folders, *zip(*runs, strict=True)))
+    found = Found({"two epochs; the first run is undisturbed": rows})
+    for row in rows[1:]:
+        same = row["sha256 of the weights"] == rows[0]["sha256 of the weights"]
+        found.verdict(
+            same and bool(row["went on"]) and bool(row["exit status of the killed run"]),
+            f"{row['run']}: killed after an epoch, continued {'to the same bits' if same else 'to OTHER weights'}",
+        )
+    return found
+
+
+def start(folder: Path, launch: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the stage in a folder, alone or by torchrun."""
+    command = [sys.executable, *launch, str(ROOT / "benchmarks/stage.py"), *arguments]
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+
+
+def epoch(options: Options) -> Found:
+    """The second epoch of the student's stage on synthetic frames, as params.yaml says and at its fastest."""
+    step, rows = options.step(), []
+    frames = 8 if options.small else PUBLISHED_FRAMES
+    student = {"epochs": 2, "epoch_steps": frames // step.batch, "batch_size": step.batch}
+    if options.small:
+        student["chunk_frames"] = step.batch
+    data = {"height_px": step.height_px, "width_px": step.width_px}
+    for behaviour, precision in (("published", "32"), ("corrected", "bf16-mixed"))[: 1 if options.small else 2]:
+        folder = options.work / f"epoch-{behaviour}"
+        machine = {"accelerator": options.device, "precision": precision} | ({"workers": 1} if options.small else {})
+        prepare(
+            folder, options.frames, options.depth, data=data, student=student, machine=machine, behaviour=behaviour,
+            width=step.width,
+        )  # fmt: skip
+        done = start(folder, [])
+        if done.returncode:
+            raise RuntimeError(f"the stage failed: {done.stderr.strip()[-300:]}")
+        seconds = read_json(folder / "epochs.json")[1]
+        rows.append(
+            {
+                "behaviour": behaviour,
+                "precision": precision,
+                "seconds": seconds,
+                "images a second": student["epoch_steps"] * step.batch / seconds,
+            }
+        )
+    goal, fastest = GOAL * PUBLISHED_FRAMES / PUBLISHED_S, max(row["images a second"] for row in rows)
+    found = Found({f"the student by monoskd, {frames} frames, the second epoch, state and history written": rows})
+    text = f"an epoch: {fastest:.0f} images a second; published {PUBLISHED_FRAMES / PUBLISHED_S:.0f}, goal {goal:.0f}"
+    found.verdict(options.small or fastest >= goal, text)
+    return found

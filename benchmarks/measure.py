@@ -1,0 +1,166 @@
+"""What the scripts beside this file share: timing in turns, peak memory, tables, frames to measure on."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeVar
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from monokd.depth.folder import densify_folder
+from monokd.kitti.frames import KittiFolder
+from monokd.scenes.generate import generate_scenes
+from monokd.scenes.settings import SceneSettings
+
+ROOT = Path(__file__).resolve().parents[1]
+MIB = 2**20
+R = TypeVar("R")
+Row = Mapping[str, object]
+
+
+def in_turns(
+    ways: Mapping[str, Callable[[], object]],
+    rounds: int,
+    *,
+    device: str = "cpu",
+    clock: Callable[[], float] | None = None,
+) -> dict[str, list[float]]:
+    """Seconds of each way in every round, after one round that does not count.
+
+    Ways take turns within a round, so that a busy machine slows all alike.
+
+    Args:
+        ways: by name.
+        rounds: how many.
+        device: waited for at the borders of each run.
+        clock: by default processor time of all threads on the CPU, wall time on a GPU.
+    """
+    clock = clock or (time.process_time if device == "cpu" else time.perf_counter)
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(-1, rounds):
+        for name, way in ways.items():
+            wait(device)
+            began = clock()
+            way()
+            wait(device)
+            if turn >= 0:
+                seconds[name].append(clock() - began)
+    return seconds
+
+
+def ratio(seconds: Mapping[str, Sequence[float]], name: str, base: str) -> float:
+    """The median over rounds of a way's time over another's in the same round."""
+    return median(a / b for a, b in zip(seconds[name], seconds[base], strict=True))
+
+
+def wait(device: str) -> None:
+    """Wait until the device has nothing left to do."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+@contextmanager
+def peak_mib(device: str) -> Iterator[list[float]]:
+    """A list that holds, once the block is left, the peak of the memory in use in MiB, and its rise over the start.
+
+    On a GPU what torch allocates; on the CPU the resident size of the process, interpreter and libraries included
+    (Linux). With MALLOC_MMAP_THRESHOLD_=65536 in the environment that is what is held.
+    """
+    found: list[float] = []
+    gc.collect()
+    if device == "cpu":
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew, at what is resident
+        before = _resident_mib("VmRSS")
+    else:
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated() / MIB
+    yield found
+    peak = _resident_mib("VmHWM") if device == "cpu" else torch.cuda.max_memory_allocated() / MIB
+    found += [peak, peak - before]
+
+
+def _resident_mib(kind: str) -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith(kind))) / 1024
+
+
+def apart(function: Callable[..., R], *arguments: object) -> R:
+    """Call a function in a fresh process and return what it returns; what it raises is raised here.
+
+    Raises:
+        BrokenProcessPool: the process died.
+    """
+    os.environ.setdefault(
+        "MALLOC_MMAP_THRESHOLD_", "65536"
+    )  # freed blocks are given back, so that peaks are what is held
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def show(title: str, rows: Sequence[Row]) -> None:
+    """Print rows as a table; columns are the rows' keys in order of their first appearance."""
+    columns = columns_of(rows)
+    table = Table(title=title, title_justify="left", min_width=min(len(title) + 2, 110))
+    for column in columns:
+        table.add_column(column, justify="right" if column != columns[0] else "left")
+    for row in rows:
+        table.add_row(*(cell(row.get(column)) for column in columns))
+    Console(width=130, markup=False, highlight=False).print(table)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The same table for a page."""
+    columns = columns_of(rows)
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)]]
+    lines += [[cell(row.get(column)).replace("|", "\\|") for column in columns] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def columns_of(rows: Sequence[Row]) -> list[str]:
+    """The keys of all rows."""
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
+def cell(value: object) -> str:
+    """A number in four digits, other values as they are."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1e}" if 0 < abs(value) < 1e-3 else f"{value:.4g}"
+    return str(value)
+
+
+def make_frames(folder: Path, depth: Path, count: int, *, width_px: int = 1242, height_px: int = 375) -> KittiFolder:
+    """Synthetic frames in KITTI's layout with dense depth, made by all cores; one further frame is for validation."""
+    workers = len(os.sched_getaffinity(0)) if count > 16 else 1
+    settings = SceneSettings(train_frames=count, val_frames=1, width_px=width_px, height_px=height_px)
+    generate_scenes(folder, settings, workers=workers)
+    root = KittiFolder(folder)
+    densify_folder(root, depth, root.frames(), workers=workers)
+    return root
+
+
+def kitti_folder() -> Path:
+    """Where real frames may lie."""
+    return Path(os.environ.get("MONOKD_KITTI", ROOT.parent / "shared" / "kitti"))
+
+
+def environment(threads: int = 1) -> dict[str, str]:
+    """For processes that run beside others."""
+    return os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT / "src")}
+
+
+def fastest_ms(function: Callable[[], Any], rounds: int = 5) -> float:
+    """The least processor time of several runs in milliseconds, which other processes disturb least."""
+    return 1e3 * min(in_turns({"": function}, rounds)[""])

@@ -1,0 +1,79 @@
+"""Train the student in the working folder as its stage does; note when epochs end, and be killed after one if wanted.
+
+    python benchmarks/stage.py [--stop-after EPOCHS]        also by torchrun; seconds of epochs go to epochs.json
+
+What `benchmarks/gpu.py` starts; `prepare` makes such a folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import time
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import yaml
+from measure import ROOT
+
+from monokd.distill.student import train_student
+from monokd.errors import run
+from monokd.files import write_json
+from monokd.models.checkpoint import DetectorInfo, save_detector
+from monokd.models.detector import build_detector
+from monokd.params import load_params
+from monokd.training import loop
+
+MODELS = Path("data/models")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stop-after", type=int, default=0)
+    options = parser.parse_args()
+    write, ends = loop.write_history, [time.monotonic()]
+
+    def noted(path: Path, rows: list[dict[str, float]]) -> None:
+        write(path, rows)
+        ends.append(time.monotonic())
+        if len(rows) == options.stop_after:  # its state has been saved
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    teacher, baseline, student = (MODELS / f"{name}.safetensors" for name in ("teacher", "baseline", "student"))
+    history = Path("metrics/student/history.csv")
+    with patch.object(loop, "write_history", noted):
+        train_student(load_params(), "distill", teacher=teacher, baseline=baseline, out=student, history=history)
+    write_json(Path("epochs.json"), [end - start for start, end in pairwise(ends[:-1])])  # the last is written twice
+
+
+def prepare(
+    folder: Path, root: Path, depth: Path, *, data: Mapping[str, Any], student: Mapping[str, Any],
+    machine: Mapping[str, Any], behaviour: str, width: float,
+) -> Path:  # fmt: skip
+    """Make a folder in which the student trains: the kitti profile over these frames, and fresh weights."""
+    (folder / MODELS).mkdir(parents=True)
+    (folder / "data/kitti").symlink_to(root.resolve())
+    (folder / "data/depth").symlink_to(depth.resolve())
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"profile": "kitti", "behaviour": behaviour}
+    kitti = tree["profiles"]["kitti"]
+    for section, changes in (("data", data), ("student", student), ("machine", machine)):
+        kitti[section] |= changes
+    kitti["model"]["width"] = width
+    (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    params = load_params(folder / "params.yaml")
+    torch.manual_seed(0)
+    size = params.active.data
+    for name, modality in (("teacher", "depth"), ("baseline", "image")):
+        info = DetectorInfo(width=width, modality=modality, height_px=size.height_px, width_px=size.width_px)
+        detector = build_detector(width, quirks=params.resolved_quirks())
+        save_detector(detector, folder / MODELS / f"{name}.safetensors", info)
+    return folder
+
+
+if __name__ == "__main__":
+    run(main)
