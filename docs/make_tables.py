@@ -41,6 +41,8 @@ CEILING = "labels"
 # Two-sided 95 % of Student's t by degrees of freedom.
 T_95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
 MISSING = "(No such results yet.)\n"
+SENTENCES = ("finding", "spread")
+"""Left out where their file is missing."""
 Numbers = Mapping[str, float | None]
 
 
@@ -59,7 +61,9 @@ def table(name: str, metrics: Path = METRICS) -> str:
     }
     kind, _, which = name.partition(":")
     file, make = ("study.json", partial(study_table, which)) if kind == "study" else known[name]
-    return make(metrics) if (metrics / file).exists() else MISSING
+    if (metrics / file).exists():
+        return make(metrics)
+    return "" if name in SENTENCES else MISSING
 
 
 def summary_table(metrics: Path) -> str:
