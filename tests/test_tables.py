@@ -1,0 +1,56 @@
+"""The tables of the pages equal the files of metrics."""
+
+import json
+from pathlib import Path
+
+import pytest
+from docs.make_tables import MISSING, PAGES, filled, table
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_tables_of_a_page_equal_the_files(page: Path) -> None:
+    """`python docs/make_tables.py` writes them."""
+    assert filled(page.read_text(encoding="utf-8")) == page.read_text(encoding="utf-8")
+
+
+def test_no_place_for_a_measured_figure_is_left_open_once_there_is_a_control() -> None:
+    summary = json.loads((PAGES[0].parent / "metrics/summary.json").read_text())
+    if "control" in summary:
+        assert not [page.name for page in PAGES if "{{" in page.read_text(encoding="utf-8")]
+
+
+def test_the_summary_has_the_control_and_the_difference_to_it(tmp_path: Path) -> None:
+    car = {"3d_loose": 40.0, "bev_loose": 50.0, "3d_strict": None, "bev_strict": 3.0}
+    results = {"control": {"Car": car}, "student": {"Car": car | {"3d_loose": 52.5, "bev_strict": 2.5}}}
+    (tmp_path / "summary.json").write_text(json.dumps(results))
+    lines = table("summary", tmp_path).splitlines()
+    assert "| **Student − control** | +12.50 | +0.00 | – | −0.50 |" in lines
+    assert any(line.startswith("| Teacher") and line.endswith("| – | – | – | – |") for line in lines)
+
+
+def test_the_study_by_hand(tmp_path: Path) -> None:
+    """Two seeds, differences 2 and 4: mean 3, standard deviation √2, half the interval 12.71 · √2 / √2."""
+    runs = [
+        {"table": "arms", "arm": arm, "seed": seed, "3d_loose": value}
+        for arm, values in {"control": (10.0, 20.0), "teacher's boxes": (12.0, 24.0), "labels": (16.0, 26.0)}.items()
+        for seed, value in enumerate(values)
+    ]
+    (tmp_path / "study.json").write_text(json.dumps({"runs": runs}))
+    text = table("study:arms", tmp_path)
+    assert "| teacher's boxes | 2 | 18.00 (+3.00 ± 12.7) | – | – | – | 0.50 |" in text
+    assert "| control | 2 | 15.00 | – | – | – | – |" in text
+    assert table("study:curve", tmp_path) == MISSING
+
+
+def test_seeds_show_the_paired_difference(tmp_path: Path) -> None:
+    entry = {"value": "3d_loose", "loss": "monoskd", "mean": 44.0, "spread": 1.0}
+    control = entry | {"loss": "none", "difference": None, "difference_spread": None}
+    entries = [control, entry | {"difference": -0.5, "difference_spread": 0.25}]
+    (tmp_path / "losses.json").write_text(json.dumps(entries))
+    assert "| monoskd − control | −0.50 ± 0.25 | – | – | – |" in table("seeds", tmp_path)
+
+
+def test_missing_files_say_so(tmp_path: Path) -> None:
+    for name in ("summary", "seeds", "study:arms"):
+        assert table(name, tmp_path) == MISSING
+    assert table("finding", tmp_path) == table("spread", tmp_path) == ""
