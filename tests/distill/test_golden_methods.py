@@ -59,10 +59,10 @@ def roi_align_with_box_gradients(
     torchvision's does not, and neither does this project's, but the one that the numbers were made with does.
     """
     height, width = features.shape[-2:]
-    frame_index = [frame for frame, count in enumerate(boxes_per_frame) for _ in range(count)]
+    frames = [frame for frame, count in enumerate(boxes_per_frame) for _ in range(count)]
     regions = [
         _cell_weights(top, bottom, height) @ features[frame] @ _cell_weights(left, right, width).T
-        for (left, top, right, bottom), frame in zip(boxes, frame_index, strict=True)
+        for (left, top, right, bottom), frame in zip(boxes, frames, strict=True)
     ]
     return torch.stack(regions)
 
@@ -88,10 +88,9 @@ def test_a_published_step(golden_dir: Path, method: str, monkeypatch: pytest.Mon
     numbers, weights = golden.load(golden_dir / "methods.npz"), METHODS[method]
     table, seed = json.loads(str(numbers[f"{method}_tensors"])), int(numbers["seed"])
     state = {k: torch.as_tensor(v) for k, v in published_weights(golden_dir)(table, seed).items()}
-    published = Quirks.of("published")
-    student, teacher = build_detector(quirks=published), build_detector(quirks=published)
-    channels = feature_channels()
-    distillation = DistillationLoss(weights, fused_channels=channels, backbone_channels=channels, quirks=published)
+    quirks, channels = Quirks.of("published"), feature_channels()
+    student, teacher = build_detector(quirks=quirks), build_detector(quirks=quirks)
+    distillation = DistillationLoss(weights, fused_channels=channels, backbone_channels=channels, quirks=quirks)
     load(student, state, "centernet_rgb.")
     load(teacher, state, "centernet_depth.")
     load(distillation, state)

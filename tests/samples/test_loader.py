@@ -151,9 +151,6 @@ def test_collate(frames: Frames) -> None:
     assert batch.targets is not None
     assert batch.targets.heatmap.shape == (2, 3, 8, 24)
     assert batch.targets.object_count.tolist() == [2, 2]
-    assert batch.slots is not None
-    assert batch.slots.tolist() == [0, 1, 50, 51]
-    assert batch.most_slots == 2
     mixed = collate([frames[0, 0], Frames(frames.source, FRAMES, SMALL)[0, 1]])
     assert list(mixed.inputs) == ["image"]
     assert mixed.targets is None

@@ -40,7 +40,7 @@ def soft_rank(values: Tensor, strength: float) -> Tensor:
         ranks: Tensor = torchsort.soft_rank(values, regularization="l2", regularization_strength=strength)
     except ImportError:
         ranks = torchsort.soft_rank(values.cpu(), regularization="l2", regularization_strength=strength).to(values)
-    return ranks - (values.shape[1] + 1) / 2
+    return ranks - ranks.mean()  # (n + 1)/2 but for rounding, which grows with n
 
 
 def smooth_rank(values: Tensor, strength: float) -> Tensor:

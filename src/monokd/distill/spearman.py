@@ -69,7 +69,7 @@ def correlations(a: Sequence[Tensor], b: Sequence[Tensor], processes: Processes 
 
     Args:
         a: L blocks B×N.
-        b: blocks of the same shapes whose rows have mean 0, as centred ranks have.
+        b: blocks of the same shapes, here of mean 0 in every process.
         processes: those that share the batch.
 
     Returns:

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monokd.evaluation.boxes import pairs_above
 from monokd.kitti.objects import Objects
+from monokd.typing import Bools, Floats, Ints
 
 MIN_IOU = {"Car": 0.5, "Pedestrian": 0.25, "Cyclist": 0.25}
 """In space, as the looser of the two sets that are usually reported."""
-REACHED = 0.95  # share of the reachable recall down to which a box is uncertain rather than wrong
+MIN_IMAGE_IOU = 0.5
+RECALL_WEIGHT = 2.0  # of F-β: an object that is taken for background teaches worse than a box that is some way off
+REACHED = 0.95  # share of the objects found in the image down to which a box is uncertain rather than background
 
 
 class Matches(NamedTuple):
@@ -28,11 +30,11 @@ class Matches(NamedTuple):
         labels: how many labels count.
     """
 
-    scores: NDArray[np.float64]
-    correct: NDArray[np.bool_]
-    counted: NDArray[np.bool_]
-    depth_error_m: NDArray[np.float64]
-    flipped: NDArray[np.bool_]
+    scores: Floats
+    correct: Bools
+    counted: Bools
+    depth_error_m: Floats
+    flipped: Bools
     labels: int
 
 
@@ -43,34 +45,46 @@ class Thresholds(NamedTuple):
     ignore: float
 
 
-def match(detections: Sequence[Objects], labels: Sequence[Objects], classes: Sequence[str]) -> Matches:
+def match(
+    detections: Sequence[Objects], labels: Sequence[Objects], classes: Sequence[str], *, in_image: bool = False
+) -> Matches:
     """Match the detections of each frame with its labels, highest score first, each with the best label left.
 
     Args:
         detections: a frame each.
         labels: of the same frames.
         classes: that count.
+        in_image: by the 2D boxes instead of those in space.
     """
-    frames = [_match_frame(own, true, classes) for own, true in zip(detections, labels, strict=True)]
+    frames = [_match_frame(own, true, classes, in_image) for own, true in zip(detections, labels, strict=True)]
     columns = [np.concatenate([getattr(frame, name) for frame in frames]) for name in Matches._fields[:-1]]
     scores, correct, counted, error_m, flipped = columns
     return Matches(scores, correct, counted, error_m, flipped, sum(frame.labels for frame in frames))
 
 
-def choose_thresholds(found: Matches) -> Thresholds:
-    """Choose the score of the best F1 to keep, and that of `REACHED` of all recall to call uncertain.
+def choose_thresholds(in_space: Matches, in_image: Matches) -> Thresholds:
+    """Choose from which score boxes are labels, and from which they are uncertain.
 
-    Without a single correct detection nothing is kept: both are infinite.
+    Labels begin where F-β of the boxes in space is best, uncertain ones where `REACHED` of the objects that are found
+    in the image at all are found: below that, a box is background. Without a single box that is right in space nothing
+    is kept: both are infinite.
     """
-    order = np.argsort(-found.scores, kind="stable")
-    order = order[found.counted[order]]
-    right = np.cumsum(found.correct[order])
+    scores, right = _ranked(in_space)
     if not right.size or right[-1] == 0:
         return Thresholds(np.inf, np.inf)
-    f1 = 2 * right / (np.arange(1, right.size + 1) + found.labels)
-    keep = found.scores[order[int(np.argmax(f1))]]
-    reached = found.scores[order[int(np.argmax(right >= REACHED * right[-1]))]]
+    beta = RECALL_WEIGHT**2
+    f_beta = (1 + beta) * right / (np.arange(1, right.size + 1) + beta * in_space.labels)
+    keep = scores[int(np.argmax(f_beta))]
+    scores, seen = _ranked(in_image)
+    reached = scores[int(np.argmax(seen >= REACHED * seen[-1]))]
     return Thresholds(float(keep), float(min(keep, reached)))
+
+
+def _ranked(found: Matches) -> tuple[Floats, Ints]:
+    """Return descending scores of the detections that count, and how many are correct down to each."""
+    order = np.argsort(-found.scores, kind="stable")
+    order = order[found.counted[order]]
+    return found.scores[order], np.cumsum(found.correct[order])
 
 
 def quality(found: Matches) -> dict[str, float | None]:
@@ -85,7 +99,7 @@ def quality(found: Matches) -> dict[str, float | None]:
     }
 
 
-def _match_frame(detections: Objects, labels: Objects, classes: Sequence[str]) -> Matches:
+def _match_frame(detections: Objects, labels: Objects, classes: Sequence[str], in_image: bool) -> Matches:
     own, true = _rows(detections), _rows(labels)
     n = len(detections)
     correct, counted = np.zeros(n, bool), np.array([name in classes for name in detections.names], bool)
@@ -95,7 +109,7 @@ def _match_frame(detections: Objects, labels: Objects, classes: Sequence[str]) -
     each, chosen, values = pairs_above(
         true, np.ones(len(labels), bool), np.array([0, len(labels)]), own, np.array([0, n]), 0.0
     )
-    overlaps[np.repeat(np.arange(len(labels)), each), chosen] = values[:, 2]
+    overlaps[np.repeat(np.arange(len(labels)), each), chosen] = values[:, 0 if in_image else 2]
     free = np.ones(len(labels), bool)
     for d in np.argsort(-detections.scores, kind="stable"):
         name = detections.names[d]
@@ -103,7 +117,7 @@ def _match_frame(detections: Objects, labels: Objects, classes: Sequence[str]) -
         if not counted[d] or not same.any():
             continue
         g = int(np.argmax(np.where(same, overlaps[:, d], -1)))
-        if overlaps[g, d] <= MIN_IOU[name]:
+        if overlaps[g, d] <= (MIN_IMAGE_IOU if in_image else MIN_IOU[name]):
             continue
         free[g] = False
         correct[d], counted[d] = trains[g], trains[g]
@@ -112,14 +126,14 @@ def _match_frame(detections: Objects, labels: Objects, classes: Sequence[str]) -
     return Matches(detections.scores, correct, counted, error_m, flipped, int(trains.sum()))
 
 
-def _counts(labels: Objects) -> NDArray[np.bool_]:
+def _counts(labels: Objects) -> Bools:
     """Tell which labels are at most as small, truncated and occluded as KITTI's hard level allows."""
     height_px = labels.boxes_px[:, 3] - labels.boxes_px[:, 1]
-    counts: NDArray[np.bool_] = (height_px >= 25) & (labels.truncation <= 0.5) & (labels.occlusion <= 2)
+    counts: Bools = (height_px >= 25) & (labels.truncation <= 0.5) & (labels.occlusion <= 2)
     return counts
 
 
-def _rows(objects: Objects) -> NDArray[np.float64]:
+def _rows(objects: Objects) -> Floats:
     """N×15 numbers in the order of KITTI's lines."""
     single = (objects.truncation, objects.occlusion, objects.alpha_rad)
     return np.column_stack(

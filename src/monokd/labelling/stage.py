@@ -15,7 +15,7 @@ from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.objects import Objects
 from monokd.kitti.splits import split_files
 from monokd.labelling.files import as_labels, nothing_known, write_frames
-from monokd.labelling.quality import Matches, Thresholds, choose_thresholds, match, quality
+from monokd.labelling.quality import Thresholds, choose_thresholds, match, quality
 from monokd.models.checkpoint import load_detector
 from monokd.params import Params
 from monokd.roles import held_out_frames, unlabelled_frames
@@ -54,8 +54,8 @@ def label_unlabelled(params: Params, out: Path) -> Figures:
     figures: Figures = {
         "frames": len(frames),
         "boxes": settings.boxes,
-        "keep_score": thresholds.keep,
-        "ignore_score": thresholds.ignore,
+        "keep_score": None if thresholds.keep > 1 else thresholds.keep,
+        "ignore_score": None if thresholds.ignore > 1 else thresholds.ignore,
         "boxes_a_frame": sum(map(len, sure)) / len(frames),
     }
     if isinstance(source, KittiFolder) and all(source.hidden_label(frame).is_file() for frame in frames):
@@ -75,18 +75,14 @@ def _thresholds(params: Params) -> Thresholds:
         name = f"profiles.{params.profile}"
         reason = f"expected a score, or {name}.data.held_out above 0 to choose it on, found neither"
         raise DataError(f"{name}.unlabelled.keep_score: {reason}", "params.yaml")
-    chosen = choose_thresholds(held_out_matches(params, frames))
+    source = split_files(params.data_root, params.active.data.train_split)
+    found, labels = _boxes(params, source, frames, DEPTH), [read_labels(source.label(frame)) for frame in frames]
+    classes = params.active.data.classes
+    chosen = choose_thresholds(match(found, labels, classes), match(found, labels, classes, in_image=True))
     if not np.isfinite(chosen.keep):
         say("label: not one box on the held-out frames is right, so no box counts as a label")
         return Thresholds(1e9, 1e9)
     return chosen
-
-
-def held_out_matches(params: Params, frames: Sequence[str]) -> Matches:
-    """Match the boxes of the held-out frames with their labels."""
-    source = split_files(params.data_root, params.active.data.train_split)
-    found = _boxes(params, source, frames, DEPTH)
-    return match(found, [read_labels(source.label(frame)) for frame in frames], params.active.data.classes)
 
 
 def _boxes(params: Params, source: FrameSource, frames: Sequence[str], depth: Path) -> list[Objects]:

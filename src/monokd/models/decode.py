@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from monokd.kitti.boxes3d import wrap_angle
 from monokd.kitti.objects import Objects
 from monokd.models.detector import Detector
 from monokd.models.geometry import feature_boxes, peak_points
@@ -84,12 +85,6 @@ def back_project(points_px: Floats, depth_m: Floats, P2: Floats) -> Floats:
     focal_px, centre_px, shift = P2[:, [0, 1], [0, 1]], P2[:, :2, 2], P2[:, :2, 3]
     lateral_m = ((points_px - centre_px) * depth_m[:, None] - shift) / focal_px
     return np.column_stack((lateral_m, depth_m))
-
-
-def wrap_angle(angle_rad: Floats) -> Floats:
-    """Give the same angles in [−π, π)."""
-    wrapped: Floats = (angle_rad + np.pi) % (2 * np.pi) - np.pi
-    return wrapped
 
 
 def _numpy(values: Tensor) -> Floats:

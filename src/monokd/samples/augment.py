@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from monokd.kitti.boxes3d import wrap_angle
 from monokd.kitti.objects import Objects
 from monokd.samples.constants import IMAGE_MEAN, IMAGE_STD
 from monokd.typing import Bytes, Floats, Floats32
@@ -103,12 +104,6 @@ def crop_of(plan: Plan, width_px: int, height_px: int) -> tuple[tuple[float, flo
     """Centre and size (x, y) of the plan's crop in a W×H image, pixels."""
     centre = width_px / 2 + width_px * plan.shift[0], height_px / 2 + height_px * plan.shift[1]
     return centre, (width_px * plan.scale, height_px * plan.scale)
-
-
-def wrap_angle(angle_rad: Floats) -> Floats:
-    """Angles within one turn of the range, brought to [−π, π]."""
-    angle_rad = np.where(angle_rad > np.pi, angle_rad - 2 * np.pi, angle_rad)
-    return np.where(angle_rad < -np.pi, angle_rad + 2 * np.pi, angle_rad)
 
 
 def mirror_objects(objects: Objects, width_px: int) -> Objects:

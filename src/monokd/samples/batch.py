@@ -92,8 +92,7 @@ class Sample:
 class Batch:
     """B frames ready for a step.
 
-    `slots`, `most_slots` and `box_cells` are what a GPU would have to be waited for, so they are found where the batch
-    is made.
+    `box_cells` would have to be waited for on a GPU, so they are found where the batch is made.
 
     Attributes:
         frames: ids, for messages and predictions.
@@ -102,8 +101,6 @@ class Batch:
         coord_range_px: B×2×2, top-left and bottom-right of the crop in image pixels.
         image_size_px: B×2 width, height of the file's image.
         targets: absent at prediction.
-        slots: M int64, where `mask_2d` of the targets holds, as positions in the flattened B×K.
-        most_slots: the greatest number of them in one frame.
         box_cells: N int64, see `box_cells`.
         channel_maps: B×3×(C+1) by modality, what `map_channels` makes of `inputs`; without, they are ready as they are.
     """
@@ -114,8 +111,6 @@ class Batch:
     coord_range_px: Tensor
     image_size_px: Tensor
     targets: Targets | None = None
-    slots: Tensor | None = None
-    most_slots: int = 0
     box_cells: Tensor | None = None
     channel_maps: dict[Modality, Tensor] = field(default_factory=dict)
 
@@ -149,7 +144,6 @@ class Batch:
             coord_range_px=move(self.coord_range_px),
             image_size_px=move(self.image_size_px),
             targets=None if self.targets is None else self.targets.each(move),
-            slots=None if self.slots is None else move(self.slots),
             box_cells=None if self.box_cells is None else move(self.box_cells),
         )
 
@@ -189,12 +183,9 @@ def tensors_of(batch: Batch) -> list[Tensor]:
 
 def with_targets(batch: Batch, targets: Targets) -> Batch:
     """Return the batch with these targets, on the CPU, and what is found from them."""
-    trained = targets.mask_2d
     return replace(
         batch,
         targets=targets,
-        slots=trained.flatten().nonzero()[:, 0],
-        most_slots=int(trained.sum(1).max()),
         box_cells=box_cells(targets),
     )
 
