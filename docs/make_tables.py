@@ -38,6 +38,16 @@ LEARNS = {
     STUDENT: "camera, labels, teacher",
 }
 CEILING = "labels"
+QUALITY = {
+    "frames": "frames",
+    "keep_score": "least score",
+    "ignore_score": "of uncertain ones",
+    "boxes_a_frame": "boxes a frame",
+    "precision": "right, %",
+    "recall": "labels found, %",
+    "median_depth_error_m": "median depth error, m",
+    "flipped_headings": "turned round, %",
+}
 # Two-sided 95 % of Student's t by degrees of freedom.
 T_95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
 MISSING = "(No such results yet.)\n"
@@ -52,12 +62,13 @@ def filled(text: str, metrics: Path = METRICS) -> str:
 
 
 def table(name: str, metrics: Path = METRICS) -> str:
-    """What stands at a marker: `summary`, `finding`, `spread`, `seeds`, or `study:TABLE`."""
+    """What stands at a marker: `summary`, `finding`, `spread`, `seeds`, `labels`, or `study:TABLE`."""
     known: dict[str, tuple[str, Callable[[Path], str]]] = {
         "summary": ("summary.json", summary_table),
         "finding": ("student/ap.csv", finding_text),
         "spread": ("spread.json", lambda folder: spread_note(read_spread(folder)) + "\n"),
         "seeds": ("losses.json", seeds_table),
+        "labels": ("labels.json", labels_table),
     }
     kind, _, which = name.partition(":")
     file, make = ("study.json", partial(study_table, which)) if kind == "study" else known[name]
@@ -79,6 +90,14 @@ def finding_text(metrics: Path) -> str:
     """The headline in sentences, with the interval over the frames."""
     networks = [name for name in NETWORKS if (metrics / name / "ap.csv").exists()]
     return (finding(read_ap(metrics, networks), "Car") if CONTROL in networks else "").strip() + "\n"
+
+
+def labels_table(metrics: Path) -> str:
+    """How good the boxes are that stand for labels."""
+    figures = read_json(metrics / "labels.json")
+    known = {name: figures[key] for key, name in QUALITY.items() if isinstance(figures.get(key), int | float)}
+    whole = {name: f"{value:,}" if isinstance(value, int) else f"{value:.3g}" for name, value in known.items()}
+    return _markdown(["Whose boxes", *whole], [[str(figures.get("boxes", "–")), *whole.values()]])
 
 
 def seeds_table(metrics: Path) -> str:

@@ -54,3 +54,9 @@ def test_missing_files_say_so(tmp_path: Path) -> None:
     for name in ("summary", "seeds", "study:arms"):
         assert table(name, tmp_path) == MISSING
     assert table("finding", tmp_path) == table("spread", tmp_path) == ""
+
+
+def test_quality_of_boxes_leaves_out_what_is_unknown(tmp_path: Path) -> None:
+    figures = {"frames": 1640, "boxes": "teacher", "precision": 81.26, "recall": None}
+    (tmp_path / "labels.json").write_text(json.dumps(figures))
+    assert "| teacher | 1,640 | 81.3 |" in table("labels", tmp_path)
