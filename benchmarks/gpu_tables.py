@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from full_size import METHODS, measure, phase_rows, summary
 from gpu_parts import Found, Options
-from kernels import OURS, TABLES
+from kernels import KINDS, Size, memory, times
 from samples import loader_row, moved
 
 from monokd.kitti.frames import KittiFolder
@@ -49,24 +50,18 @@ def steps(options: Options) -> Found:
 
 def kernel_tables(options: Options) -> Found:
     """The tables of `kernels.py`; forms of other packages that cannot run here say why, ours must run."""
-    found = Found()
-    sizes = {"ranks": [(2, 3000)], "rank_memory": [(2, 3000)], "scans": [(48, 8)], "scan_memory": [(64, 8)]}
-    for name, (title, table, published) in TABLES.items():
-        rows = options.apart(
-            table, sizes[name] if options.small else published, 2 if options.small else 5, options.device
-        )
-        found.tables[title] = rows
-        missing = {
-            key: value for row in rows for key, value in row.items() if isinstance(value, str) and "Error" in value
-        }
-        for form, reason in missing.items():
-            found.verdict(True, f"{title}: {form} cannot run here, which training does not need: {reason}")
-        found.verdict(not missing.keys() & set(OURS), f"{title}: every form of ours runs")
-    errors = [
-        value for row in found.tables[TABLES["scans"][0]] for key, value in row.items() if key.startswith("error")
-    ]
-    worst = max(error for error in errors if isinstance(error, float))
-    found.verdict(worst <= 1e-4, f"scans differ from the loop over tokens by {worst:.1e} at most, limit 1e-4")
+    found, device = Found(), options.device
+    small: dict[str, Sequence[Size]] = {"ranks": [(2, 3000)], "scans": [(48, 8)]}
+    for kind, (title, _, sizes, more) in KINDS.items():
+        chosen = (small[kind], small[kind], 2) if options.small else (sizes, more, 5)
+        rows = options.apart(times, kind, chosen[0], chosen[2], device)
+        found.tables[f"{title}, ms"] = rows
+        found.tables[f"{title}, peak MiB beyond the inputs"] = options.apart(memory, kind, chosen[1], device)
+        for form, reason in ((form, reason) for form, reason in rows[0].items() if "Error: " in str(reason)):
+            found.verdict(True, f"{title}: {form} cannot run here, training does not need it: {reason}")
+        errors = [value for row in rows for key, value in row.items() if key.startswith("error")]
+        exact = f", differ from the loop over tokens by {max(errors):.1e} at most, limit 1e-4" if errors else ""
+        found.verdict(max(errors, default=0.0) <= 1e-4, f"{title}: our forms run{exact}")
     return found
 
 
@@ -77,6 +72,6 @@ def data(options: Options) -> Found:
     batches = 2 if options.small else BATCHES
     rows = [loader_row(root, options.depth, step.batch, batches, n, device=options.device, size=size) for n in workers]
     found = Found({"loader": rows, "bytes": moved(root, options.depth, step.batch, size)})
-    fastest = max(float(str(row["samples a second"])) for row in rows)
+    fastest = max(row["samples a second"] for row in rows)
     found.verdict(options.small or fastest >= 1000, f"the loader gives {fastest:.0f} samples a second, goal 1000")
     return found

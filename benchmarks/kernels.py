@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -35,6 +36,8 @@ TOKENS = [(480, 512), (1920, 32), (30_720, 64)]  # tokens × channels
 MEMORY_TOKENS = [(length, 64) for length in (1024, 2048, 4096, 8192)]
 Loss = Callable[[Tensor, Tensor], Tensor]
 Scan = Callable[..., Tensor]
+Passes = dict[str, Callable[[], list[Tensor]]]
+Size = tuple[int, int]
 
 
 def main() -> None:
@@ -42,15 +45,17 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", nargs="+", choices=tuple(TABLES), default=list(TABLES))
+    parser.add_argument("--only", nargs="+", choices=tuple(KINDS), default=list(KINDS))
     parser.add_argument("--out", type=Path, help="JSON")
     options = parser.parse_args()
     tables = {}
-    for name in options.only:
-        title, table, sizes = TABLES[name]
-        torch.set_num_threads(options.threads)
-        tables[name] = apart(table, sizes, options.repeats, options.device)
-        show(title, tables[name])
+    torch.set_num_threads(options.threads)
+    for kind in options.only:
+        title, first, sizes, more = KINDS[kind]
+        tables[kind] = apart(times, kind, sizes, options.repeats, options.device)
+        show(f"{title}, ms by {first}", tables[kind])
+        tables[f"{kind}, memory"] = apart(memory, kind, more, options.device)
+        show(f"{title}, peak MiB beyond the inputs", tables[f"{kind}, memory"])
     if options.out:
         write_json(options.out, tables)
 
@@ -99,13 +104,14 @@ def rank_pair(batch: int, size: int, device: str) -> tuple[Tensor, Tensor]:
     return student.to(device).requires_grad_(), teacher.to(device)
 
 
-def rank_passes(batch: int, size: int, device: str) -> dict[str, Callable[[], object]]:
-    """Forward and backward of every estimator."""
+def rank_passes(batch: int, size: int, device: str) -> Passes:
+    """The student's gradient by every estimator."""
     student, teacher = rank_pair(batch, size, device)
-    return {
-        name: lambda loss=loss: torch.autograd.grad(loss(student, teacher), student)  # type: ignore[misc]
-        for name, loss in ESTIMATORS.items()
-    }
+
+    def run(loss: Loss) -> list[Tensor]:
+        return list(torch.autograd.grad(loss(student, teacher), student))
+
+    return {name: partial(run, loss) for name, loss in ESTIMATORS.items()}
 
 
 def scan_inputs(length: int, channels: int, device: str) -> list[Tensor]:
@@ -128,7 +134,7 @@ SCANS: dict[str, Scan] = {
 }  # fmt: skip
 
 
-def scan_passes(length: int, channels: int, device: str) -> dict[str, Callable[[], list[Tensor]]]:
+def scan_passes(length: int, channels: int, device: str) -> Passes:
     """Output and the six gradients by every form."""
     given = scan_inputs(length, channels, device)
 
@@ -136,103 +142,66 @@ def scan_passes(length: int, channels: int, device: str) -> dict[str, Callable[[
         y = scan(*given)
         return [y.detach(), *torch.autograd.grad(y, given, torch.ones_like(y))]
 
-    return {name: lambda scan=scan: run(scan) for name, scan in SCANS.items()}  # type: ignore[misc]
+    return {name: partial(run, scan) for name, scan in SCANS.items()}
 
 
-def that_run(passes: dict[str, Callable[[], object]]) -> dict[str, str]:
-    """Why the forms that cannot run here cannot; they are taken out of `passes`."""
+PASSES = {"ranks": rank_passes, "scans": scan_passes}
+KINDS: dict[str, tuple[str, str, Sequence[Size], Sequence[Size]]] = {
+    "ranks": ("rank correlation, forward and backward", "batch × values", VALUES, VALUES),
+    "scans": (f"selective scan, {STATES} states, forward and backward", "tokens × channels", TOKENS, MEMORY_TOKENS),
+}
+OURS = ("published, closed form", "true ranks, ours", "in use", "chunks", "loop")
+
+
+def take_failing(passes: Passes) -> Row:
+    """Take the forms of other packages that cannot run here out of `passes`, and say why."""
     reasons = {}
     for name, run in list(passes.items()):
         try:
             run()
-        except (ImportError, RuntimeError, NotImplementedError, TypeError) as error:  # of other packages' extensions
+        except (ImportError, RuntimeError, NotImplementedError, TypeError) as error:  # of others' extensions
             if name in OURS:
                 raise
-            reasons[name] = f"{type(error).__name__}: {str(error).splitlines()[0][:60]}"
+            reasons[name] = f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0][:60]}"
             del passes[name]
     return reasons
 
 
-OURS = ("published, closed form", "true ranks, ours", "in use", "chunks", "loop")
-
-
-def rank_times(sizes: Sequence[tuple[int, int]], repeats: int, device: str) -> list[Row]:
-    """Milliseconds by batch, size and estimator."""
+def times(kind: str, sizes: Sequence[Size], repeats: int, device: str) -> list[Row]:
+    """Milliseconds by size and form; of scans also the largest error, relative to the largest number of a tensor."""
     make_deterministic()
     rows = []
-    for batch, size in sizes:
-        passes = rank_passes(batch, size, device)
-        row: dict[str, object] = {"batch × values": f"{batch} × {size:,}", **dict.fromkeys(passes)}
-        row |= that_run(passes)
-        rows.append(row | milliseconds(passes, repeats, device))
+    for size in sizes:
+        passes = PASSES[kind](*size, device)
+        row: Row = {KINDS[kind][1]: f"{size[0]:,} × {size[1]:,}", **dict.fromkeys(passes)}
+        row |= take_failing(passes)
+        if kind == "scans":
+            expected = passes["loop"]()
+            row |= {f"error of {name}": error(run(), expected) for name, run in passes.items() if name != "loop"}
+        slow = {"loop": passes.pop("loop")} if kind == "scans" and size[0] > 2000 else {}  # minutes, several times over
+        for ways, rounds in ((passes, repeats), (slow, 1)):
+            row |= {name: 1e3 * median(ms) for name, ms in in_turns(ways, rounds, device=device).items()}
+        rows.append(row)
     return rows
 
 
-def scan_times(sizes: Sequence[tuple[int, int]], repeats: int, device: str) -> list[Row]:
-    """Milliseconds by tokens and form, and the largest error of output and gradients, relative to their largest number."""
+def error(found: list[Tensor], expected: list[Tensor]) -> float:
+    return max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(found, expected, strict=True))
+
+
+def memory(kind: str, sizes: Sequence[Size], device: str) -> list[Row]:
+    """By how many MiB a pass raises the memory in use, by size and form."""
     make_deterministic()
     rows = []
-    for length, channels in sizes:
-        passes = scan_passes(length, channels, device)
-        row: dict[str, object] = {"tokens × channels": f"{length:,} × {channels}", **dict.fromkeys(passes)}
-        row |= that_run(passes)  # type: ignore[arg-type]
-        expected = passes["loop"]()
-        for name in passes.keys() - {"loop"}:
-            pairs = zip(passes[name](), expected, strict=True)
-            row[f"error of {name}"] = max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
-        slow = {"loop": passes.pop("loop")} if length > 2000 else {}  # minutes, several times over
-        rows.append(row | milliseconds(passes, repeats, device) | milliseconds(slow, 1, device))
+    for size in sizes:
+        passes = PASSES[kind](*size, device)
+        row: Row = {KINDS[kind][1]: f"{size[0]:,} × {size[1]:,}"} | take_failing(passes)  # everything is loaded
+        for name, run in passes.items():
+            with peak_mib(device) as peak:
+                run()
+            row[name] = peak[1]
+        rows.append(row)
     return rows
-
-
-def milliseconds(
-    passes: dict[str, Callable[[], object]] | dict[str, Callable[[], list[Tensor]]], repeats: int, device: str
-) -> dict[str, float]:
-    return {name: 1e3 * median(times) for name, times in in_turns(passes, repeats, device=device).items()}
-
-
-def rank_memory(sizes: Sequence[tuple[int, int]], _: int, device: str) -> list[Row]:
-    """MiB beyond the inputs by batch, size and estimator."""
-    make_deterministic()
-    that_run(rank_passes(1, 1000, device))  # everything is loaded
-    rows = []
-    for batch, size in sizes:
-        passes = rank_passes(batch, size, device)
-        rows.append(
-            {"batch × values": f"{batch} × {size:,}", "inputs": 8 * batch * size / 2**20} | rises(passes, device)
-        )
-    return rows
-
-
-def scan_memory(sizes: Sequence[tuple[int, int]], _: int, device: str) -> list[Row]:
-    """MiB beyond the inputs by tokens and form."""
-    make_deterministic()
-    that_run(scan_passes(64, sizes[0][1], device))  # type: ignore[arg-type]
-    return [
-        {"tokens × channels": f"{length:,} × {channels}"} | rises(scan_passes(length, channels, device), device)
-        for length, channels in sizes
-    ]
-
-
-def rises(
-    passes: dict[str, Callable[[], object]] | dict[str, Callable[[], list[Tensor]]], device: str
-) -> dict[str, object]:
-    """By how much each pass raises the memory in use."""
-    found: dict[str, object] = {}
-    for name, run in passes.items():
-        with peak_mib(device) as peak:
-            reason = that_run({name: run})
-        found[name] = reason.get(name) or peak[1]
-    return found
-
-
-Table = Callable[[Sequence[tuple[int, int]], int, str], list[Row]]
-TABLES: dict[str, tuple[str, Table, Sequence[tuple[int, int]]]] = {
-    "ranks": ("rank correlation, forward and backward, ms", rank_times, VALUES),
-    "rank_memory": ("rank correlation, peak memory beyond its inputs, MiB", rank_memory, VALUES),
-    "scans": (f"selective scan, {STATES} states, forward and backward, ms", scan_times, TOKENS),
-    "scan_memory": ("selective scan, peak memory beyond its inputs, MiB", scan_memory, MEMORY_TOKENS),
-}
 
 
 if __name__ == "__main__":

@@ -1,24 +1,19 @@
-"""Losses × seeds on the demo: does distillation beat the control that trains as long without it?
+"""Losses × seeds on the demo: does distillation beat the control, which trains as long on the labels alone?
 
-Runs the pipeline's own stages for every seed (a new world, teacher and baseline) and every loss (a student each),
-`--jobs` at a time with one thread each, and prints mean, spread and the difference paired by seed. A finished run is
-kept in the working folder and taken up again. One thread rounds otherwise than two: the numbers differ a little from
-those of `make repro`.
+    python benchmarks/losses.py WORK [--seeds 0 1 2] [--losses monodistill monoskd monoasd] [--set KEY=VALUE …]
+        [--variant NAME KEY=VALUE …] [--out FILE.json]
 
-A variant is a further student on the same worlds, teachers and baselines, with parameters of its own:
+Runs the pipeline's own stages for every seed (a world, teacher, baseline, control) and every loss (a student each),
+`--jobs` at a time with one thread each, and prints mean, spread and the difference paired by seed. A finished stage in
+the working folder is not run again. A variant is a further student with parameters of its own:
 
     --variant monoskd-published loss=monoskd quirks.rank_teacher_only=true
-    --variant monoskd-far=loss=monoskd,losses.monoskd.affinity=2
-
-Usage: python benchmarks/losses.py WORK [--seeds 0 1 2] [--losses none monoskd …] [--set KEY=VALUE …]
-       [--variant NAME KEY=VALUE …] [--out FILE.json]
 """
+
+from __future__ import annotations
 
 import argparse
 import copy
-import json
-import os
-import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -27,64 +22,53 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from measure import ROOT, environment
 
 from monokd.commands.experiments import RUN_COLUMNS
 from monokd.commands.summarize import entries, show, to_table
-from monokd.errors import run
+from monokd.errors import DataError, run
 from monokd.files import write_json
 from monokd.params import load_params
 from monokd.report.results import read_ap
 from monokd.report.summary import summary
 
-ROOT = Path(__file__).resolve().parents[1]
-DATA = ("demo", "depth")
+SHARED = ("teacher", "baseline", "control")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--losses", nargs="+", default=["none", "monodistill", "monoskd", "monoasd"])
+    parser.add_argument("--losses", nargs="+", default=["monodistill", "monoskd", "monoasd"])
     parser.add_argument("--set", dest="changes", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--variant", dest="variants", nargs="+", action="append", default=[], metavar="NAME KEY=VALUE")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path)
-    args = parser.parse_args()
+    options = parser.parse_args()
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
-    # Error bars over frames would need the baseline's predictions beside each student; seeds give the spread here.
-    tree = changed(tree, [f"profiles.{tree['profile']}.evaluate.bootstrap=0", *args.changes])
-    students = named_students(args.losses, args.variants)
-    for seed in args.seeds:  # a wrong parameter stops here, not after the teachers
-        keep_params(args.work / f"{seed}", tree | {"seed": seed})
+    # Intervals over frames need the control's predictions beside each student; seeds give the spread here.
+    tree = changed(tree, [f"profiles.{tree['profile']}.evaluate.bootstrap=0", *options.changes])
+    students = {loss: [f"loss={loss}"] for loss in options.losses}
+    students |= {name: changes for name, *changes in options.variants}
+    folders = {(seed, name): options.work / f"{seed}-{name}" for seed in options.seeds for name in students}
+    for seed in options.seeds:  # a wrong parameter stops here, not after the teachers
+        keep_params(options.work / f"{seed}", tree | {"seed": seed, "data_seed": seed})
         for name, changes in students.items():
-            keep_params(args.work / f"{seed}-{name}", changed(tree | {"seed": seed}, changes))
-    with ThreadPoolExecutor(args.jobs) as pool:
-        list(pool.map(lambda seed: world(args.work / f"{seed}"), args.seeds))
-        single = [(args.work / f"{seed}", stage) for seed in args.seeds for stage in ("teacher", "baseline")]
-        list(pool.map(lambda job: scored(job[0], job[1], job[1]), single))
-        jobs = [(args.work / f"{seed}-{name}", args.work / f"{seed}") for seed in args.seeds for name in students]
-        list(pool.map(lambda job: student(*job), jobs))
+            keep_params(folders[seed, name], changed(tree | {"seed": seed, "data_seed": seed}, changes))
+    with ThreadPoolExecutor(options.jobs) as pool:
+        worlds = [options.work / f"{seed}" for seed in options.seeds]
+        list(pool.map(world, worlds))
+        list(pool.map(lambda job: student(job[1], options.work / f"{job[0][0]}"), folders.items()))
     rows = [
-        ("Car", metric, name if name in students else f"({name})", seed, value)
-        for name in (*sorted(students, key=lambda name: name != "none"), "baseline", "teacher")
-        for seed in args.seeds
-        for metric, value in values(args.work, seed, name).items()
+        ("Car", metric, name, seed, value)
+        for name in (*SHARED[::-1], *students)
+        for seed in options.seeds
+        for metric, value in values(folders.get((seed, name), options.work / f"{seed}"), name).items()
     ]
     runs = pd.DataFrame(rows, columns=RUN_COLUMNS)
-    show(to_table(runs, "none", "loss"), "Losses over seeds, paired by seed against 'none'", markdown=True)
-    if args.out:
-        write_json(args.out, entries(runs, "none")["Car"])
-
-
-def named_students(losses: list[str], variants: list[list[str]]) -> dict[str, list[str]]:
-    """Name → parameters to change: the losses, then the variants."""
-    students = {loss: [f"loss={loss}"] for loss in losses}
-    for words in variants:
-        name, _, changes = re.sub(r"\s+", "=", " ".join(words), count=1).partition("=")
-        if name in students or not re.fullmatch(r"[\w.-]+", name) or "=" not in changes:
-            sys.exit(f"losses: --variant: expected a new NAME, then KEY=VALUE, found {' '.join(words)!r}")
-        students[name] = re.split(r"[\s,]+(?=[\w.]+=)", changes)
-    return students
+    show(to_table(runs, "control", "loss"), "Losses over seeds, paired by seed against the control", markdown=True)
+    if options.out:
+        write_json(options.out, entries(runs, "control")["Car"])
 
 
 def changed(tree: dict[str, Any], changes: list[str]) -> dict[str, Any]:
@@ -96,71 +80,72 @@ def changed(tree: dict[str, Any], changes: list[str]) -> dict[str, Any]:
         node = tree
         for parent in parents:
             if not isinstance(node.get(parent), dict):
-                sys.exit(f"losses: {dotted}: there is no {parent!r} in params.yaml")
+                raise DataError(f"{dotted}: expected a key of params.yaml, found no {parent!r}")
             node = node[parent]
         node[last] = yaml.safe_load(value)
     return tree
 
 
-def world(folder: Path) -> None:
-    """The frames and depth of one seed."""
-    if not (folder / "metrics/depth.json").exists():
-        stage(folder, "scenes", "data/demo")
-        stage(folder, "depth", "data/demo", "data/depth", "metrics/depth.json")
-
-
 def keep_params(folder: Path, tree: dict[str, Any]) -> None:
-    """Write params.yaml and check it; a folder that holds results of other parameters is refused."""
+    """Write params.yaml and check it; a folder of other parameters is refused."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "params.yaml"
-    if path.exists() and in_force(yaml.safe_load(path.read_text())) != in_force(tree):
-        sys.exit(f"losses: {path} differs from what this run asks for: remove the folder, or choose another WORK")
+    if path.exists() and yaml.safe_load(path.read_text()) != tree:
+        raise DataError("expected the parameters of this run, found others: remove the folder, or choose another", path)
     path.write_text(yaml.safe_dump(tree, sort_keys=False))
     load_params(path)
 
 
-def in_force(tree: dict[str, Any]) -> dict[str, Any]:
-    """The parameters that a run in one folder depends on."""
-    loss, profile = tree["loss"], tree["profile"]
-    return tree | {"losses": tree["losses"].get(loss), "profiles": tree["profiles"][profile]}
+def world(folder: Path) -> None:
+    """Frames, depth, the three networks that all students share, and the boxes of the frames without labels."""
+    stage(folder, "scenes", "data/demo")
+    stage(folder, "depth", "labelled")
+    stage(folder, "depth", "unlabelled")
+    for model in SHARED:
+        scored(folder, model, model)
+    stage(folder, "label")
 
 
-def student(folder: Path, seed_folder: Path) -> None:
-    """One student on the frames and start weights of one seed."""
+def student(folder: Path, shared: Path) -> None:
+    """One student on the frames, boxes and start weights of one seed."""
     (folder / "data/models").mkdir(parents=True, exist_ok=True)
-    for shared in (*DATA, "models/teacher.safetensors", "models/baseline.safetensors"):
-        link = folder / "data" / shared
+    models = [f"models/{name}.safetensors" for name in ("teacher", "baseline")]
+    for name in ("demo", "depth", "depth_unlabelled", "labels", *models):
+        link = folder / "data" / name
         if not link.is_symlink():
-            link.symlink_to((seed_folder / "data" / shared).resolve())
+            link.symlink_to((shared / "data" / name).resolve())
     scored(folder, "distill", "student")
 
 
 def scored(folder: Path, script: str, model: str) -> None:
-    """Train, predict and evaluate one model, unless it is there."""
-    if (folder / f"metrics/{model}/kitti.json").exists():
-        return
+    """Train, predict and evaluate one network."""
     stage(folder, script)
     stage(folder, "predict", model)
     stage(folder, "evaluate", model)
 
 
-def stage(folder: Path, script: str, *arguments: str) -> None:
-    """Run a stage of the pipeline in `folder`; its output goes to a log."""
-    command = [sys.executable, str(ROOT / "stages" / f"{script}.py"), *arguments]
+def stage(folder: Path, *words: str) -> None:
+    """Run a stage of the pipeline in `folder` once; its output goes to a log.
+
+    Raises:
+        DataError: it failed.
+    """
+    done = folder / "done" / "-".join(words).replace("/", "-")
+    if done.exists():
+        return
     with (folder / "log.txt").open("a") as log:
-        done = subprocess.run(
-            command, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=log, stderr=log, check=False
-        )
-    if done.returncode:
-        sys.exit(f"losses: {script} failed, see {folder / 'log.txt'}")
-    print(json.dumps({"done": script, "in": folder.name}), file=sys.stderr)
+        command = [sys.executable, str(ROOT / "stages" / f"{words[0]}.py"), *words[1:]]
+        finished = subprocess.run(command, cwd=folder, env=environment(), stdout=log, stderr=log, check=False)
+    if finished.returncode:
+        raise DataError(f"stage {' '.join(words)} failed", folder / "log.txt")
+    done.parent.mkdir(exist_ok=True)
+    done.touch()
+    print(f"{folder.name}: {' '.join(words)}", file=sys.stderr)
 
 
-def values(work: Path, seed: int, name: str) -> dict[str, float]:
-    """The headline numbers of one model."""
-    single = name in ("teacher", "baseline")
-    model = name if single else "student"
-    folder = work / (f"{seed}" if single else f"{seed}-{name}")
+def values(folder: Path, name: str) -> dict[str, float]:
+    """The headline numbers of one network."""
+    model = name if name in SHARED else "student"
     numbers = summary(read_ap(folder / "metrics", [model]), [model])[model]["Car"]
     return {metric: value for metric, value in numbers.items() if value is not None}
 

@@ -25,7 +25,7 @@ from monokd.scenes.settings import SceneSettings
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 2**20
 R = TypeVar("R")
-Row = Mapping[str, object]
+Row = dict[str, Any]
 
 
 def in_turns(

@@ -1,10 +1,9 @@
 """How well each estimator of the rank correlation teaches, on the features of two trained detectors.
 
-    python benchmarks/rank_loss.py --student data/models/baseline.safetensors --teacher data/models/teacher.safetensors \\
-        --frames data/demo --depth data/depth --figure docs/rank_loss.png
+    python benchmarks/rank_loss.py [--student FILE] [--teacher FILE] [--frames KITTI_FOLDER] [--depth FOLDER]
 
-Correlations by strength against scipy's, descent on the features themselves by every estimator's gradient, and soft
-against true ranks as a picture. Times and memory: benchmarks/kernels.py.
+Correlations by strength against scipy's, and descent on the features themselves by every estimator's gradient. By
+default baseline and teacher of the demo. Times and memory: benchmarks/kernels.py.
 """
 
 from __future__ import annotations
@@ -12,17 +11,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
 import torch
-import torchsort
 from kernels import Loss, correlation_of, pearson, sorted_rank, true_rank
 from measure import ROOT, show
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import spearmanr
 from torch import Tensor
 
 from monokd.distill.maps import to_coarsest
-from monokd.distill.ranks import smooth_rank
-from monokd.distill.spearman import TRUE_RANK_STRENGTH
 from monokd.kitti.frames import KittiFolder
 from monokd.models.checkpoint import load_detector
 from monokd.samples.dataset import Frames, InputSettings
@@ -38,7 +33,6 @@ def main() -> None:
     parser.add_argument("--frames", type=Path, default=ROOT / "data/demo", help="KITTI folder")
     parser.add_argument("--depth", type=Path, default=ROOT / "data/depth", help="dense depth PNGs of the frames")
     parser.add_argument("--steps", type=int, default=200, help="of the descent")
-    parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
     if not (options.student.exists() and options.teacher.exists()):
         print("rank_loss: needs two trained detectors; `make repro` makes the demo's")
@@ -47,8 +41,6 @@ def main() -> None:
     student, teacher = (resized_maps(model, options.frames, options.depth, 2) for model in models)
     correlations_by_strength(student, teacher)
     descent(student, teacher, options.steps)
-    if options.figure:
-        draw(teacher, options.figure)
 
 
 def resized_maps(model: Path, frames: Path, depth: Path, count: int) -> list[Tensor]:
@@ -107,34 +99,6 @@ def density(a: Tensor, b: Tensor) -> Tensor:
     above, below = (ordered.gather(1, (place + d).clamp(0, size - 1)) for d in (half, -half))
     slope = 2 * half / size / (above - below).clamp(min=1e-6)
     return correlation_of(hard(a.detach()) + slope * (a - a.detach()), hard(b))
-
-
-def draw(teacher: list[Tensor], path: Path) -> None:
-    """Soft rank against true rank over strength, on one teacher map."""
-    import matplotlib as mpl  # noqa: PLC0415
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt  # noqa: PLC0415
-
-    x = teacher[0][:1].double()
-    n = x.shape[1]
-    true = rankdata(x[0]) / n
-    chosen = np.argsort(x[0].numpy())[:: max(1, n // 3000)]
-    figure, axes = plt.subplots(1, 4, figsize=(13, 3.4), sharey=True, constrained_layout=True)
-    panels = {"published: ε = 1": 1.0, "ε = 0.001": 1e-3, "ε = 0.0001": 1e-4, "ε = σ/(16·n)": float(x.std()) / n / 16}
-    for axis, (title, strength) in zip(axes, panels.items(), strict=True):
-        soft = torchsort.soft_rank(x, regularization_strength=strength)[0].numpy() / n
-        # An affine map of the ranks changes no correlation: lay their ends on those of the true ranks.
-        stretched = true.min() + (soft - soft.min()) / np.ptp(soft) * np.ptp(true)
-        axis.plot([0, 1], [0, 1], lw=1, ls="--", color="#777777", label="true rank")
-        axis.plot(true[chosen], stretched[chosen], lw=2.2, color="#1f6f8b", label="soft rank (torchsort)")
-        axis.set_title(f"{title}\nranks span {np.ptp(soft):.2g} of {np.ptp(true):.2g}", fontsize=10)
-        axis.set_xlabel("true rank / n")
-    ours = smooth_rank(x, TRUE_RANK_STRENGTH)[0].numpy()
-    axes[-1].plot(true[chosen], ours[chosen], lw=1.2, color="#e07a1f", label="smooth rank (ours, 1/16)")
-    axes[0].set_ylabel("soft rank, stretched to the true span")
-    axes[-1].legend(frameon=False, fontsize=8, loc="upper left")
-    figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ from monokd.models.checkpoint import DetectorInfo, save_detector
 from monokd.models.detector import build_detector
 from monokd.params import load_params
 from monokd.training import loop
+from monokd.training.history import write_history
+from monokd.typing import Modality
 
 MODELS = Path("data/models")
 
@@ -36,10 +38,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stop-after", type=int, default=0)
     options = parser.parse_args()
-    write, ends = loop.write_history, [time.monotonic()]
+    ends = [time.monotonic()]
 
     def noted(path: Path, rows: list[dict[str, float]]) -> None:
-        write(path, rows)
+        write_history(path, rows)
         ends.append(time.monotonic())
         if len(rows) == options.stop_after:  # its state has been saved
             os.kill(os.getpid(), signal.SIGKILL)
@@ -68,7 +70,8 @@ def prepare(
     params = load_params(folder / "params.yaml")
     torch.manual_seed(0)
     size = params.active.data
-    for name, modality in (("teacher", "depth"), ("baseline", "image")):
+    for name in ("teacher", "baseline"):
+        modality: Modality = "depth" if name == "teacher" else "image"
         info = DetectorInfo(width=width, modality=modality, height_px=size.height_px, width_px=size.width_px)
         detector = build_detector(width, quirks=params.resolved_quirks())
         save_detector(detector, folder / MODELS / f"{name}.safetensors", info)
