@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monokd.kitti.boxes3d import wrap_angle
 from monokd.kitti.calibration import Calibration
 from monokd.kitti.objects import Objects, from_rows
 from monokd.samples.augment import (
@@ -26,7 +27,6 @@ from monokd.samples.augment import (
     map_channels,
     mirror_objects,
     plan_augmentation,
-    wrap_angle,
 )
 from monokd.samples.constants import IMAGE_MEAN, IMAGE_STD
 from monokd.samples.targets import observation_angles, project_centres

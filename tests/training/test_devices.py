@@ -18,7 +18,9 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> object:
     return have
 
 
-@pytest.mark.parametrize(("wanted", "count", "taken"), [("auto", 0, "cpu"), ("auto", 2, "cuda"), ("cpu", 2, "cpu"), ("cuda", 1, "cuda")])
+@pytest.mark.parametrize(
+    ("wanted", "count", "taken"), [("auto", 0, "cpu"), ("auto", 2, "cuda"), ("cpu", 2, "cpu"), ("cuda", 1, "cuda")]
+)
 def test_cuda_where_it_is_there_and_wanted(gpus: object, wanted: str, count: int, taken: str) -> None:
     gpus(count)  # type: ignore[operator]
     assert pick_accelerator(wanted) == taken

@@ -56,9 +56,13 @@ def train(folder: Path, step: Pull, epochs: int, **changes: Any) -> list[dict[st
     fabric = Fabric(accelerator="cpu", devices=1)
     optimiser = changes.pop("optimiser", None)
     weights = changes.pop("weights", TermWeights(TaskWeights(enabled=False), {"extra": 0.5}))
-    settings = {"name": "test", "epochs": epochs, "rate": lambda epoch, share: 0.1 / (1 + epoch + share)} | changes
+    settings: dict[str, Any] = {
+        "name": "test",
+        "epochs": epochs,
+        "rate": lambda epoch, share: 0.1 / (1 + epoch + share),
+    } | changes
     fit(
-        cast(DetectionStep, step), cast(EpochLoader, Loader()), FitSettings(**settings), fabric=fabric,
+        cast(DetectionStep, step), cast(EpochLoader, Loader()), FitSettings(**settings | changes), fabric=fabric,
         optimiser=optimiser or build_optimiser(step, kind="adam", learning_rate=0.1, weight_decay=0.0),
         weights=weights, checkpoint=folder / "state.pt", history=folder / "history.csv",
     )  # fmt: skip

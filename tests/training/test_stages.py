@@ -52,8 +52,8 @@ def digest(workspace: Path, model: str) -> str:
 
 @pytest.fixture(scope="module")
 def trained(tiny_workspace: Path) -> Path:
-    """The workspace after an uninterrupted run of all three stages."""
-    for stage in ("teacher", "baseline", "distill"):
+    """The workspace after an uninterrupted run of all stages that train, and of the one that labels."""
+    for stage in ("teacher", "baseline", "label", "control", "distill"):
         run(tiny_workspace, stage)
     return tiny_workspace
 
@@ -99,18 +99,34 @@ def test_changed_parameters_do_not_continue_from_old_state(trained: Path, worksp
     assert digest(workspace, "teacher") == digest(trained, "teacher")
 
 
-def test_the_control_differs_from_a_distilled_student_and_starts_from_the_baseline(
-    trained: Path, workspace: Path
-) -> None:
+def test_the_control_differs_from_a_distilled_student_and_starts_from_the_baseline(trained: Path) -> None:
+    digests = {model: digest(trained, model) for model in ("baseline", "control", "student")}
+    assert len(set(digests.values())) == 3
+    headers = {m: (trained / f"metrics/{m}/history.csv").read_text().splitlines()[0] for m in ("control", "student")}
+    assert "spearman" in headers["student"]
+    assert "spearman" not in headers["control"]
+
+
+def test_without_unlabelled_frames_and_terms_the_student_is_its_control(trained: Path, workspace: Path) -> None:
+    """To the bit: what differs between the two is the teacher alone."""
     (workspace / "data/models").mkdir()
     for model in ("teacher", "baseline"):
         name = f"data/models/{model}.safetensors"
         (workspace / name).write_bytes((trained / name).read_bytes())
-    set_params(workspace, loss="none")
+    set_params(workspace, loss="none", profiles__demo__data__unlabelled_split="")
     run(workspace, "distill")
-    assert digest(workspace, "student") not in {digest(trained, "student"), digest(trained, "baseline")}
-    header = (workspace / "metrics/student/history.csv").read_text().splitlines()[0]
-    assert "spearman" not in header
+    assert digest(workspace, "student") == digest(trained, "control")
+
+
+def test_an_unlabelled_frame_that_is_scored_is_refused(trained: Path, workspace: Path) -> None:
+    set_params(workspace, profiles__demo__data__unlabelled_split="val")
+    process = start(workspace, "label")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert (
+        "profiles.demo.data.unlabelled_split: expected frames that are not scored, 4 of them are of split val" in errors
+    )
+    assert len(errors.splitlines()) == 1
 
 
 def test_missing_data_ends_in_one_line(workspace: Path) -> None:
