@@ -5,7 +5,7 @@ and boxes; every arm starts from that baseline and takes the same optimiser step
 made again, so a study that was stopped goes on. Written is one JSON: every arm's figures by seed, and its paired
 difference to the control as mean with a 95 % interval (Student's t over seeds).
 
-Usage: python benchmarks/study.py FOLDER [--out metrics/study.json] [--seeds 0 1 …] [--arms control …] [--set KEY=VALUE …]
+Usage: python benchmarks/study.py FOLDER [--out FILE] [--seeds 0 1 …] [--arms control …] [--set KEY=VALUE …]
 """
 
 from __future__ import annotations
