@@ -15,7 +15,7 @@ import yaml
 from rich.console import Console
 
 from monokd.errors import DataError, printable
-from monokd.models.checkpoint import read_torch_file
+from monokd.models.torch_file import read_torch_file
 from monokd.params import load_params
 from monokd.report.tables import headline, to_rich
 from monokd.training.state import load_state
