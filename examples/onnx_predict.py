@@ -95,7 +95,7 @@ def input_to_image(columns: int, rows: int, width: int, height: int) -> Array:
     corners = []
     for centre_x, centre_y, size in ((width / 2, height / 2, width), (columns / 2, rows / 2, columns)):
         half = size / 2
-        points = [[centre_x, centre_y], [centre_x, centre_y - half], [centre_x - half, centre_y]]
+        points = [[centre_x, centre_y], [centre_x, centre_y - half], [centre_x - half, centre_y - half]]
         corners.append(np.array(points, dtype=np.float32))
     return np.asarray(cv2.getAffineTransform(*corners), dtype=np.float64)
 

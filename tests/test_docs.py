@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from typer.core import TyperCommand
@@ -18,6 +19,8 @@ from typer.testing import CliRunner
 
 from monokd.cli import COMMANDS, LazyCommands, app
 from monokd.quirks import QUIRK_NAMES
+from monokd.report.networks import NETWORKS
+from tests.report.fakes import LEVELS, ap_rows, write_ap
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -86,7 +89,10 @@ def desk(tiny_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         for label in (training / "label_2").iterdir():
             cars = [line for line in label.read_text().splitlines() if line.startswith("Car")]
             (results / label.name).write_text("".join(f"{line} 0.9\n" for line in cars))
-    shutil.copytree(ROOT / "metrics", folder / "metrics")
+    for name in NETWORKS:
+        (folder / "metrics" / name).mkdir(parents=True)
+        write_ap(folder / "metrics" / name / "ap.csv", ap_rows(np.random.default_rng(0), LEVELS[name]))
+        (folder / "metrics" / name / "kitti.json").write_text('{"frames": 10, "rule": "le"}')
     return folder
 
 

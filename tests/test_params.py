@@ -95,3 +95,30 @@ def test_behaviour_sets_all_quirks_and_single_ones_override() -> None:
     assert quirks(profile="kitti", behaviour="profile") == quirks(behaviour="published")
     only = quirks(behaviour="corrected", quirks={"depth_scaled_twice": True})
     assert [name for name, value in only.items() if value] == ["depth_scaled_twice"]
+
+
+def weights(**values: Any) -> dict[str, float]:
+    params = load_params(ROOT / "params.yaml").model_dump()
+    return Params.model_validate(params | values).term_weights()
+
+
+def test_weights_are_those_of_the_loss_times_the_profiles_factors() -> None:
+    assert weights(profile="kitti", loss="monoskd") == {"spearman": 1.0, "affinity": 1.0, "head": 1.0}
+    tree = load_params(ROOT / "params.yaml").model_dump()["profiles"]
+    tree["kitti"]["distillation"] = {"affinity": 0.5, "head": 0.0}
+    found = weights(profile="kitti", loss="monoskd", profiles=tree, behaviour="corrected")
+    assert found == {"spearman": 1.0, "affinity": 0.5}
+
+
+def test_q12_published_terms_cannot_be_switched_off() -> None:
+    off = {"monoskd": {"affinity": 2.0, "head": 1.0}}
+    assert weights(profile="kitti", loss="monoskd", losses=off, behaviour="corrected") == {"affinity": 2.0, "head": 1.0}
+    published = {"spearman": 1.0, "affinity": 2.0, "head": 1.0}
+    assert weights(profile="kitti", loss="monoskd", losses=off, behaviour="published") == published
+    assert weights(loss="none", losses={"none": {}}, behaviour="published") == {}
+
+
+def test_the_control_trains_as_the_student_without_its_methods_own_settings() -> None:
+    params = load_params(ROOT / "params.yaml").model_copy(update={"profile": "kitti", "loss": "monoasd"})
+    assert params.stage_settings("control") == params.active.student
+    assert params.stage_settings("distill").optimiser == "adamw"

@@ -22,6 +22,7 @@ from monokd.errors import DataError
 from monokd.kitti.labels import read_results
 from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.detector import build_detector
+from monokd.samples.affine import crop_affine, warp_image
 from tests.conftest import ROOT
 
 pytest.importorskip("onnx")
@@ -29,12 +30,10 @@ onnxruntime = pytest.importorskip("onnxruntime")
 EXAMPLE = ROOT / "examples/onnx_predict.py"
 
 
-def save(path: Path, kind: str = "rgb") -> Path:
+def save(path: Path) -> Path:
     torch.manual_seed(0)
-    info = DetectorInfo(
-        width=0.125, kind=kind, classes=("Car", "Cyclist"), anisotropic_decode=False, height_px=64, width_px=128
-    )
-    save_detector(build_detector(0.125, anisotropic_decode=False), path, info)
+    info = DetectorInfo(width=0.125, classes=("Car", "Cyclist"), height_px=64, width_px=128)
+    save_detector(build_detector(0.125), path, info)
     return path
 
 
@@ -89,6 +88,16 @@ def test_the_file_says_what_it_is(exported: Path) -> None:
         ("coord_range_px", [1, 2, 2]),
     ]
     assert [output.name for output in model.get_outputs()] == list(OUTPUTS)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(1242, 375), (1224, 370), (1279, 720), (97, 31)])
+@pytest.mark.parametrize(("width", "height"), [(320, 96), (1280, 384)])
+def test_the_example_sees_the_pixels_of_predict(columns: int, rows: int, width: int, height: int) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
+    affine = crop_affine((columns / 2, rows / 2), (columns, rows), width_px=width, height_px=height)
+    pixels, coord_range_px = example().network_input(image, width, height)
+    assert np.array_equal(pixels, warp_image(image, affine, flip=False))
+    assert np.array_equal(coord_range_px, affine.coord_range_px)
 
 
 def rows(path: Path) -> NDArray[np.float64]:
@@ -187,7 +196,7 @@ def test_deviations_by_hand() -> None:
 def test_a_map_with_fewer_peaks_than_regions_is_exported(seed: int, tmp_path: Path) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        info = DetectorInfo(width=0.125, kind="rgb", height_px=64, width_px=128)
+        info = DetectorInfo(width=0.125, height_px=64, width_px=128)
         save_detector(build_detector(0.125), tmp_path / "model.safetensors", info)
     export_module.export(tmp_path / "model.safetensors", tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx").is_file()

@@ -11,16 +11,17 @@ from monokd.commands.import_checkpoint import import_checkpoint
 from monokd.errors import DataError
 from monokd.models.checkpoint import load_backbone, load_detector
 from monokd.models.detector import build_detector
+from monokd.typing import Modality
 from tests.commands.test_published import WIDTH, distillation, network, save
 
 
-@pytest.mark.parametrize(("part", "seed", "kind"), [(None, 1, "rgb"), ("teacher", 2, "depth")])
+@pytest.mark.parametrize(("part", "seed", "modality"), [(None, 1, "image"), ("teacher", 2, "depth")])
 def test_writes_the_chosen_network(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str | None, seed: int, kind: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str | None, seed: int, modality: Modality
 ) -> None:
     out = tmp_path / "out.safetensors"
     import_checkpoint(save(tmp_path / "kd.pth", distillation("module.")), out, part)
-    detector, info = load_detector(out, kind)
+    detector, info = load_detector(out, modality)
     assert (info.width, info.anisotropic_decode, info.classes) == (WIDTH, True, ("Car",))
     expected = network(seed)
     assert all(torch.equal(t, expected[name]) for name, t in detector.state_dict().items())

@@ -25,7 +25,8 @@ from pathlib import Path
 import yaml
 
 assert Path(importlib.util.find_spec("monokd").origin).is_relative_to(Path.cwd()), "code of another folder"
-stage, item = Path(__file__).stem, sys.argv[-1]
+item = sys.argv[-1]
+stage = "depth_unlabelled" if item == "unlabelled" else Path(__file__).stem
 params = yaml.safe_load(Path("params.yaml").read_text())
 value = 100 * params["seed"] + sum(params["losses"][params["loss"]].values())
 entry = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][stage]
@@ -36,7 +37,7 @@ for kind in ("outs", "metrics", "plots"):
         if path.suffix == ".json":
             path.write_text(json.dumps({"value": value}))
         elif path.suffix == ".csv":
-            x, y = out[next(iter(out))]["x"], out[next(iter(out))]["y"]
+            x, y = (out[next(iter(out))].get(axis, axis) for axis in "xy")
             path.write_text(f"{x},{y}\\n1,{value}\\n2,{value / 2}\\n")
         elif path.suffix:
             path.write_text(f"{stage} {item} {value}")
@@ -106,6 +107,9 @@ def make_project(folder: Path, home: Path) -> Project:
             if dependency.startswith("stages/"):
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(STUB)
+            elif dependency.endswith(".py"):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
             elif dependency.startswith("src/"):
                 path.mkdir(parents=True, exist_ok=True)
                 (path / "__init__.py").touch()

@@ -22,7 +22,7 @@ from monokd.models.checkpoint import DetectorInfo, save_detector
 from monokd.models.detector import build_detector
 from monokd.training.history import write_history
 
-MODELS = ("teacher", "baseline", "student")
+MODELS = ("teacher", "baseline", "control", "student")
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 
@@ -48,7 +48,7 @@ class Ended:
 
 
 def write_models(folder: Path) -> None:
-    """Three untrained networks with their histories, and what else the report reads beside their predictions."""
+    """Untrained networks with their histories, and what else the report reads beside their predictions."""
     torch.manual_seed(0)
     for name in MODELS:
         info = DetectorInfo(width=0.125, modality="depth" if name == "teacher" else "image", height_px=64, width_px=128)

@@ -69,10 +69,13 @@ def test_a_stage_on_a_full_disk_stops_in_one_line_and_goes_on_when_there_is_room
 ) -> None:
     disk = small_disk("60k")
     params = yaml.safe_load((workspace / "params.yaml").read_text())
-    params["profiles"]["demo"]["scenes"] |= {"train_frames": 1, "val_frames": 1, "width_px": 416, "height_px": 128}
+    size = {"train_frames": 1, "val_frames": 1, "unlabelled_frames": 0, "width_px": 416, "height_px": 128}
+    params["profiles"]["demo"]["scenes"] |= size
     (workspace / "params.yaml").write_text(yaml.safe_dump(params))
-    out = str(disk.folder / "out")
-    arguments = (out,) if name == "scenes" else ("data/demo", out, "metrics/depth.json")
+    (disk.folder / "out").mkdir()
+    (workspace / "data/depth").unlink()
+    (workspace / "data/depth").symlink_to(disk.folder / "out")
+    out, *arguments = (str(disk.folder / "out"),) * 2 if name == "scenes" else ("data/depth", "labelled")
     full = stage(workspace, name, *arguments)
     assert full.code == 2
     assert full.line.startswith(f"monokd: {out}/")
@@ -153,6 +156,6 @@ def test_a_reader_of_the_output_may_leave_early(tmp_path: Path) -> None:
 def test_a_folder_without_any_frame_of_the_profile_is_named(workspace: Path, stage: Stage) -> None:
     """The stage says which file is missing, not only that one is."""
     (workspace / "data/demo").unlink()
-    ended = stage(workspace, "depth", "data/demo", "data/depth", "metrics/depth.json")
+    ended = stage(workspace, "depth", "labelled")
     assert ended.code == 2
     assert ended.line.startswith("monokd: data/demo/training/image_2: ")

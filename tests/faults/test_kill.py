@@ -6,6 +6,7 @@ Training stages are killed in `tests/training/test_stages.py`.
 import os
 import random
 import runpy
+import shutil
 import signal
 import sys
 import time
@@ -44,13 +45,15 @@ def ready() -> ForkServerContext:
 
 @pytest.fixture(scope="module")
 def predicted(tiny_workspace: Path, tmp_path_factory: pytest.TempPathFactory, ready: ForkServerContext) -> Path:
-    """A workspace with three untrained networks, their predictions and figures: all that the report needs."""
+    """A workspace with untrained networks, their predictions and figures: all that the report needs."""
     folder = tmp_path_factory.mktemp("predicted")
     (folder / "data").mkdir()
-    for name in ("demo", "depth"):
+    for name in ("demo", "depth_unlabelled"):
         (folder / "data" / name).symlink_to(tiny_workspace / "data" / name)
+    shutil.copytree(tiny_workspace / "data/depth", folder / "data/depth")
     params = yaml.safe_load((tiny_workspace / "params.yaml").read_text())
-    params["profiles"]["demo"]["scenes"] |= {"train_frames": 3, "val_frames": 1, "width_px": 416, "height_px": 128}
+    size = {"train_frames": 3, "val_frames": 1, "unlabelled_frames": 1, "width_px": 416, "height_px": 128}
+    params["profiles"]["demo"]["scenes"] |= size
     params["profiles"]["demo"]["evaluate"]["bootstrap"] = 5
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     write_models(folder)
@@ -69,9 +72,10 @@ def finished(context: ForkServerContext, folder: Path, name: str, arguments: tup
 
 STAGES = {
     "scenes": (("new-scenes",), ("new-scenes",)),
-    "depth": (("data/demo", "new-depth", "metrics/new-depth.json"), ("new-depth", "metrics/new-depth.json")),
+    "depth": (("labelled",), ("data/depth", "metrics/depth.json")),
+    "label": ((), ("data/labels", "metrics/labels.json")),
     "predict": (("student",), ("data/predictions/student",)),
-    "evaluate": (("student",), ("metrics/student/kitti", "metrics/student/intervals", "metrics/student/pr")),
+    "evaluate": (("student",), tuple(f"metrics/student/{name}" for name in ("kitti", "ap", "pr", "distance"))),
     "report": ((), ("metrics/report", "metrics/report.html", "metrics/summary.json")),
 }
 

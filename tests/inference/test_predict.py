@@ -21,7 +21,7 @@ from monokd.samples.dataset import Frames, InputSettings
 
 def detector() -> Detector:
     torch.manual_seed(0)
-    return build_detector(0.125, anisotropic_decode=False)
+    return build_detector(0.125)
 
 
 def frames(workspace: Path) -> Frames:
@@ -37,7 +37,7 @@ def test_q6_the_last_partial_batch_is_left_out() -> None:
 
 def test_the_batch_size_changes_no_result(tiny_workspace: Path) -> None:
     results = [
-        list(detect(detector(), frames(tiny_workspace), sees_depth=False, score_threshold=0.0, batch_size=size))
+        list(detect(detector(), frames(tiny_workspace), modality="image", score_threshold=0.0, batch_size=size))
         for size in (1, 5)
     ]
     for (name, one), (other_name, other) in zip(*results, strict=True):
@@ -66,7 +66,7 @@ def test_other_classes_are_left_out_and_the_file_stays(tmp_path: Path) -> None:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "model.safetensors"
-    save_detector(detector(), path, DetectorInfo(width=0.125, kind="rgb", height_px=64, width_px=128))
+    save_detector(detector(), path, DetectorInfo(width=0.125, height_px=64, width_px=128))
     return path
 
 
@@ -77,7 +77,7 @@ def test_the_command_predicts_a_folder_and_a_single_image_alike(
     predict(model, folder / "image_2", folder / "calib", tmp_path / "all", score_threshold=0.0)
     image, calib = folder / "image_2/000003.png", folder / "calib/000003.txt"
     predict(model, image, calib, tmp_path / "one", draw=True, score_threshold=0.0, workers=1)
-    assert len(list((tmp_path / "all").glob("*.txt"))) == 10
+    assert len(list((tmp_path / "all").glob("*.txt"))) == 14
     many, one = read_results(tmp_path / "all/000003.txt"), read_results(tmp_path / "one/000003.txt")
     np.testing.assert_allclose(np.sort(one.scores), np.sort(many.scores), rtol=1e-4)
     picture = cv2.imread(str(tmp_path / "one/pictures/000003.png"))
@@ -122,7 +122,7 @@ def test_several_processes_share_the_images(
         monkeypatch.setenv("RANK", str(rank))
         predict(*arguments, tmp_path / f"several/{rank}", score_threshold=0.0)
         written += list((tmp_path / f"several/{rank}").iterdir())
-    assert sorted(path.name for path in written) == [f"{i:06d}.txt" for i in range(10)]
+    assert sorted(path.name for path in written) == [f"{i:06d}.txt" for i in range(14)]
     for path in written:
         one, other = read_results(tmp_path / "one" / path.name), read_results(path)
         np.testing.assert_allclose(np.sort(one.scores), np.sort(other.scores), rtol=1e-4)

@@ -131,19 +131,19 @@ def check_inputs(info: DetectorInfo) -> Iterator[Arrays]:
 def greatest_deviation(expected: Arrays, found: Arrays) -> tuple[float, str]:
     """How far outputs are from the expected ones of the same regions, and which output is worst.
 
-    Deviations are relative above 1 (of pixels: above 10, as float32 counts those of a whole image), absolute below.
+    Deviations are relative above 1, absolute below.
 
     Args:
         expected: by the names of `OUTPUTS`.
         found: the same.
     """
-    return max((_difference(expected[name], found[name], 10.0 if "_px" in name else 1.0), name) for name in OUTPUTS)
+    return max((_difference(expected[name], found[name]), name) for name in OUTPUTS)
 
 
-def _difference(expected: NDArray[Any], found: NDArray[Any], unit: float = 1.0) -> float:
+def _difference(expected: NDArray[Any], found: NDArray[Any]) -> float:
     one, two = expected.astype(np.float64), found.astype(np.float64)
     with np.errstate(invalid="ignore"):  # of infinities, which are fine where both have them
-        difference = np.abs(one - two) / np.maximum(np.abs(one), unit)
+        difference = np.abs(one - two) / np.maximum(np.abs(one), 1.0)
     alike = (one == two) | (np.isnan(one) & np.isnan(two))
     return float(np.max(np.where(alike, 0.0, np.nan_to_num(difference, nan=np.inf)), initial=0.0))
 
