@@ -95,3 +95,13 @@ def test_behaviour_sets_all_quirks_and_single_ones_override() -> None:
     assert quirks(profile="kitti", behaviour="profile") == quirks(behaviour="published")
     only = quirks(behaviour="corrected", quirks={"depth_scaled_twice": True})
     assert [name for name, value in only.items() if value] == ["depth_scaled_twice"]
+
+
+def test_a_published_method_s_terms_cannot_be_switched_off_under_q12() -> None:
+    params = load_params(ROOT / "params.yaml")
+    off = {"losses": {"monoskd": {"spearman": 0.0, "affinity": 2.0, "head": 0.0}}}
+    for behaviour, expected in (("corrected", {"affinity"}), ("published", {"spearman", "affinity", "head"})):
+        changed = params.model_dump() | off | {"profile": "kitti", "loss": "monoskd", "behaviour": behaviour}
+        weights = Params.model_validate(changed).term_weights()
+        assert set(weights) == expected
+        assert weights["affinity"] == 2.0
