@@ -12,7 +12,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -20,10 +20,9 @@ from statistics import median
 import numpy as np
 from measure import ROOT, Row, environment, in_turns, show
 
-from monokd.evaluation.bootstrap import intervals
-from monokd.evaluation.cells import pair_up, score_cells
-from monokd.evaluation.evaluate import Evaluation, evaluate_tables, label_frames
-from monokd.evaluation.rules import CLASSES, defined_metrics
+from monokd.evaluation.bootstrap import Resampling, figures
+from monokd.evaluation.evaluate import evaluate_folders, evaluate_results, label_frames, pair_up
+from monokd.evaluation.rules import CLASSES
 from monokd.kitti.labels import read_table, write_labels, write_results
 from monokd.kitti.objects import Objects, from_rows
 
@@ -89,7 +88,7 @@ def made_objects(random: np.random.Generator, count: int) -> Objects:
     return from_rows(tuple(random.choice(CLASSES, count)), rows)
 
 
-def least(ways: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> list[Row]:
+def least(ways: Mapping[str, Callable[[], object]], rounds: int = ROUNDS) -> list[Row]:
     """Least milliseconds that passed and, of further runs, of processor time."""
     passed, used = (in_turns(ways, rounds, clock=clock) for clock in (time.perf_counter, time.process_time))
     return [{"": name, "ms": 1e3 * min(passed[name]), "processor ms": 1e3 * min(used[name])} for name in ways]
@@ -98,30 +97,23 @@ def least(ways: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> list[R
 def phases(labels: Path, results: Path, frames: list[str]) -> list[Row]:
     """Compiled code is loaded already; several cores make the parts of a phase overlap."""
     truth, found = read_table(labels, frames, scores=False), read_table(results, frames, scores=True)
-    evaluation = evaluate_tables(truth, found, frames, "le")
-    defined = {name: defined_metrics(found, name) for name in CLASSES}
+    pairs = pair_up(frames, truth, found)
+    evaluation = evaluate_results(pairs)
     ways: dict[str, Callable[[], object]] = {
         "read and parse labels": lambda: read_table(labels, frames, scores=False),
         "read and parse results": lambda: read_table(results, frames, scores=True),
-        "overlaps": lambda: pair_up(truth, found),
-        "overlaps, matching, curves": lambda: score_cells(truth, found, "le", defined),
-        "as JSON": evaluation.as_json,
+        "overlaps": lambda: pair_up(frames, truth, found),
+        "matching, curves": lambda: evaluate_results(pairs),
     }
-    draws = {f"bootstrap, {RESAMPLES:,} resamples": lambda: intervals(evaluation, RESAMPLES, seed=0)}
-    return [*least(ways), *least(draws, 1)]  # type: ignore[arg-type]
+    draws = {f"bootstrap, {RESAMPLES:,} resamples": partial(figures, [evaluation], Resampling(RESAMPLES))}
+    return [*least(ways), *least(draws, 1)]
 
 
 def growth(labels: Path, results: Path, frames: list[str]) -> list[Row]:
     """Of the first frames; linear cost keeps the last column level."""
-
-    def evaluate(some: list[str]) -> Evaluation:
-        truth, found = read_table(labels, some, scores=False), read_table(results, some, scores=True)
-        return evaluate_tables(truth, found, some, "le")
-
-    rows = least({f"{size:,} frames": partial(evaluate, frames[:size]) for size in SIZES})
-    return [
-        row | {"processor µs a frame": 1e3 * row["processor ms"] / size} for row, size in zip(rows, SIZES, strict=True)
-    ]
+    rows = least({f"{size:,} frames": partial(evaluate_folders, labels, results, frames[:size]) for size in SIZES})
+    each = [1e3 * row["processor ms"] / size for row, size in zip(rows, SIZES, strict=True)]
+    return [row | {"processor µs a frame": microseconds} for row, microseconds in zip(rows, each, strict=True)]
 
 
 def whole(labels: Path, results: Path, split: Path, frames: list[str], kit_s: tuple[float, float]) -> Row:

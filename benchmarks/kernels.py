@@ -23,8 +23,7 @@ from measure import Row, apart, in_turns, peak_mib, show
 from torch import Tensor
 
 from monokd.distill.ranks import smooth_rank
-from monokd.distill.scan_chunked import ChunkedScan
-from monokd.distill.selective_scan import reference_scan, selective_scan, turned
+from monokd.distill.selective_scan import in_mamba_layout, reference_scan, selective_scan
 from monokd.distill.spearman import PUBLISHED_STRENGTH, TRUE_RANK_STRENGTH, correlations, published_ranks
 from monokd.files import write_json
 from monokd.training.devices import make_deterministic
@@ -126,12 +125,10 @@ def scan_inputs(length: int, channels: int, device: str) -> list[Tensor]:
 def mamba(*given: Tensor) -> Tensor:
     """mamba-ssm's kernel, which runs on GPUs alone."""
     module = importlib.import_module("mamba_ssm.ops.selective_scan_interface")
-    return turned(module.selective_scan_fn, *given)
+    return in_mamba_layout(module.selective_scan_fn, *given)
 
 
-SCANS: dict[str, Scan] = {
-    "in use": selective_scan, "chunks": ChunkedScan.apply, "mamba-ssm": mamba, "loop": reference_scan
-}  # fmt: skip
+SCANS: dict[str, Scan] = {"in use": selective_scan, "mamba-ssm": mamba, "loop": reference_scan}
 
 
 def scan_passes(length: int, channels: int, device: str) -> Passes:
@@ -150,7 +147,7 @@ KINDS: dict[str, tuple[str, str, Sequence[Size], Sequence[Size]]] = {
     "ranks": ("rank correlation, forward and backward", "batch × values", VALUES, VALUES),
     "scans": (f"selective scan, {STATES} states, forward and backward", "tokens × channels", TOKENS, MEMORY_TOKENS),
 }
-OURS = ("published, closed form", "true ranks, ours", "in use", "chunks", "loop")
+OURS = ("published, closed form", "true ranks, ours", "in use", "loop")
 
 
 def take_failing(passes: Passes) -> Row:

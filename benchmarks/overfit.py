@@ -27,7 +27,7 @@ from monokd.params import Params
 from monokd.training.stage import train_detector
 
 PRECISION = 0.9
-CELL = ("loose", "Car", "3d", "moderate")
+CURVE = ("loose", "Car", "3d", "moderate")
 
 
 def main() -> None:
@@ -52,11 +52,11 @@ def main() -> None:
         detector, info = load_detector("model.safetensors")
         found = detect_images(detector, info, folder, frames, score_threshold=0.05, batch_size=2)
         write_predictions(Path("results"), found, classes=("Car",))
-        cell = evaluate_folders(folder.folder / "label_2", Path("results"), frames).cells[CELL]
-    good = [(recall, precision) for _, recall, precision in cell.points[:, :3] if precision >= PRECISION]
+        curve = evaluate_folders(folder.folder / "label_2", Path("results"), frames).curves[CURVE]
+    good = [(recall, precision) for _, recall, precision in curve.samples[:, :3] if precision >= PRECISION]
     recall, precision = max(good, default=(0.0, 0.0))
     print(
-        f"{len(frames)} frames, {cell.objects} moderate cars: {100 * recall:.1f} % found at 3D IoU 0.5, "
+        f"{len(frames)} frames, {curve.objects} moderate cars: {100 * recall:.1f} % found at 3D IoU 0.5, "
         f"precision {100 * precision:.1f} %"
     )
 
