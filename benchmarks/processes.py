@@ -1,8 +1,8 @@
 """Two processes against one at the same global batch: losses, gradients, and weights after a few steps.
 
-Starts two gloo processes on the CPU through torchrun, as `launch: torchrun --nproc-per-node=2` does; both sides train on
-the same frames from the same weights, by gradient descent (Adam turns the rounding of a gradient near 0 into a step of
-full length). In the first batch one process's share has no object. `corrected` synchronises batch normalisation;
+Starts two gloo processes on the CPU through torchrun, as `launch: torchrun --nproc-per-node=2` does; both sides train
+on the same frames from the same weights, by gradient descent (Adam turns the rounding of a gradient near 0 into a step
+of full length). In the first batch one process's share has no object. `corrected` synchronises batch normalisation;
 `published` gives each process a chunk of its own, which the one process computes one after the other (quirk Q5).
 
 Shown is the largest difference over the steps: of a loss, relative to its value; of the gradient over all parameters,
@@ -40,17 +40,17 @@ from monokd.depth.folder import densify_folder
 from monokd.distill.loss import DistillationLoss
 from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
+from monokd.losses.means import ALONE, Processes
 from monokd.models.detector import build_detector, feature_channels
+from monokd.params import PUBLISHED_WEIGHTS, Machine
+from monokd.quirks import Quirks
 from monokd.samples.augment import Augmentation
 from monokd.samples.dataset import Frame, Frames, InputSettings
+from monokd.samples.loader import EpochLoader
+from monokd.samples.order import Chunks, EpochBatches, epoch_order
 from monokd.scenes.generate import generate_scenes
 from monokd.scenes.settings import SceneSettings
 from monokd.training.batch_norm import synchronise
-from monokd.losses.means import ALONE, Processes
-from monokd.params import PUBLISHED_WEIGHTS, Machine
-from monokd.quirks import Quirks
-from monokd.samples.order import Chunks, EpochBatches, epoch_order
-from monokd.samples.loader import EpochLoader
 from monokd.training.devices import all_processes, start
 from monokd.training.steps import DetectionStep
 from monokd.typing import Modality
@@ -63,7 +63,8 @@ if TYPE_CHECKING:
 STEPS = ("teacher", "baseline", *PUBLISHED_WEIGHTS)
 LOSS_LIMIT, GRADIENT_LIMITS = 1e-5, {"float64": 1e-5, "float32": 1e-3}
 WIDTH, BATCH, RATE = 0.125, 4, 1e-4
-REST = {"channels_last": False, "compile": False, "sync_batch_norm": True, "workers": 0, "cache_images": False}
+REST: dict[str, Any] = {"channels_last": False, "compile": False, "sync_batch_norm": True}
+REST |= {"workers": 0, "cache_images": False}
 
 
 def main() -> None:
@@ -110,7 +111,9 @@ def compare(one: dict[tuple[str, str, str], Any], two: dict[tuple[str, str, str]
         gradient = max(relative(b["gradient"], a["gradient"]) for a, b in steps)
         weights = relative(both["weights"], alone["weights"])
         failed |= not (losses <= LOSS_LIMIT and gradient <= GRADIENT_LIMITS[numbers])
-        table.add_row(method, behaviour, numbers, str(len(steps)), *(f"{value:.1e}" for value in (losses, gradient, weights)))
+        table.add_row(
+            method, behaviour, numbers, str(len(steps)), *(f"{value:.1e}" for value in (losses, gradient, weights))
+        )
     Console().print(table)
     return failed
 
@@ -142,7 +145,9 @@ def trained(folder: Path, methods: list[str], behaviours: list[str], steps: int)
     return results
 
 
-def run(fabric: Fabric, method: str, quirks: Quirks, shown: Iterable[list[Batch]], dtype: torch.dtype) -> dict[str, Any]:
+def run(
+    fabric: Fabric, method: str, quirks: Quirks, shown: Iterable[list[Batch]], dtype: torch.dtype
+) -> dict[str, Any]:
     """Train one method on the batches."""
     processes = all_processes(fabric)
     step = build(method, quirks, processes).to(dtype)
@@ -180,7 +185,9 @@ def build(method: str, quirks: Quirks, processes: Processes) -> DetectionStep:
     torch.manual_seed(0)
     if method in ("teacher", "baseline"):
         modality: Modality = "depth" if method == "teacher" else "image"
-        return DetectionStep(build_detector(WIDTH, quirks=quirks), modality=modality, quirks=quirks, processes=processes)
+        return DetectionStep(
+            build_detector(WIDTH, quirks=quirks), modality=modality, quirks=quirks, processes=processes
+        )
     channels = feature_channels(WIDTH)
     return DistillationStep(
         build_detector(WIDTH, quirks=quirks),

@@ -19,7 +19,8 @@ from monokd.kitti.frames import MAX_RANGE_M, read_depth, read_image, read_velody
 from monokd.kitti.images import read_png_header
 from monokd.kitti.labels import LARGEST, read_labels, read_results
 from monokd.kitti.objects import Objects
-from monokd.models.checkpoint import load_detector, read_torch_file
+from monokd.models.checkpoint import load_detector
+from monokd.models.torch_file import read_torch_file
 from monokd.params import load_params
 from tests.fuzz import seeds
 
