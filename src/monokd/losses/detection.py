@@ -74,9 +74,7 @@ def heading_loss(
     return Mean(-(log_likelihood * weight).sum(), count), Mean((residual * weight).sum(), count)
 
 
-def laplace(
-    depth_m: Tensor, target_m: Tensor, log_uncertainty: Tensor, weight: Tensor, empty: float = 0.0
-) -> Mean:
+def laplace(depth_m: Tensor, target_m: Tensor, log_uncertainty: Tensor, weight: Tensor, empty: float = 0.0) -> Mean:
     """Laplacian aleatoric uncertainty 1.4142·e^(−u/2)·|d| + u/2, mean over cells (Kendall and Gal 2017, as in GUPNet).
 
     Args:
