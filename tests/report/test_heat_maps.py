@@ -61,7 +61,7 @@ def test_only_the_trained_classes_show(tmp_path: Path, monkeypatch: pytest.Monke
     """Class 1 is Car; what the untrained pedestrian channel says stays out."""
     source, _ = write_frames(tmp_path, 2)
     detector = Detector()
-    info = DetectorInfo(kind="depth", classes=("Car",), height_px=96, width_px=320)
+    info = DetectorInfo(modality="depth", classes=("Car",), height_px=96, width_px=320)
     monkeypatch.setattr(module, "load_detector", lambda path: (detector, info))
     maps = heat_maps(Path("teacher.safetensors"), source.folder, source.ids, depth_dir=tmp_path / "depth")
     assert list(maps) == ["000000", "000001"]

@@ -25,25 +25,15 @@ UNDISTILLED = "sees the camera image only. No term of the distillation has a wei
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What else the page tells; each part is left out where it is empty.
+    """What else the page tells; each part is left out where it is empty."""
 
-    Attributes:
-        settings: how the results were made, nested values.
-        training_data: what the networks were trained on, in a few words.
-        distilled: whether the student was trained with distillation.
-        depth: quality of the dense depth (metrics/depth.json).
-        label_quality: quality of the teacher's boxes on frames without labels, named numbers.
-        resamples: of the intervals.
-        spread: how far equal trainings differ (metrics/spread.json).
-    """
-
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    training_data: str = ""
-    distilled: bool = True
-    depth: Mapping[str, Any] = field(default_factory=dict)
-    label_quality: Mapping[str, Any] = field(default_factory=dict)
-    resamples: int = 0
-    spread: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)  # how the results were made, nested
+    training_data: str = ""  # in a few words
+    distilled: bool = True  # whether the student was
+    depth: Mapping[str, Any] = field(default_factory=dict)  # metrics/depth.json
+    label_quality: Mapping[str, Any] = field(default_factory=dict)  # metrics/labels.json
+    resamples: int = 0  # of the intervals
+    spread: Mapping[str, Any] = field(default_factory=dict)  # metrics/spread.json
 
 
 def write_report(
@@ -146,7 +136,7 @@ def _figures(results: Results, classes: Sequence[str], previous: Previous | None
 def _frames(folder: Path, results: Results, source: FrameSource | None, class_name: str) -> dict[str, Any]:
     """The frames and what is said about them."""
     frames: list[FramePictures] = []
-    matched = MatchedFrames({}, {}, {}, {}, class_name)
+    matched = MatchedFrames({}, {}, {}, {}, class_name, set())
     if source is not None and results.predictions is not None and source.ids:
         matched = match_frames(results, source, class_name)
         frames = draw_frames(folder, matched, source)
