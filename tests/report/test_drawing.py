@@ -9,9 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from monokd.kitti.calibration import read_calibration
-from monokd.kitti.frames import KittiFolder, read_image
-from monokd.kitti.labels import read_labels
+from monokd.kitti.frames import read_image
 from monokd.report.drawing import (
     Layer,
     add_colour_bar,
@@ -25,7 +23,7 @@ from monokd.report.drawing import (
     placed,
     write_picture,
 )
-from monokd.report.networks import STYLES, TRUTH
+from monokd.report.networks import STYLES
 from tests.report.fakes import camera, objects, scored
 
 STUDENT = STYLES["student"]
@@ -127,11 +125,6 @@ def test_position_and_heading_from_above_by_hand() -> None:
     assert rows.max() - 210 > 210 - rows.min() + 4
 
 
-def test_boxes_out_of_reach_are_not_drawn_from_above() -> None:
-    assert not drawn_from_above(60.0, 20.0).size
-    assert not drawn_from_above(0.0, 90.0).size
-
-
 def test_view_and_scan_are_drawn_from_above() -> None:
     """The point 15 m ahead and 1 m to the right is a dot at its place; one far away does no harm."""
     points = np.array([[1.0, 0.0, 15.0], [500.0, 0.0, 500.0], [-1e9, 0.0, 3.0]])
@@ -166,19 +159,3 @@ def test_a_written_picture_keeps_its_colours(tmp_path: Path) -> None:
     for name, tolerance in (("a.png", 0), ("a.jpg", 4)):
         write_picture(tmp_path / name, picture)
         np.testing.assert_allclose(read_image(tmp_path / name).astype(int), picture.astype(int), atol=tolerance)
-
-
-def test_real_labels_fall_on_their_2d_boxes(kitti_dir: Path) -> None:
-    """The drawn 3D boxes of real labels stay near the labelled 2D boxes (annotators drew both)."""
-    folder = KittiFolder(kitti_dir)
-    frame = folder.frames()[0]
-    image, calibration = read_image(folder.image(frame)), read_calibration(folder.calibration(frame))
-    truth = placed(read_labels(folder.label(frame)))
-    whole = truth.select(truth.truncation == 0)
-    drawn = (draw_boxes_3d(image, [Layer(whole, TRUTH)], calibration) != image).any(axis=2)
-    allowed = np.zeros(drawn.shape, dtype=bool)
-    for left, top, right, bottom in whole.boxes_px.astype(int):
-        spare = 8 + max(right - left, bottom - top) // 5
-        allowed[max(top - spare, 0) : bottom + spare, max(left - spare, 0) : right + spare] = True
-    assert drawn.any()
-    assert not drawn[~allowed].any()

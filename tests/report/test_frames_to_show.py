@@ -59,12 +59,6 @@ def test_dont_care_regions_and_small_boxes_accuse_nobody() -> None:
     assert match(tall([]), scored(far, [0.9]), "Car").outcome.tolist() == [IGNORED]
 
 
-def test_empty_frames_match_nothing() -> None:
-    result = match(tall([]), tall([]), "Car")
-    assert (len(result.found_by), len(result.outcome), result.at(0.0).f1) == (0, 0, 0.0)
-    assert best_threshold([]) == 0.0
-
-
 OUTCOMES = st.lists(st.tuples(st.sampled_from([HIT, FALSE, IGNORED]), st.integers(1, 9)), max_size=12)
 
 

@@ -17,7 +17,6 @@ from monokd.report.tables import (
     differences,
     flatten,
     headline,
-    iou_of,
     key_values,
     to_markdown,
     to_rich,
@@ -102,11 +101,6 @@ def test_details_order_metrics_and_skip_networks_without_figures() -> None:
     (made,) = details(table({"student": rows, "teacher": [row("loose", "3d", None)]}), "Car", ("student", "teacher"))
     assert [line[0].text for line in made.rows] == ["3D R40", "BEV R40", "AOS R40", "3D R11"]
     assert [cell.text for cell in made.rows[0][1:]] == ["–", "1.00", "–", "–", "–", "–"]
-
-
-def test_thresholds_by_class() -> None:
-    assert [iou_of("strict", "Car"), iou_of("loose", "Car")] == [0.7, 0.5]
-    assert [iou_of("strict", "Cyclist"), iou_of("loose", "Pedestrian")] == [0.5, 0.25]
 
 
 def test_nested_settings_get_dotted_names() -> None:

@@ -151,23 +151,17 @@ def training_charts(results: Results, *, weights: bool = False) -> list[Chart]:
 
 
 def _training_chart(term: str, epochs: pd.DataFrame, weights: bool) -> Chart:
-    """A chart of one column of the mean of each epoch."""
     title, what, values = term.removeprefix(WEIGHT), "weight" if weights else "loss", epochs[term]
     series, words = [], []
     for network, rows in by_network(epochs):
         x, y = rows[["epoch", term]].to_numpy(dtype=np.float64).T
         series.append(Series(network, x, y))
         words.append(f"{style_of(network).label} from {y[0]:.3g} to {y[-1]:.3g}")
-    return Chart(
-        key=f"{'weight' if weights else 'term'}-{_slug(title)}",
-        title=title,
-        description=f"{what.capitalize()} of {title} over epochs: {'; '.join(words)}.",
-        x_label="epoch",
-        y_label=what,
-        series=series,
-        y_limits=(-0.03, max(1.03, values.max() * 1.03)) if weights else None,
-        logarithmic=not weights and values.min() > 0 and values.max() / values.min() > WIDE_RANGE,
-    )
+    key = f"{'weight' if weights else 'term'}-{_slug(title)}"
+    description = f"{what.capitalize()} of {title} over epochs: {'; '.join(words)}."
+    wide = not weights and values.min() > 0 and values.max() / values.min() > WIDE_RANGE
+    limits = (-0.03, max(1.03, values.max() * 1.03)) if weights else None
+    return Chart(key, title, description, "epoch", what, series, y_limits=limits, logarithmic=wide)
 
 
 def to_svg(chart: Chart) -> str:
@@ -203,17 +197,11 @@ def _draw_series(axes: Axes, line: Series, chart: Chart) -> None:
         known = np.isfinite(line.low) & np.isfinite(line.high)
         draw, at = (axes.hlines, line.y) if chart.rows else (axes.vlines, line.x)
         draw(at[known], line.low[known], line.high[known], colors=style.on_light, linewidth=1.6)
-    axes.plot(
-        line.x,
-        line.y,
-        color=style.on_light,
-        linewidth=1.8,
-        linestyle="none" if chart.rows else (0, style.dashes) if style.dashes else "-",
-        marker=style.marker if chart.rows or chart.markers or len(line.x) == 1 else None,
-        markersize=7.5 if chart.rows else 5,
-        # Where lines coincide, a solid one under a dashed one leaves both visible.
-        zorder=2.2 if style.dashes else 2.1,
-    )
+    look: Any = {"color": style.on_light, "linewidth": 1.8, "markersize": 7.5 if chart.rows else 5}
+    look["linestyle"] = "none" if chart.rows else (0, style.dashes) if style.dashes else "-"
+    look["marker"] = style.marker if chart.rows or chart.markers or len(line.x) == 1 else None
+    # Where lines coincide, a solid one under a dashed one leaves both visible.
+    axes.plot(line.x, line.y, zorder=2.2 if style.dashes else 2.1, **look)
 
 
 def _draw_axes(axes: Axes, chart: Chart) -> None:

@@ -52,7 +52,7 @@ def write_report(
         out: the HTML file.
         title: of the page.
         results: of the networks; the last one is what the page is about.
-        frames: all evaluated frames; some are chosen and shown.
+        frames: all evaluated frames; some are chosen and drawn.
         background: what else to tell.
         previous: earlier results to compare with.
         class_name: the class of the headline; the first one of the results where these do not have it.
@@ -64,12 +64,9 @@ def write_report(
     classes = results.classes
     class_name = class_name if class_name in classes or not classes else classes[0]
     classes.sort(key=lambda name: name != class_name)
+    loader = PackageLoader("monokd.report", ".")
     environment = Environment(
-        loader=PackageLoader("monokd.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["urlquote"] = quote
     text = environment.get_template("page.html").render(
@@ -95,12 +92,8 @@ def _head(results: Results, class_name: str, background: Background) -> dict[str
         "loose_iou": tables.iou_of("loose", class_name),
         "finding": finding(results.ap, class_name, distilled=background.distilled),
         "legend": [
-            {
-                "css": css_name(name),
-                "style": style_of(name),
-                "explained": explained.get(name, ""),
-                "score": tables.ap_cell(figures[name, "loose", "3d"]),
-            }
+            {"css": css_name(name), "style": style_of(name), "explained": explained.get(name, "")}
+            | {"score": tables.ap_cell(figures[name, "loose", "3d"])}
             for name in results.networks
         ],
         "truth": TRUTH,

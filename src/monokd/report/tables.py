@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,8 +24,7 @@ METRIC_NAMES = {"3d": "3D", "bev": "BEV", "bbox": "2D", "aos": "AOS"}
 UNDEFINED = "–"
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """One cell: its text, an addition in smaller print, and whether it stands out, as the best of its column does."""
 
     text: str
@@ -33,8 +32,7 @@ class Cell:
     best: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """One column head; neighbours with the same non-empty `group` share a head above theirs."""
 
     title: str
