@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -20,12 +19,13 @@ from monokd.kitti.objects import Objects, from_rows
 from monokd.report.drawing import box_corners
 from monokd.report.networks import NETWORKS
 from monokd.report.pictures import FrameSource
-from monokd.report.results import AP_COLUMNS, KEY, Results, read_results
+from monokd.report.results import AP_COLUMNS, BAND_COLUMNS, CURVE_COLUMNS, KEY, Results, read_results
 from monokd.typing import Floats32
 
 SIGMA_M = {"teacher": 0.3, "baseline": 1.6, "control": 1.3, "student": 1.0}
 LEVELS = {"teacher": 24.0, "baseline": 9.0, "control": 11.0, "student": 15.0}
 SIZE_PX = (320, 96)
+IOUS = ("strict", "loose")
 
 
 def camera() -> Calibration:
@@ -92,44 +92,32 @@ def write_ap(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def write_history(path: Path, rng: np.random.Generator, terms: Sequence[str], epochs: int = 30) -> None:
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["epoch", "step", "lr", *terms, *(f"weight_{term}" for term in terms[:-1])])
-        for epoch in range(1, epochs + 1):
-            fall = 0.2 + 3 * np.exp(-epoch / 6)
-            values = [f"{fall * (i + 1) * rng.uniform(0.93, 1.07):.5f}" for i in range(len(terms))]
-            weights = [f"{min(max(epoch - 3 * i, 0) / 10, 1):.3f}" for i in range(len(terms) - 1)]
-            writer.writerow([epoch, epoch * 10, 1e-3, *values, *weights])
+    epoch = np.arange(1, epochs + 1)
+    columns = {"epoch": epoch, "step": epoch * 10, "lr": np.full(epochs, 1e-3)}
+    for i, term in enumerate(terms):
+        columns[term] = (0.2 + 3 * np.exp(-epoch / 6)) * (i + 1) * rng.uniform(0.93, 1.07, epochs)
+        columns[f"weight_{term}"] = np.clip((epoch - 3 * i) / 10, 0, 1)
+    pd.DataFrame(columns).drop(columns=f"weight_{terms[-1]}").to_csv(path, index=False)
 
 
 def write_curves(path: Path, quality: float) -> None:
-    recall = np.linspace(0, 1, 41)
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["iou", "class", "metric", "difficulty", "recall", "precision"])
-        for name, hard in (("strict", 0.5), ("loose", 1.0)):
-            for metric in ("bbox", "bev", "3d", "aos"):
-                for r in recall:
-                    reach = quality * hard
-                    precision = max(0.0, 1 - (r / reach) ** 2) if r < reach else 0.0
-                    writer.writerow([name, "Car", metric, "moderate", f"{r:.4f}", f"{precision:.4f}"])
+    recall, rows = np.linspace(0, 1, 41), []
+    for iou, metric in product(IOUS, ("bbox", "bev", "3d", "aos")):
+        reach = quality * {"strict": 0.5, "loose": 1.0}[iou]
+        precision = np.where(recall < reach, 1 - (recall / reach) ** 2, 0.0)
+        rows += [(iou, "Car", metric, "moderate", *point) for point in zip(recall, precision, strict=True)]
+    pd.DataFrame(rows, columns=[*KEY, *CURVE_COLUMNS]).to_csv(path, index=False, float_format="%.4f")
 
 
 def write_distances(path: Path, rng: np.random.Generator, level: float, classes: Sequence[str]) -> None:
     """Made-up AP that falls with distance; the last band is empty."""
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(
-            [*("iou", "class", "metric", "difficulty"), *("from_m", "to_m", "objects", "ap", "low", "high")]
-        )
-        for name, share in (("strict", 0.4), ("loose", 1.0)):
-            for class_name in classes:
-                for metric in ("3d", "bev"):
-                    for band, (low_m, high_m) in enumerate(((0, 15), (15, 25), (25, 35))):
-                        ap = share * level * rng.uniform(0.8, 1.2) / (band + 1)
-                        figures = [90 - 20 * band, ap, ap * 0.8, ap * 1.2]
-                        writer.writerow([name, class_name, metric, "moderate", low_m, high_m, *figures])
-                    writer.writerow([name, class_name, metric, "moderate", 35, 50, 0, "", "", ""])
+    rows: list[Any] = []
+    for iou, class_name, metric in product(IOUS, classes, ("3d", "bev")):
+        for band, ends_m in enumerate(((0, 15), (15, 25), (25, 35))):
+            ap = {"strict": 0.4, "loose": 1.0}[iou] * level * rng.uniform(0.8, 1.2) / (band + 1)
+            rows.append((iou, class_name, metric, "moderate", *ends_m, 90 - 20 * band, ap, ap * 0.8, ap * 1.2))
+        rows.append((iou, class_name, metric, "moderate", 35, 50, 0, None, None, None))
+    pd.DataFrame(rows, columns=[*KEY, *BAND_COLUMNS]).to_csv(path, index=False)
 
 
 def heat_maps(frames: Sequence[str]) -> dict[str, dict[str, Floats32]]:

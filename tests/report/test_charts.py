@@ -11,15 +11,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 
-from monokd.report.charts import (
-    Chart,
-    Series,
-    distance_charts,
-    headline_charts,
-    precision_recall_charts,
-    to_svg,
-    training_charts,
-)
+from monokd.report.charts import Chart, Series, distance_charts, headline_charts, to_svg, training_charts
+from monokd.report.charts import precision_recall_charts as pr_charts
 from monokd.report.results import BAND_COLUMNS, KEY, Results
 from tests.report.fakes import table, write_results_of
 
@@ -55,17 +48,13 @@ def test_charts_one_a_term_total_first() -> None:
     assert charts[1].series[1].y.tolist() == [4, 4]
     assert "Student from 1 to 0.5" in charts[2].description
     assert [chart.title for chart in training_charts(results, weights=True)] == ["depth"]
-
-
-def test_weights_that_stand_still_make_no_chart() -> None:
     still = history(student={"epoch": [1, 2], "depth": [5, 4], "weight_depth": [1, 1]})
     assert training_charts(still, weights=True) == []
 
 
 def test_axis_is_logarithmic_only_for_wide_positive_terms() -> None:
-    charts = training_charts(
-        history(student={"epoch": [1, 2], "wide": [100, 1], "narrow": [2, 1], "signed": [100, -1]})
-    )
+    columns: dict[str, list[float]] = {"epoch": [1, 2], "wide": [100, 1], "narrow": [2, 1], "signed": [100, -1]}
+    charts = training_charts(history(student=columns))
     assert {chart.title: chart.logarithmic for chart in charts} == {"wide": True, "narrow": False, "signed": False}
 
 
@@ -73,7 +62,7 @@ def test_the_line_ends_where_recall_does() -> None:
     rows = [("student", "loose", "Car", "3d", "moderate", *point) for point in ((0, 1), (0.5, 0.25), (1, 0))]
     rows += [("student", "loose", "Car", "3d", "easy", 0, 0.5)]
     curves = pd.DataFrame(rows, columns=["network", *KEY, "recall", "precision"])
-    (chart,) = precision_recall_charts(Results(("student",), NONE, curves=curves), "Car")
+    (chart,) = pr_charts(Results(("student",), NONE, curves=curves), "Car")
     assert chart.title == "3D, loose, IoU 0.5"
     assert chart.series[0].y[:2].tolist() == [1, 0.25]
     assert np.isnan(chart.series[0].y[2])

@@ -8,12 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from monokd.kitti.calibration import read_calibration
-from monokd.kitti.frames import KittiFolder, read_image
-from monokd.kitti.labels import read_labels
+from monokd.kitti.frames import read_image
 from monokd.report.drawing import (
     Layer,
     add_colour_bar,
@@ -27,35 +23,11 @@ from monokd.report.drawing import (
     placed,
     write_picture,
 )
-from monokd.report.networks import STYLES, TRUTH
+from monokd.report.networks import STYLES
 from tests.report.fakes import camera, objects, scored
 
 STUDENT = STYLES["student"]
 GREY = np.full((96, 320, 3), 90, dtype=np.uint8)
-
-
-def test_corners_of_an_unturned_box_by_hand() -> None:
-    """Heading 0: length along x with the front at +x, width along z, height upwards (−y)."""
-    corners = box_corners(objects([("Car", 2.0, 10.0, 0.0)]))[0]
-    np.testing.assert_allclose(corners[0], [2 + 1.95, 1.65, 10 + 0.8])
-    np.testing.assert_allclose(corners[1], [2 + 1.95, 1.65, 10 - 0.8])
-    np.testing.assert_allclose(corners[6], [2 - 1.95, 1.65 - 1.5, 10 - 0.8])
-
-
-def test_heading_of_half_pi_faces_the_camera() -> None:
-    """KITTI's rotation_y grows from x towards −z, so π/2 points the front at the camera."""
-    corners = box_corners(objects([("Car", 0.0, 10.0, np.pi / 2)]))[0]
-    np.testing.assert_allclose(corners[[0, 1, 4, 5], 2], 10 - 1.95)
-
-
-@settings(deadline=None)  # the machine may be busy
-@given(st.floats(-np.pi, np.pi), st.floats(5, 60), st.floats(-20, 20))
-def test_corners_keep_size_and_centre(rotation: float, z: float, x: float) -> None:
-    """Turning moves no centre and stretches no edge."""
-    corners = box_corners(objects([("Car", x, z, rotation)]))[0]
-    np.testing.assert_allclose(corners.mean(axis=0), [x, 1.65 - 0.75, z], atol=1e-9)
-    np.testing.assert_allclose(np.linalg.norm(corners[0] - corners[3]), 3.9)
-    np.testing.assert_allclose(np.linalg.norm(corners[0] - corners[1]), 1.6)
 
 
 def test_box_is_drawn_at_its_projected_corners() -> None:
@@ -83,7 +55,7 @@ def test_box_around_the_camera_plane_stays_below_the_horizon() -> None:
 
 def test_pictures_leave_their_inputs_alone() -> None:
     image, one = GREY.copy(), scored(objects([("Car", 0.0, 12.0, 0.2)]), [0.7])
-    draw_frame(image, camera(), one, truth=one)
+    draw_frame(image, camera(), one)
     draw_heat_map(image, np.ones((4, 4), dtype=np.float32))
     assert (image == GREY).all()
 
@@ -108,27 +80,16 @@ def test_labels_never_cover_each_other() -> None:
 
 
 def test_nearer_depth_is_brighter_and_unknown_is_grey() -> None:
-    """Brightness falls with distance, so the map reads in greyscale and for every kind of colour vision."""
-    depth = np.array([[2.0, 4, 8, 16, 32, 64, 80, 0]], dtype=np.float32)
-    drawn = colour_depth(depth)
-    brightness = cv2.cvtColor(drawn, cv2.COLOR_RGB2GRAY)[0].astype(int)
-    assert (np.diff(brightness[:7]) < 0).all()
-    assert drawn[0, 7].tolist() == [110, 110, 110]
+    """Brightness falls with distance up to 80 m, so the map reads in greyscale and for every kind of colour vision."""
+    drawn = colour_depth(np.array([[0.5, 2.0, 4, 8, 16, 32, 64, 80, 200, 0]], dtype=np.float32))
+    brightness = cv2.cvtColor(drawn, cv2.COLOR_RGB2GRAY)[0, :-1].astype(int)
+    assert (np.sign(np.diff(brightness)) == [0, -1, -1, -1, -1, -1, -1, 0]).all()
+    assert drawn[0, -1].tolist() == [110, 110, 110]
 
 
-def test_depth_beyond_the_scale_looks_like_its_ends() -> None:
-    drawn = colour_depth(np.array([[0.5, 2, 80, 200]], dtype=np.float32))
-    assert (drawn[0, 0] == drawn[0, 1]).all()
-    assert (drawn[0, 2] == drawn[0, 3]).all()
-
-
-@pytest.mark.parametrize("width", (64, 320, 1242))
-def test_colour_bar_shows_the_map_s_own_colours(width: int) -> None:
-    """The bar sits under the untouched picture and its ends carry the colours of 2 m and 80 m."""
-    depth = np.full((20, width), 9.0, dtype=np.float32)
+def test_colour_bar_has_the_colours_of_the_map() -> None:
+    depth = np.full((20, 320), 9.0, dtype=np.float32)
     drawn = add_colour_bar(colour_depth(depth))
-    assert drawn.shape[1] == width
-    assert drawn.shape[0] > 20
     assert (drawn[:20] == colour_depth(depth)).all()
     ends = colour_depth(np.array([[2.0, 80.0]], dtype=np.float32))[0]
     np.testing.assert_allclose(drawn[21, [0, -1]].astype(int), ends.astype(int), atol=2)
@@ -151,24 +112,17 @@ def drawn_from_above(x: float, z: float, rotation: float = 0.0) -> np.ndarray:
     return np.argwhere((drawn != plain).any(axis=2)).T
 
 
-def test_position_from_above_by_hand() -> None:
-    """A car 12 m ahead and 5 m to the right: 50 pixels right of the middle, 120 above the camera's row."""
+def test_position_and_heading_from_above_by_hand() -> None:
+    """A car 12 m ahead and 5 m to the right is 50 pixels right of the middle, 120 above the camera's row.
+
+    The line out of it points right at heading 0, down to the camera at π/2.
+    """
     rows, columns = drawn_from_above(5.0, 12.0)
     assert abs((rows.min() + rows.max()) / 2 - 290) <= 2
     assert abs(columns.min() - (250 - 19.5)) <= 3
-
-
-def test_the_line_out_of_a_box_points_where_it_heads() -> None:
-    """Heading 0 looks along +x, to the right; π/2 towards the camera, down."""
-    _, columns = drawn_from_above(0.0, 20.0)
-    assert columns.max() - 200 > 200 - columns.min() + 4
+    assert columns.max() - 250 > 250 - columns.min() + 4
     rows, _ = drawn_from_above(0.0, 20.0, np.pi / 2)
     assert rows.max() - 210 > 210 - rows.min() + 4
-
-
-def test_boxes_out_of_reach_are_not_drawn_from_above() -> None:
-    assert not drawn_from_above(60.0, 20.0).size
-    assert not drawn_from_above(0.0, 90.0).size
 
 
 def test_view_and_scan_are_drawn_from_above() -> None:
@@ -180,31 +134,24 @@ def test_view_and_scan_are_drawn_from_above() -> None:
     assert (draw_birds_eye([], calibration=camera(), image_width_px=320, range_m=40) != bare).any(axis=2).sum() > 100
 
 
-def line(image: np.ndarray, start: tuple[float, float], end: tuple[float, float], **options: Any) -> np.ndarray:
-    draw_segments(image, np.array([[start, end]]), (255, 255, 255), **options)
+def line(shape: tuple[int, int], ends: Any, **options: Any) -> np.ndarray:
+    image = np.zeros((*shape, 3), dtype=np.uint8)
+    draw_segments(image, np.array([ends], dtype=float), (255, 255, 255), rim=False, **options)
     return image[..., 0]
 
 
 def test_dashes_leave_gaps_of_their_length() -> None:
     """Stroke 10 and gap 10: half of the pixels along the line stay dark."""
-    image = np.zeros((9, 200, 3), dtype=np.uint8)
-    drawn = line(image, (0.0, 4.0), (199.0, 4.0), dashes=(10, 10), rim=False)
+    drawn = line((9, 200), ((0, 4), (199, 4)), dashes=(10, 10))
     assert 0.45 < (drawn[4] > 127).mean() < 0.65
 
 
 @pytest.mark.parametrize("dashes", ((), (1000, 1)))
 def test_far_outside_points_do_no_harm(dashes: tuple[int, ...]) -> None:
     """A line through the picture between points a hundred thousand pixels away crosses it where it should."""
-    drawn = line(np.zeros((50, 50, 3), dtype=np.uint8), (-1e5, -1e5), (1e5, 1e5), thickness=1, rim=False, dashes=dashes)
+    drawn = line((50, 50), ((-1e5, -1e5), (1e5, 1e5)), thickness=1, dashes=dashes)
     assert all(drawn[i, i] > 100 for i in range(50))
     assert drawn[5, 40] == 0
-
-
-def test_a_dark_rim_surrounds_the_line() -> None:
-    column = line(np.full((21, 40, 3), 255, dtype=np.uint8), (0.0, 10.0), (39.0, 10.0), thickness=3)[:, 20]
-    assert column[10] == 255
-    assert column[5:10].min() < 90
-    assert column[11:16].min() < 90
 
 
 def test_a_written_picture_keeps_its_colours(tmp_path: Path) -> None:
@@ -212,19 +159,3 @@ def test_a_written_picture_keeps_its_colours(tmp_path: Path) -> None:
     for name, tolerance in (("a.png", 0), ("a.jpg", 4)):
         write_picture(tmp_path / name, picture)
         np.testing.assert_allclose(read_image(tmp_path / name).astype(int), picture.astype(int), atol=tolerance)
-
-
-def test_real_labels_fall_on_their_2d_boxes(kitti_dir: Path) -> None:
-    """The drawn 3D boxes of real labels stay near the labelled 2D boxes (annotators drew both)."""
-    folder = KittiFolder(kitti_dir)
-    frame = folder.frames()[0]
-    image, calibration = read_image(folder.image(frame)), read_calibration(folder.calibration(frame))
-    truth = placed(read_labels(folder.label(frame)))
-    whole = truth.select(truth.truncation == 0)
-    drawn = (draw_boxes_3d(image, [Layer(whole, TRUTH)], calibration) != image).any(axis=2)
-    allowed = np.zeros(drawn.shape, dtype=bool)
-    for left, top, right, bottom in whole.boxes_px.astype(int):
-        spare = 8 + max(right - left, bottom - top) // 5
-        allowed[max(top - spare, 0) : bottom + spare, max(left - spare, 0) : right + spare] = True
-    assert drawn.any()
-    assert not drawn[~allowed].any()

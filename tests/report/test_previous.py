@@ -118,9 +118,3 @@ def test_settings_of_other_profiles_and_losses_are_left_out() -> None:
     now = {"seed": 0, "profile": "p", "loss": "l", "losses": {"l": {"w": 1}, "m": {"w": 9}}, "profiles": {}}
     assert changed_settings(before, now) == (("profiles.p.a.b", [1], None),)
     assert changed_settings(before, before) == ()
-
-
-def test_weights_of_two_losses_compare_term_by_term() -> None:
-    losses = {"l": {"spearman": 1, "head": 1}, "m": {"spearman": 0, "head": 1}}
-    before, now = ({"profile": "p", "loss": loss, "losses": losses, "profiles": {}} for loss in "lm")
-    assert changed_settings(before, now) == (("loss", "l", "m"), ("weights.spearman", 1, 0))

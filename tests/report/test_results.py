@@ -46,7 +46,7 @@ def test_broken_tables_are_named(tmp_path: Path, text: str, message: str) -> Non
 def test_every_network_needs_its_files(tmp_path: Path) -> None:
     write_results_of(tmp_path, {}, networks=("control", "student"))
     (tmp_path / "metrics/student/ap.csv").unlink()
-    with pytest.raises(DataError, match=r"student/ap\.csv: cannot read the table"):
+    with pytest.raises(DataError, match=r"student/ap\.csv: no such table"):
         read_results(tmp_path / "metrics", ("control", "student"))
 
 

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from monokd.errors import DataError
+from monokd.report.tables import flatten
 
 PARAMS, METRICS, LOCK = "params.yaml", "metrics/summary.json", "dvc.lock"
 REPORT_STAGE = "report"
@@ -26,36 +27,22 @@ RUN_COLUMNS = ["class", "metric", "value", "seed", "result"]
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """One row of `dvc exp show`.
+    """One row of `dvc exp show`."""
 
-    Attributes:
-        name: as DVC calls it; `workspace`, or a branch or commit.
-        created: time stamp, "" in the workspace.
-        params: dotted name → value, all of params.yaml.
-        metrics: of metrics/summary.json; empty where there are none.
-        problem: why it has no results; "" where it has.
-    """
-
-    name: str
-    created: str
-    params: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    problem: str
+    name: str  # as DVC calls it; `workspace`, or a branch or commit
+    created: str  # time stamp, "" in the workspace
+    params: Mapping[str, Any]  # dotted name → value, all of params.yaml
+    metrics: Mapping[str, Any]  # of metrics/summary.json; empty where there are none
+    problem: str  # why it has no results; "" where it has
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The runs that are compared.
+    """The runs that are compared."""
 
-    Attributes:
-        runs: one row a result, with the columns class, metric, value (of the key), seed and result.
-        left_out: name of each other experiment and why it is left out.
-        control: the value of the key that others are compared with.
-    """
-
-    runs: pd.DataFrame
-    left_out: list[tuple[str, str]]
-    control: str
+    runs: pd.DataFrame  # one row a result, with the columns class, metric, value (of the key), seed and result
+    left_out: list[tuple[str, str]]  # name of each other experiment and why it is left out
+    control: str  # the value of the key that others are compared with
 
 
 def read_experiments(root: Path, revisions: tuple[str, ...] = (), *, all_commits: bool = False) -> list[Experiment]:
@@ -81,7 +68,9 @@ def read_experiments(root: Path, revisions: tuple[str, ...] = (), *, all_commits
     experiments = [_experiment(row, None) for row in tree]
     for row in tree:
         experiments += [_experiment(entry["revs"][0], entry["executor"]) for entry in row["experiments"] or []]
-    workspace = [_with_problem(each, _stale(each, root)) for each in experiments if each.name == "workspace"]
+    workspace = [
+        replace(each, problem=each.problem or _stale(each, root)) for each in experiments if each.name == "workspace"
+    ]
     commits = [each for each in experiments if each.name != "workspace"]
     if not commits:
         raise DataError("expected a commit, found none", root)
@@ -112,7 +101,9 @@ def select_runs(
     chosen: dict[tuple[str, int], Experiment] = {}
     left_out: list[tuple[str, str]] = []
     for each in sorted(experiments, key=lambda e: e.created or "9999"):  # the workspace is the newest
-        reason = each.problem or _difference(each, reference, by) or _without_results(each, model)
+        reason = each.problem or _difference(each, reference, by)
+        if not reason and not isinstance(each.metrics.get(model), Mapping):
+            reason = f"no results of {model}"
         if reason:
             left_out.append((each.name, reason))
             continue
@@ -133,7 +124,7 @@ def select_runs(
 
 def _experiment(row: Mapping[str, Any], executor: Mapping[str, Any] | None) -> Experiment:
     data = row["data"] or {}
-    params = dict(_dotted(_content(data, "params", PARAMS)))
+    params = dict(flatten(_content(data, "params", PARAMS)))
     metrics = _content(data, "metrics", METRICS)
     state = (executor or {}).get("state")
     problem = ""
@@ -152,24 +143,11 @@ def _content(data: Mapping[str, Any], kind: str, path: str) -> Mapping[str, Any]
     return content if isinstance(content, Mapping) else {}
 
 
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested mappings by dotted names."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _with_problem(experiment: Experiment, problem: str) -> Experiment:
-    return replace(experiment, problem=experiment.problem or problem)
-
-
 def _stale(workspace: Experiment, root: Path) -> str:
     """Which parameter has changed since the workspace's results were made, as a reason; "" where none has."""
     try:
         lock = YAML(typ="safe").load(root / LOCK)
-        locked = dict(_dotted(lock["stages"][REPORT_STAGE]["params"][PARAMS]))
+        locked = dict(flatten(lock["stages"][REPORT_STAGE]["params"][PARAMS]))
     except (OSError, YAMLError, KeyError, TypeError):
         return ""
     changed = [name for name, value in locked.items() if workspace.params.get(name, ABSENT) != value]
@@ -205,7 +183,3 @@ def _used(each: Experiment) -> Iterator[str]:
         if ".machine." in name and name.rpartition(".")[2] in IGNORED:
             continue
         yield name
-
-
-def _without_results(each: Experiment, model: str) -> str:
-    return "" if isinstance(each.metrics.get(model), Mapping) else f"no results of {model}"

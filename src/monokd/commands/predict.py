@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import typer
 
 from monokd.commands.options import Compute, Model, ReadWorkers, ScoreDecimals, ScoreThreshold
 from monokd.errors import DataError, printable
-from monokd.files import write_bytes
 from monokd.inference.predict import (
     SCORE_DECIMALS,
     detect_images,
@@ -132,9 +130,9 @@ def _is_image(path: Path) -> bool:
 
 def _drawing(found: Iterator[tuple[str, Objects]], files: LooseFiles, folder: Path) -> Iterator[tuple[str, Objects]]:
     """Pass `found` on and draw each frame on the way."""
-    from monokd.report.drawing import draw_frame  # noqa: PLC0415  (only where asked)
+    from monokd.report.drawing import draw_frame, write_picture  # noqa: PLC0415  (only where asked)
 
     for name, objects in found:
         picture = draw_frame(read_image(files.image(name)), read_calibration(files.calibration(name)), objects)
-        write_bytes(folder / f"{name}.png", cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes())
+        write_picture(folder / f"{name}.png", picture)
         yield name, objects

@@ -10,23 +10,27 @@ from typing import Annotated
 import cv2
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from monokd.depth.folder import densify_frame
 from monokd.errors import DataError, printable
-from monokd.files import write_bytes
 from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import KittiFolder, read_depth, read_image, read_velodyne
 from monokd.kitti.labels import read_labels, read_results
-from monokd.report.drawing import Layer, add_colour_bar, colour_depth, draw_birds_eye, draw_boxes_3d, placed
+from monokd.report.drawing import (
+    Layer,
+    add_colour_bar,
+    colour_depth,
+    draw_birds_eye,
+    draw_boxes_3d,
+    placed,
+    write_picture,
+)
 from monokd.report.networks import TRUTH, style_of
+from monokd.typing import Bytes, Floats, Floats32
 
 WIDTH_PX = 1242  # of the picture's left part; smaller images grow to it
 GROUND = 24, 24, 24
 OTHER_RGB = (120, 230, 170), (225, 160, 255), (255, 170, 110), (150, 230, 240)
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float64]
 
 
 def show(
@@ -59,7 +63,7 @@ def show(
     if has_scan:
         points_m = calibration.velodyne_to_camera(read_velodyne(files.velodyne(frame))[:, :3].astype(np.float64))
     picture = compose(image, calibration, layers, depth_m, points_m)
-    write_bytes(out, cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
+    write_picture(out, picture)
     names = ", ".join(f"{len(placed(layer.objects))} of {layer.style.label}" for layer in layers) or "no boxes"
     print(printable(f"{out}: {names}"))
 
@@ -85,20 +89,12 @@ def compose(
     image: Bytes,
     calibration: Calibration,
     layers: Sequence[Layer],
-    depth_m: NDArray[np.float32] | None,
+    depth_m: Floats32 | None,
     points_m: Floats | None,
 ) -> Bytes:
     """Put the views of a frame beside each other: image and depth on the left, from above on the right.
 
-    Args:
-        image: H×W×3 RGB.
-        calibration: its camera.
-        layers: boxes; later ones lie on top.
-        depth_m: H×W metres, 0 where unknown; left out without.
-        points_m: N×3 points in camera coordinates, as dots from above.
-
-    Returns:
-        H×W×3 RGB.
+    `depth_m` is H×W metres, 0 where unknown; `points_m` N×3 in camera coordinates. Either is left out where it is None.
     """
     factor = max(WIDTH_PX / image.shape[1], 1.0)
     larger = _resized(image, factor, cv2.INTER_CUBIC)

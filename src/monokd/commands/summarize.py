@@ -11,13 +11,11 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from monokd.commands.experiments import Selection, read_experiments, select_runs
 from monokd.errors import DataError, printable, say
 from monokd.evaluation.rules import LOOSE_IOU, STRICT_IOU
-
-UNDEFINED = "–"
+from monokd.report.tables import UNDEFINED, Cell, Column, Table, signed, to_markdown, to_rich
 
 
 def summarize(
@@ -85,7 +83,7 @@ def statistics(runs: pd.DataFrame, control: str) -> pd.DataFrame:
 
 
 def to_table(runs: pd.DataFrame, control: str, by: str) -> pd.DataFrame:
-    """The statistics of one class as text: a row a value, two columns a metric."""
+    """Write the statistics of one class as text: a row a value, two columns a metric."""
     head = by.rpartition(".")[2].capitalize()
     rows: dict[str, dict[str, str]] = {}
     for entry in statistics(runs, control).to_dict("records"):
@@ -99,21 +97,21 @@ def to_table(runs: pd.DataFrame, control: str, by: str) -> pd.DataFrame:
 
 
 def metric_title(name: str, class_name: str) -> str:
-    """A name of the summary, such as 3d_loose, as a column head; other names as they are."""
+    """Turn a name of the summary, such as 3d_loose, into a column head; other names stay as they are."""
     metric, _, threshold_set = name.rpartition("_")
     ious = {"strict": STRICT_IOU, "loose": LOOSE_IOU}.get(threshold_set)
     return name if ious is None else f"{metric.upper()}, IoU {ious[class_name]}"
 
 
 def as_json(selection: Selection, by: str, model: str) -> dict[str, Any]:
-    """Everything as plain data."""
+    """Collect everything as plain data."""
     left_out = [{"name": name, "reason": reason} for name, reason in selection.left_out]
     classes = entries(selection.runs, selection.control)
     return {"by": by, "model": model, "control": selection.control, "classes": classes, "left_out": left_out}
 
 
 def entries(runs: pd.DataFrame, control: str) -> dict[str, list[dict[str, Any]]]:
-    """The statistics as plain data by class; None where undefined."""
+    """Collect the statistics as plain data by class; None where undefined."""
     classes: dict[str, list[dict[str, Any]]] = {name: [] for name in runs["class"].unique()}
     named = statistics(runs, control).rename(columns={"value": "loss", "metric": "value"})
     for entry in named.to_dict("records"):
@@ -122,30 +120,21 @@ def entries(runs: pd.DataFrame, control: str) -> dict[str, list[dict[str, Any]]]
     return classes
 
 
-def show(table: pd.DataFrame, caption: str, *, markdown: bool) -> None:
+def show(frame: pd.DataFrame, caption: str, *, markdown: bool) -> None:
     """Print a table for a page or for the terminal."""
-    heads = [printable(head) for head in table.columns]
-    rows = [[printable(cell) for cell in row] for row in table.itertuples(index=False)]
+    rows = (tuple(map(Cell, row)) for row in frame.itertuples(index=False))
+    table = Table(caption, tuple(Column(str(head)) for head in frame.columns), tuple(rows))
     if markdown:
-        ruler = ["---"] + ["---:"] * (len(heads) - 1)
-        lines = [f"| {' | '.join(row)} |" for row in (heads, ruler, *rows)]
-        print(f"{printable(caption)}:\n", *lines, "", sep="\n")
-        return
-    rich_table = Table(title=printable(caption), title_justify="left")
-    for head in heads:
-        rich_table.add_column(head, justify="left" if head == heads[0] else "right")
-    for row in rows:
-        rich_table.add_row(*row)
-    Console(markup=False).print(rich_table)
+        print(f"{printable(caption)}:\n\n{to_markdown(table)}")
+    else:
+        Console().print(to_rich(table))
 
 
 def _difference(entry: dict[Hashable, Any]) -> str:
     difference, pairs = entry["difference"], len(entry["paired_seeds"])
     if math.isnan(difference):
         return UNDEFINED
-    sign = "−" if round(difference, 2) < 0 else "+"
-    text = _plus_minus(f"{sign}{abs(difference):.2f}", entry["difference_spread"])
-    return f"{text} (better on {entry['wins']} of {pairs})"
+    return f"{_plus_minus(signed(difference), entry['difference_spread'])} (better on {entry['wins']} of {pairs})"
 
 
 def _plus_minus(text: str, spread: float) -> str:

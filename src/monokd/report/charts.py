@@ -6,7 +6,7 @@ import io
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -51,39 +51,24 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart and the words around it.
+    """A chart and the words around it."""
 
-    Attributes:
-        key: unique on its page: letters, digits and dashes.
-        title: heading.
-        description: what a reader who cannot see it needs to know.
-        x_label: axis with unit.
-        y_label: axis with unit.
-        series: lines.
-        x_limits: ends of the axis; None fits the data.
-        y_limits: likewise.
-        x_ticks: texts at 0, 1, 2 and so on that replace the automatic ticks.
-        markers: put the networks' markers on the points.
-        logarithmic: of the y axis.
-        rows: names of horizontal rows; then `x` of a series holds values and `y` numbers of rows, from the top.
-    """
-
-    key: str
+    key: str  # unique on its page: letters, digits and dashes
     title: str
-    description: str
+    description: str  # what a reader who cannot see it needs to know
     x_label: str
     y_label: str
     series: Sequence[Series]
-    x_limits: tuple[float, float] | None = None
+    x_limits: tuple[float, float] | None = None  # None fits the data
     y_limits: tuple[float, float] | None = None
-    x_ticks: Sequence[str] = ()
-    markers: bool = False
-    logarithmic: bool = False
-    rows: Sequence[str] = field(default=())
+    x_ticks: Sequence[str] = ()  # texts at 0, 1, 2 and so on that replace the automatic ticks
+    markers: bool = False  # of the networks, on the points
+    logarithmic: bool = False  # of the y axis
+    rows: Sequence[str] = ()  # horizontal rows: `x` of a series holds values and `y` numbers of rows, from the top
 
 
 def headline_charts(results: Results, class_name: str) -> list[Chart]:
-    """Dots with error bars on one scale: a chart for the loose and one for the strict IoU, rows 3D and BEV."""
+    """Draw dots with error bars on one scale: a chart for the loose and one for the strict IoU, rows 3D and BEV."""
     figures = headline_ap(results.ap, class_name, results.networks)
     known = [value for figure in figures.values() for value in (figure.ap, figure.high) if not math.isnan(value)]
     if not known:
@@ -109,7 +94,7 @@ def headline_charts(results: Results, class_name: str) -> list[Chart]:
 
 
 def distance_charts(results: Results, class_name: str) -> list[Chart]:
-    """AP|R40 in each band of distance for 3D and BEV, one line a network; loose and strict have a scale each."""
+    """Draw AP|R40 in each band of distance for 3D and BEV, a line a network; loose and strict have a scale each."""
     charts = []
     for iou, metric in HEADLINE:
         both = _moderate(results.bands, class_name, iou)
@@ -135,7 +120,7 @@ def distance_charts(results: Results, class_name: str) -> list[Chart]:
 
 
 def precision_recall_charts(results: Results, class_name: str) -> list[Chart]:
-    """Precision over recall for 3D and BEV, loose and strict, one line a network."""
+    """Draw precision over recall for 3D and BEV, loose and strict, one line a network."""
     charts = []
     for iou, metric in HEADLINE:
         curves = _moderate(results.curves, class_name, iou)
@@ -154,7 +139,7 @@ def precision_recall_charts(results: Results, class_name: str) -> list[Chart]:
 
 
 def training_charts(results: Results, *, weights: bool = False) -> list[Chart]:
-    """One chart a loss term (or, with `weights`, a task weight), one line a network, `total` first."""
+    """Draw a chart a loss term (or, with `weights`, a task weight), one line a network, `total` first."""
     names = sorted(map(str, results.history.columns), key=lambda name: name != "total")
     terms = [name for name in names if name.startswith(WEIGHT) == weights and name not in NOT_TERMS]
     epochs = results.history.groupby(["network", "epoch"], sort=False)[terms].mean().reset_index()
@@ -166,23 +151,17 @@ def training_charts(results: Results, *, weights: bool = False) -> list[Chart]:
 
 
 def _training_chart(term: str, epochs: pd.DataFrame, weights: bool) -> Chart:
-    """A chart of one column of the mean of each epoch."""
     title, what, values = term.removeprefix(WEIGHT), "weight" if weights else "loss", epochs[term]
     series, words = [], []
     for network, rows in by_network(epochs):
         x, y = rows[["epoch", term]].to_numpy(dtype=np.float64).T
         series.append(Series(network, x, y))
         words.append(f"{style_of(network).label} from {y[0]:.3g} to {y[-1]:.3g}")
-    return Chart(
-        key=f"{'weight' if weights else 'term'}-{_slug(title)}",
-        title=title,
-        description=f"{what.capitalize()} of {title} over epochs: {'; '.join(words)}.",
-        x_label="epoch",
-        y_label=what,
-        series=series,
-        y_limits=(-0.03, max(1.03, values.max() * 1.03)) if weights else None,
-        logarithmic=not weights and values.min() > 0 and values.max() / values.min() > WIDE_RANGE,
-    )
+    key = f"{'weight' if weights else 'term'}-{_slug(title)}"
+    description = f"{what.capitalize()} of {title} over epochs: {'; '.join(words)}."
+    wide = not weights and values.min() > 0 and values.max() / values.min() > WIDE_RANGE
+    limits = (-0.03, max(1.03, values.max() * 1.03)) if weights else None
+    return Chart(key, title, description, "epoch", what, series, y_limits=limits, logarithmic=wide)
 
 
 def to_svg(chart: Chart) -> str:
@@ -218,17 +197,11 @@ def _draw_series(axes: Axes, line: Series, chart: Chart) -> None:
         known = np.isfinite(line.low) & np.isfinite(line.high)
         draw, at = (axes.hlines, line.y) if chart.rows else (axes.vlines, line.x)
         draw(at[known], line.low[known], line.high[known], colors=style.on_light, linewidth=1.6)
-    axes.plot(
-        line.x,
-        line.y,
-        color=style.on_light,
-        linewidth=1.8,
-        linestyle="none" if chart.rows else (0, style.dashes) if style.dashes else "-",
-        marker=style.marker if chart.rows or chart.markers or len(line.x) == 1 else None,
-        markersize=7.5 if chart.rows else 5,
-        # Where lines coincide, a solid one under a dashed one leaves both visible.
-        zorder=2.2 if style.dashes else 2.1,
-    )
+    look: Any = {"color": style.on_light, "linewidth": 1.8, "markersize": 7.5 if chart.rows else 5}
+    look["linestyle"] = "none" if chart.rows else (0, style.dashes) if style.dashes else "-"
+    look["marker"] = style.marker if chart.rows or chart.markers or len(line.x) == 1 else None
+    # Where lines coincide, a solid one under a dashed one leaves both visible.
+    axes.plot(line.x, line.y, zorder=2.2 if style.dashes else 2.1, **look)
 
 
 def _draw_axes(axes: Axes, chart: Chart) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 
 import cv2
@@ -12,19 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monokd.files import write_bytes
+from monokd.kitti import boxes3d
+from monokd.kitti.boxes3d import FRONT, project_edges
 from monokd.kitti.calibration import Calibration
 from monokd.kitti.objects import Objects
-from monokd.report.networks import RGB, STYLES, TRUTH, Style
+from monokd.report.networks import RGB, STYLES, Style
 from monokd.typing import Bytes, Floats, Floats32
 
-NEAR_PLANE_M = 0.3
-# Corners 0 to 3 run around the bottom face, 4 to 7 above them; 0 and 1 are the front.
-EDGES = np.array([(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7)])
-FRONT = np.array([0, 1, 5, 4])
 RIM: RGB = (16, 18, 22)  # around every line, so that it shows on any background
 GROUND, RING, RING_TEXT, POINT = (18, 22, 28), (70, 78, 90), (190, 198, 208), (84, 94, 108)
 RANGE_STEP_M, BEHIND_M = 10.0, 1.0
 NEAR_M, FAR_M = 2.0, 80.0  # of the colours of depth
+LABEL_FROM_M = 0.3  # nearest corner of a box that gets a label, and nearest front that is shaded
 COLOUR_BAR_TICKS_M = (2, 5, 10, 20, 40, 80)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 SUBPIXEL_BITS = 4
@@ -39,12 +37,9 @@ class Layer:
     filled: bool = False
 
 
-def draw_frame(
-    image: Bytes, calibration: Calibration, objects: Objects, *, truth: Objects | None = None, labels: bool = True
-) -> Bytes:
-    """Draw a network's boxes over `image`, over the ground truth where it is given, with class, score and distance."""
-    under = draw_boxes_3d(image, [] if truth is None else [Layer(truth, TRUTH)], calibration)
-    return draw_boxes_3d(under, [Layer(objects, STYLES["student"], filled=True)], calibration, labels=labels)
+def draw_frame(image: Bytes, calibration: Calibration, objects: Objects) -> Bytes:
+    """Draw a network's boxes over `image`, with class, score and distance."""
+    return draw_boxes_3d(image, [Layer(objects, STYLES["student"], filled=True)], calibration, labels=True)
 
 
 def draw_boxes_3d(
@@ -52,21 +47,17 @@ def draw_boxes_3d(
 ) -> Bytes:
     """Draw 3D boxes over `image`, far ones first and later layers on top; the shaded face is the front.
 
-    Args:
-        image: H×W×3 RGB.
-        layers: sources of boxes.
-        calibration: the camera of this image.
-        thickness: of lines, in pixels.
-        labels: write class, score and distance above each box where there is room.
+    With `labels`, class, score and distance stand above each box where there is room. Lines are `thickness` pixels.
     """
     canvas = image.copy()
     for layer in layers:
         objects = placed(layer.objects)
-        for corners in box_corners(objects.select(np.argsort(-objects.locations_m[:, 2], kind="stable"))):
-            if layer.filled and (corners[:, 2] > NEAR_PLANE_M).all():
+        corners_m = box_corners(objects.select(np.argsort(-objects.locations_m[:, 2], kind="stable")))
+        for corners, edges in zip(corners_m, project_edges(corners_m, calibration), strict=True):
+            if layer.filled and (corners[:, 2] > LABEL_FROM_M).all():
                 _fill(canvas, calibration.project(corners[FRONT])[0], layer.style.rgb, 0.25)
-            edges = _projected_edges(corners, calibration)
-            draw_segments(canvas, edges, layer.style.rgb, thickness=thickness, dashes=layer.style.dashes)
+            seen = edges[~np.isnan(edges).any(axis=(1, 2))]
+            draw_segments(canvas, seen, layer.style.rgb, thickness=thickness, dashes=layer.style.dashes)
     for layer in layers if labels else ():
         _write_labels(canvas, placed(layer.objects), layer.style.rgb, calibration)
     return canvas
@@ -88,13 +79,10 @@ def draw_birds_eye(
         layers: sources of boxes; later ones lie on top.
         calibration: the camera, to draw the edges of its view.
         image_width_px: width of the camera's image.
-        points_m: N×3 points of a scan in camera coordinates, shown as dots.
+        points_m: N×3 points of a scan in camera coordinates, drawn as dots.
         range_m: how far ahead the picture reaches.
         half_width_m: how far to either side.
         pixels_per_m: scale.
-
-    Returns:
-        A picture about (range + 2)·scale high and 2·half_width·scale wide.
     """
     height, width = round((range_m + 2 * BEHIND_M) * pixels_per_m), round(2 * half_width_m * pixels_per_m)
     canvas = np.full((height, width, 3), GROUND, dtype=np.uint8)
@@ -164,15 +152,10 @@ def draw_heat_map(image: Bytes, heat: Floats32) -> Bytes:
 
 
 def write_picture(path: Path, picture: Bytes) -> None:
-    """Write `picture` in the format of the suffix, .png or .jpg, whole or not at all.
-
-    Raises:
-        OSError: the disk is full or cannot be written.
-    """
-    options = [cv2.IMWRITE_PNG_COMPRESSION, 9]
-    if path.suffix == ".jpg":  # thin coloured lines blur when colour is stored at half the resolution
-        options = [cv2.IMWRITE_JPEG_QUALITY, 82, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    # Not imwrite: it does not say when the disk is full.
+    """Write `picture` in the format of the suffix, .png or .jpg, whole or not at all (OSError on a full disk)."""
+    jpeg = [cv2.IMWRITE_JPEG_QUALITY, 82, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    # Thin coloured lines blur when colour is stored at half the resolution. Not imwrite: it passes over a full disk.
+    options = jpeg if path.suffix == ".jpg" else []
     done, data = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
     if not done:
         raise ValueError(f"cannot encode {path.name}")
@@ -186,14 +169,8 @@ def placed(objects: Objects) -> Objects:
 
 
 def box_corners(objects: Objects) -> Floats:
-    """Corners of N boxes in camera coordinates, N×8×3 metres: 0 to 3 around the bottom face, 4 to 7 above them."""
-    height, width, length = objects.sizes_m.T[:, :, None] / np.array([1.0, 2.0, 2.0])[:, None, None]
-    ahead = length * np.array([1, 1, -1, -1, 1, 1, -1, -1])
-    side = width * np.array([1, -1, -1, 1, 1, -1, -1, 1])
-    up = height * np.array([0, 0, 0, 0, 1, 1, 1, 1])
-    cos, sin = np.cos(objects.rotation_y_rad)[:, None], np.sin(objects.rotation_y_rad)[:, None]
-    offsets = np.stack([cos * ahead + sin * side, -up, cos * side - sin * ahead], axis=2)
-    return np.asarray(objects.locations_m[:, None, :] + offsets)
+    """Place the corners of N objects, N×8×3 metres, as `kitti.boxes3d.box_corners`."""
+    return boxes3d.box_corners(objects.sizes_m, objects.locations_m, objects.rotation_y_rad)
 
 
 def draw_segments(
@@ -215,19 +192,13 @@ def draw_segments(
 
 
 def _dashed(start: Floats, end: Floats, dashes: Sequence[int]) -> list[Floats]:
-    """The strokes of a dashed segment, 2×2 each."""
+    """Cut a segment into its strokes, 2×2 each."""
     length = float(np.hypot(*(end - start)))
     if not dashes or length <= dashes[0]:
         return [np.stack([start, end])]
-    strokes, position = [], 0.0
-    for index, size in cycle(enumerate(dashes)):
-        if position >= length:
-            break
-        if index % 2 == 0:
-            shares = np.array([position, min(position + size, length)])[:, None] / length
-            strokes.append(start + shares * (end - start))
-        position += size
-    return strokes
+    turns = np.cumsum([0, *list(dashes) * (int(length // sum(dashes)) + 1)])
+    points = start + np.minimum(turns, length)[:, None] / length * (end - start)
+    return [points[i : i + 2] for i in range(0, len(turns) - 1, 2) if turns[i] < length]
 
 
 def _fill(canvas: Bytes, corners: Floats, rgb: RGB, opacity: float) -> None:
@@ -239,17 +210,6 @@ def _fill(canvas: Bytes, corners: Floats, rgb: RGB, opacity: float) -> None:
     rows, columns = np.nonzero(mask)
     share = opacity * mask[rows, columns, None].astype(np.float32) / 255
     canvas[rows, columns] = np.round(canvas[rows, columns] * (1 - share) + np.array(rgb) * share)
-
-
-def _projected_edges(corners: Floats, calibration: Calibration) -> Floats:
-    """Edges of one box (8×3 metres) as E×2×2 pixels, cut at the near plane."""
-    ends = corners[EDGES]
-    ends = ends[(ends[..., 2] > NEAR_PLANE_M).any(axis=1)]
-    others, behind = ends[:, ::-1], ends[..., 2] < NEAR_PLANE_M
-    rise = np.where(behind, others[..., 2] - ends[..., 2], 1.0)
-    share = np.where(behind, (NEAR_PLANE_M - ends[..., 2]) / rise, 0.0)
-    cut = ends + share[..., None] * (others - ends)
-    return np.asarray(calibration.project(cut.reshape(-1, 3))[0].reshape(-1, 2, 2))
 
 
 def _draw_footprint(canvas: Bytes, ring: Floats, layer: Layer, thickness: int) -> None:
@@ -278,7 +238,7 @@ def _write_labels(canvas: Bytes, objects: Objects, rgb: RGB, calibration: Calibr
     scale = max(canvas.shape[1] / 1242 * 0.55, 0.4)
     for index in np.argsort(objects.locations_m[:, 2], kind="stable"):
         distance_m, score = objects.locations_m[index, 2], objects.scores[index]
-        if distance_m < NEAR_PLANE_M + objects.sizes_m[index].max():
+        if distance_m < LABEL_FROM_M + objects.sizes_m[index].max():
             continue
         text = f"{objects.names[index]}{'' if np.isnan(score) else f' {score:.2f}'} {distance_m:.0f} m"
         corner = calibration.project(box_corners(objects.select(np.array([index])))[0])[0].min(axis=0)
@@ -293,6 +253,6 @@ def _write_labels(canvas: Bytes, objects: Objects, rgb: RGB, calibration: Calibr
 
 
 def _coloured(share: NDArray[np.floating], colour_map: int) -> Bytes:
-    """H×W shares of 1 → H×W×3 RGB."""
+    """Colour H×W shares of 1."""
     levels = np.round(np.clip(share, 0, 1) * 255).astype(np.uint8)
     return np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, colour_map), cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -8,48 +8,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from monokd.evaluation.rules import DIFFICULTIES, NEIGHBOURS
+from monokd.classes import MODERATE, NEIGHBOURS
 from monokd.kitti.objects import Objects
 from monokd.typing import Bools, Floats, Ints
 
 REACH_M = 2.0
-MODERATE = DIFFICULTIES[1]
 HIT, FALSE, IGNORED = 1, -1, 0
+
+
+class Counts(NamedTuple):
+    """Boxes and objects of one frame, one class, above a score."""
+
+    found: int
+    counted: int  # objects of moderate difficulty
+    false: int
+
+    @property
+    def f1(self) -> float:
+        """2·found / (2·found + missed + false); 0 when nothing counts."""
+        return 2 * self.found / max(self.found + self.counted + self.false, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Match:
-    """One network on one frame, one class.
+    """One network on one frame, one class."""
 
-    Attributes:
-        found_by: score of the box that found each counted object (of moderate difficulty); −inf where none did.
-        scores: score of each box of the class.
-        outcome: HIT, FALSE or IGNORED for each box.
-    """
+    found_by: Floats  # score of the box that found each counted object (of moderate difficulty); −inf where none did
+    scores: Floats  # of each box of the class
+    outcome: Ints  # HIT, FALSE or IGNORED for each box
 
-    found_by: Floats
-    scores: Floats
-    outcome: Ints
-
-    def found(self, threshold: float) -> int:
-        """How many counted objects are found by boxes at least as sure as `threshold`."""
-        return int((self.found_by >= threshold).sum())
-
-    def false(self, threshold: float) -> int:
-        """How many boxes at least as sure as `threshold` find nothing."""
-        return int(((self.outcome == FALSE) & (self.scores >= threshold)).sum())
-
-    def f1(self, threshold: float) -> float:
-        """2·found / (2·found + missed + false); 0 when nothing counts."""
-        found = self.found(threshold)
-        return 2 * found / max(found + len(self.found_by) + self.false(threshold), 1)
+    def at(self, threshold: float) -> Counts:
+        """Count with the boxes alone that are at least as sure as `threshold`."""
+        false = (self.outcome == FALSE) & (self.scores >= threshold)
+        return Counts(int((self.found_by >= threshold).sum()), len(self.found_by), int(false.sum()))
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(NamedTuple):
     """A frame to show and why: `best`, `worst` or `gain`."""
 
     frame: str
@@ -64,7 +62,8 @@ def match(truth: Objects, results: Objects, class_name: str) -> Match:
     """
     names = np.array(truth.names, dtype=object)
     counted = (names == class_name) & _moderate(truth)
-    free = counted | (names == class_name) | (names == NEIGHBOURS.get(class_name))
+    neighbour = next((other for name, other in NEIGHBOURS.items() if name == class_name), None)
+    free = counted | (names == class_name) | (names == neighbour)
     boxes = results.select(np.array([name == class_name for name in results.names], dtype=bool))
     boxes = boxes.select(np.argsort(-boxes.scores, kind="stable"))
     gaps_m = np.linalg.norm(boxes.locations_m[:, None, [0, 2]] - truth.locations_m[None, :, [0, 2]], axis=2)
@@ -82,7 +81,7 @@ def match(truth: Objects, results: Objects, class_name: str) -> Match:
 
 
 def best_threshold(matches: Sequence[Match]) -> float:
-    """The score at which F1 over all frames is highest; the lowest such score; 0 without any hit."""
+    """Find the lowest score at which F1 over all frames is highest; 0 without any hit."""
     scores = np.concatenate([np.zeros(0), *(m.scores for m in matches)])
     outcome = np.concatenate([np.zeros(0), *(m.outcome for m in matches)])
     if not (outcome == HIT).any():
@@ -96,50 +95,28 @@ def best_threshold(matches: Sequence[Match]) -> float:
 
 
 def choose(
-    matches: Mapping[str, Match],
-    threshold: float,
+    mine: Mapping[str, Counts],
+    control: Mapping[str, Counts] | None = None,
     *,
-    control: Mapping[str, Match] | None = None,
-    control_threshold: float = 0.0,
     best: int = 2,
     worst: int = 2,
     gains: int = 1,
 ) -> list[Chosen]:
-    """Best and worst frames by F1, and those where most objects more are found than by the control.
+    """Choose best and worst frames by F1, and those where most objects more are found than by the control.
 
-    Args:
-        matches: frame → match of the network that the page is about.
-        threshold: its score threshold.
-        control: frame → match of the network to compare with.
-        control_threshold: that one's threshold.
-        best: how many of the best.
-        worst: how many of the worst.
-        gains: how many of the largest gains.
-
-    Returns:
-        No frame twice, none without counted objects, those with a single one only after the others. Ties go to more
-        objects, then to the smaller id.
+    No frame twice, none without counted objects, those with a single one only after the others. Ties go to more
+    objects, then to the smaller id.
     """
-    pool = {frame: m for frame, m in matches.items() if len(m.found_by)}
+    pool = {frame: counts for frame, counts in mine.items() if counts.counted}
+    highest, lowest = (
+        sorted(pool, key=lambda f: (pool[f].counted < 2, sign * pool[f].f1, -pool[f].counted, f)) for sign in (-1, 1)
+    )
+    gain = {f: counts.found - control[f].found for f, counts in pool.items()} if control else {}
+    gaining = sorted((f for f in gain if gain[f] > 0), key=lambda f: (-gain[f], -pool[f].counted, f))
     chosen: dict[str, Chosen] = {}
-
-    def take(order: Sequence[str], count: int, reason: str) -> None:
-        left = [frame for frame in order if frame not in chosen]
-        chosen.update((frame, Chosen(frame, reason)) for frame in left[:count])
-
-    def rank(sign: int) -> list[str]:
-        def key(frame: str) -> tuple[bool, float, int, str]:
-            count = len(pool[frame].found_by)
-            return count < 2, sign * pool[frame].f1(threshold), -count, frame
-
-        return sorted(pool, key=key)
-
-    take(rank(-1), best, "best")
-    take(rank(1), worst, "worst")
-    if control is not None:
-        gain = {f: pool[f].found(threshold) - control[f].found(control_threshold) for f in pool if f in control}
-        order = sorted(gain, key=lambda f: (-gain[f], -len(pool[f].found_by), f))
-        take([f for f in order if gain[f] > 0], gains, "gain")
+    for frames, count, reason in ((highest, best, "best"), (lowest, worst, "worst"), (gaining, gains, "gain")):
+        left = [frame for frame in frames if frame not in chosen]
+        chosen |= {frame: Chosen(frame, reason) for frame in left[:count]}
     return list(chosen.values())
 
 

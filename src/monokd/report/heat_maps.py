@@ -21,16 +21,9 @@ STRIDE = 4
 
 
 def heat_maps(model: Path, folder: KittiFolder, ids: Sequence[str], *, depth_dir: Path) -> dict[str, Floats32]:
-    """Run a detector on the CPU; frame → h×w from 0 to 1 over its whole image, the largest of its classes' heat maps.
+    """Run a detector file on the CPU; frame → h×w from 0 to 1 over its whole image, the largest of its classes' maps.
 
-    Args:
-        model: a detector file.
-        folder: the frames' files.
-        ids: which frames.
-        depth_dir: dense depth as ID.png, for a detector that sees depth.
-
-    Raises:
-        DataError: a file is missing or broken.
+    `depth_dir` holds ID.png, for a detector that sees depth. Raises DataError where a file is missing or broken.
     """
     detector, info = load_detector(model)
     settings = InputSettings(info.height_px, info.width_px, info.classes, info.depth_scaled_twice)

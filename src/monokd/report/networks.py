@@ -6,29 +6,19 @@ from dataclasses import dataclass, replace
 
 RGB = tuple[int, int, int]
 NETWORKS = ("teacher", "baseline", "control", "student")
-STUDENT, CONTROL = "student", "control"
-"""What the page is about, and what it is compared with."""
+STUDENT, CONTROL = "student", "control"  # what the page is about, and what it is compared with
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Look of one source of boxes; hue, lightness and dashes all differ, so that no reader depends on hue.
-
-    Attributes:
-        label: name for people.
-        rgb: bright colour for boxes over photographs and on the dark view from above.
-        on_light: CSS colour of lines on a light page (contrast at least 4.5:1).
-        on_dark: the same on a dark page.
-        dashes: lengths of stroke and gap in pixels; empty for a solid line.
-        marker: matplotlib marker.
-    """
+    """Look of one source of boxes; hue, lightness and dashes all differ, so that no reader depends on hue."""
 
     label: str
-    rgb: RGB
-    on_light: str
-    on_dark: str
-    dashes: tuple[int, ...] = ()
-    marker: str = "o"
+    rgb: RGB  # for boxes over photographs and on the dark view from above
+    on_light: str  # CSS colour of lines on a light page (contrast at least 4.5:1)
+    on_dark: str  # the same on a dark page
+    dashes: tuple[int, ...] = ()  # lengths of stroke and gap in pixels; empty for a solid line
+    marker: str = "o"  # of matplotlib
 
 
 # Hues after Paul Tol's medium-contrast scheme, which survives red-green blindness and greyscale printing.

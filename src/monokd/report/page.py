@@ -25,25 +25,15 @@ UNDISTILLED = "sees the camera image only. No term of the distillation has a wei
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What else the page tells; each part is left out where it is empty.
+    """What else the page tells; each part is left out where it is empty."""
 
-    Attributes:
-        settings: how the results were made, nested values.
-        training_data: what the networks were trained on, in a few words.
-        distilled: whether the student was trained with distillation.
-        depth: quality of the dense depth (metrics/depth.json).
-        label_quality: quality of the teacher's boxes on frames without labels, named numbers.
-        resamples: of the intervals.
-        spread: how far equal trainings differ (metrics/spread.json).
-    """
-
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    training_data: str = ""
-    distilled: bool = True
-    depth: Mapping[str, Any] = field(default_factory=dict)
-    label_quality: Mapping[str, Any] = field(default_factory=dict)
-    resamples: int = 0
-    spread: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)  # how the results were made, nested
+    training_data: str = ""  # in a few words
+    distilled: bool = True  # whether the student was
+    depth: Mapping[str, Any] = field(default_factory=dict)  # metrics/depth.json
+    label_quality: Mapping[str, Any] = field(default_factory=dict)  # metrics/labels.json
+    resamples: int = 0  # of the intervals
+    spread: Mapping[str, Any] = field(default_factory=dict)  # metrics/spread.json
 
 
 def write_report(
@@ -62,7 +52,7 @@ def write_report(
         out: the HTML file.
         title: of the page.
         results: of the networks; the last one is what the page is about.
-        frames: all evaluated frames; some are chosen and shown.
+        frames: all evaluated frames; some are chosen and drawn.
         background: what else to tell.
         previous: earlier results to compare with.
         class_name: the class of the headline; the first one of the results where these do not have it.
@@ -74,12 +64,9 @@ def write_report(
     classes = results.classes
     class_name = class_name if class_name in classes or not classes else classes[0]
     classes.sort(key=lambda name: name != class_name)
+    loader = PackageLoader("monokd.report", ".")
     environment = Environment(
-        loader=PackageLoader("monokd.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["urlquote"] = quote
     text = environment.get_template("page.html").render(
@@ -105,12 +92,8 @@ def _head(results: Results, class_name: str, background: Background) -> dict[str
         "loose_iou": tables.iou_of("loose", class_name),
         "finding": finding(results.ap, class_name, distilled=background.distilled),
         "legend": [
-            {
-                "css": css_name(name),
-                "style": style_of(name),
-                "explained": explained.get(name, ""),
-                "score": tables.ap_cell(figures[name, "loose", "3d"]),
-            }
+            {"css": css_name(name), "style": style_of(name), "explained": explained.get(name, "")}
+            | {"score": tables.ap_cell(figures[name, "loose", "3d"])}
             for name in results.networks
         ],
         "truth": TRUTH,
@@ -146,7 +129,7 @@ def _figures(results: Results, classes: Sequence[str], previous: Previous | None
 def _frames(folder: Path, results: Results, source: FrameSource | None, class_name: str) -> dict[str, Any]:
     """The frames and what is said about them."""
     frames: list[FramePictures] = []
-    matched = MatchedFrames({}, {}, {}, {}, class_name)
+    matched = MatchedFrames({}, {}, {}, {}, class_name, set())
     if source is not None and results.predictions is not None and source.ids:
         matched = match_frames(results, source, class_name)
         frames = draw_frames(folder, matched, source)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from monokd.errors import DataError
-from monokd.kitti.calibration import Calibration, read_calibration
+from monokd.kitti.calibration import read_calibration
 from monokd.kitti.frames import KittiFolder, read_depth, read_image
 from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.objects import Objects, from_rows
@@ -25,30 +25,22 @@ from monokd.report.drawing import (
     placed,
     write_picture,
 )
-from monokd.report.frames_to_show import Chosen, Match, best_threshold, choose, match
+from monokd.report.frames_to_show import Chosen, Counts, best_threshold, choose, match
 from monokd.report.networks import CONTROL, TRUTH, UNPREDICTED, style_of
 from monokd.report.results import Results
 from monokd.typing import Bytes, Floats32
 
 HeatMaps = Callable[[Sequence[str]], Mapping[str, Mapping[str, Floats32]]]
-"""Frames → network → frame → its heat map, 0 to 1, any size, covering the whole image."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameSource:
-    """The evaluated frames; of most only the labels are read.
-
-    Attributes:
-        folder: their images, calibrations and labels.
-        ids: which of them.
-        depth_dir: dense depth as ID.png; None shows none.
-        heat_maps: makes the heat maps of the chosen frames; None leaves them out.
-    """
+    """The evaluated frames; of most only the labels are read."""
 
     folder: KittiFolder
     ids: Sequence[str]
-    depth_dir: Path | None = None
-    heat_maps: HeatMaps | None = None
+    depth_dir: Path | None = None  # dense depth as ID.png
+    heat_maps: HeatMaps | None = None  # chosen frames → network → frame → 0 to 1 over the whole image, any size
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +69,20 @@ class FramePictures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MatchedFrames:
-    """Labels and results of every frame, matched for one class.
+    """Labels and results of every frame, matched for one class."""
 
-    Attributes:
-        truths: frame → its labels.
-        boxes: network → frame → result boxes.
-        matches: network → frame → match.
-        thresholds: network → the score from which its boxes are shown and counted.
-        class_name: the class.
-    """
-
-    truths: Mapping[str, Objects]
-    boxes: Mapping[str, Mapping[str, Objects]]
-    matches: Mapping[str, Mapping[str, Match]]
-    thresholds: Mapping[str, float]
+    truths: Mapping[str, Objects]  # by frame
+    boxes: Mapping[str, Mapping[str, Objects]]  # network → frame → result boxes above the threshold
+    counts: Mapping[str, Mapping[str, Counts]]  # network → frame → counts above the threshold
+    thresholds: Mapping[str, float]  # by network
     class_name: str
+    predicted: set[str]  # the classes that some network predicts, and `class_name`
 
     @property
-    def predicted(self) -> set[str]:
-        """The classes that some network predicts, and the one that the page is about."""
-        return {self.class_name}.union(*(found.names for mine in self.boxes.values() for found in mine.values()))
+    def compared(self) -> tuple[str, str]:
+        """The network that the page is about, the last, and what it is compared with: the control, else the first."""
+        names = list(self.counts)
+        return names[-1], CONTROL if CONTROL in names else names[0]
 
 
 def match_frames(results: Results, source: FrameSource, class_name: str) -> MatchedFrames:
@@ -106,28 +92,28 @@ def match_frames(results: Results, source: FrameSource, class_name: str) -> Matc
         DataError: a file is unreadable or malformed, or a folder of predictions does not exist.
     """
     truths = {frame: read_labels(source.folder.label(frame)) for frame in source.ids}
-    boxes = {name: _read_boxes(results, name, source.ids) for name in results.networks}
-    matches = {name: {f: match(truths[f], b, class_name) for f, b in mine.items()} for name, mine in boxes.items()}
-    thresholds = {name: best_threshold(list(mine.values())) for name, mine in matches.items()}
-    return MatchedFrames(truths, boxes, matches, thresholds, class_name)
+    thresholds, boxes, counts, predicted = {}, {}, {}, {class_name}
+    for name in results.networks:
+        mine = _read_boxes(results, name, source.ids)
+        matches = {frame: match(truths[frame], objects, class_name) for frame, objects in mine.items()}
+        least = thresholds[name] = best_threshold(list(matches.values()))
+        boxes[name] = {frame: objects.select(objects.scores >= least) for frame, objects in mine.items()}
+        counts[name] = {frame: found.at(least) for frame, found in matches.items()}
+        predicted.update(*(objects.names for objects in mine.values()))
+    return MatchedFrames(truths, boxes, counts, thresholds, class_name, predicted)
 
 
 def draw_frames(folder: Path, matched: MatchedFrames, source: FrameSource) -> list[FramePictures]:
-    """Choose frames by what the last network finds, compared with the control (else the first), and draw them."""
-    about, other = _compared(matched)
-    chosen = choose(
-        matched.matches[about],
-        matched.thresholds[about],
-        control=None if other == about else matched.matches[other],
-        control_threshold=matched.thresholds[other],
-    )
+    """Choose frames by what the networks compared find, and draw them."""
+    about, other = matched.compared
+    chosen = choose(matched.counts[about], None if other == about else matched.counts[other])
     heat = source.heat_maps([item.frame for item in chosen]) if source.heat_maps and chosen else {}
     warm = {item.frame: {name: maps[item.frame] for name, maps in heat.items()} for item in chosen}
     return [_draw_frame(folder, matched, source, item, warm[item.frame]) for item in chosen]
 
 
 def truth_layers(truth: Objects, predicted: set[str]) -> list[Layer]:
-    """Labels as one layer of classes that somebody predicts, and a fainter one of the rest, where there are any."""
+    """Sort labels into one layer of classes that somebody predicts, and a fainter one of the rest, if any."""
     known = np.array([name in predicted for name in truth.names], dtype=bool)
     rest = np.array([name != "DontCare" for name in truth.names], dtype=bool) & ~known
     layers = [Layer(truth.select(rest), UNPREDICTED)] if rest.any() else []
@@ -143,21 +129,13 @@ def _read_boxes(results: Results, network: str, frames: Sequence[str]) -> dict[s
     return {frame: read_results(path) if path.exists() else empty for frame, path in paths.items()}
 
 
-def _compared(matched: MatchedFrames) -> tuple[str, str]:
-    """What the page is about, and what it is compared with."""
-    names = list(matched.matches)
-    return names[-1], CONTROL if CONTROL in names else names[0]
-
-
 def _draw_frame(
     folder: Path, matched: MatchedFrames, source: FrameSource, item: Chosen, heat: Mapping[str, Floats32]
 ) -> FramePictures:
     frame = item.frame
     image, calibration = read_image(source.folder.image(frame)), read_calibration(source.folder.calibration(frame))
     truth = truth_layers(matched.truths[frame], matched.predicted)
-    sure = {
-        name: mine[frame].select(mine[frame].scores >= matched.thresholds[name]) for name, mine in matched.boxes.items()
-    }
+    sure = {name: mine[frame] for name, mine in matched.boxes.items()}
     under = [replace(layer, filled=False) for layer in truth]
     photographs = []
     for name, boxes in sure.items():
@@ -166,7 +144,10 @@ def _draw_frame(
         alt = f"Camera image of frame {frame} with ground truth and {many}"
         photographs.append(_save(folder, f"{frame}-{_slug(name)}.jpg", drawn, alt, _caption(matched, name, frame)))
     layers = [*truth, *(Layer(boxes, style_of(name)) for name, boxes in sure.items())]
-    above = _above(layers, calibration, image.shape[1])
+    # From 40 to 80 m ahead, in tens, a little beyond the farthest box.
+    farthest_m = max(placed(layer.objects).locations_m[:, 2].max(initial=0.0) for layer in layers)
+    range_m = float(np.clip(10 * np.ceil((farthest_m + 5) / 10), 40, 80))
+    above = draw_birds_eye(layers, calibration=calibration, image_width_px=image.shape[1], range_m=range_m)
     alt = f"Frame {frame} seen from above, camera at the bottom, ground truth and all networks, rings every 10 m"
     return FramePictures(
         frame,
@@ -177,13 +158,6 @@ def _draw_frame(
         _depth(folder, source, frame),
         _save(folder, f"{frame}-above.png", above, alt, "Seen from above"),
     )
-
-
-def _above(layers: Sequence[Layer], calibration: Calibration, width_px: int) -> Bytes:
-    """From 40 to 80 m ahead, in tens, a little beyond the farthest box."""
-    farthest_m = max(placed(layer.objects).locations_m[:, 2].max(initial=0.0) for layer in layers)
-    range_m = float(np.clip(10 * np.ceil((farthest_m + 5) / 10), 40, 80))
-    return draw_birds_eye(layers, calibration=calibration, image_width_px=width_px, range_m=range_m)
 
 
 def _heat_map(folder: Path, image: Bytes, frame: str, name: str, heat: Floats32) -> Picture:
@@ -203,23 +177,18 @@ def _depth(folder: Path, source: FrameSource, frame: str) -> Picture | None:
 
 
 def _caption(matched: MatchedFrames, name: str, frame: str) -> str:
-    mine, threshold = matched.matches[name][frame], matched.thresholds[name]
-    false = f", {mine.false(threshold)} false" if mine.false(threshold) else ""
-    return f"{style_of(name).label}: {mine.found(threshold)} of {len(mine.found_by)} found{false}"
+    found, counted, false = matched.counts[name][frame]
+    return f"{style_of(name).label}: {found} of {counted} found{f', {false} false' if false else ''}"
 
 
 def _why(matched: MatchedFrames, frame: str, reason: str) -> str:
-    """One sentence on what put the frame here."""
-    about, other = _compared(matched)
-    mine, threshold = matched.matches[about][frame], matched.thresholds[about]
-    finds = f"{style_of(about).label} finds {mine.found(threshold)} of {len(mine.found_by)} counted"
-    finds = f"{finds} {matched.class_name.lower()}s"
+    """Say in one sentence what put the frame here."""
+    about, other = matched.compared
+    found, counted, false = mine = matched.counts[about][frame]
+    finds = f"{style_of(about).label} finds {found} of {counted} counted {matched.class_name.lower()}s"
     if reason == "gain":
-        before = matched.matches[other][frame].found(matched.thresholds[other])
-        return f"{finds}; {style_of(other).label} finds {before}."
-    false = mine.false(threshold)
-    boxes = f"{false or 'no'} false box{'es' if false > 1 else ''}"
-    return f"{finds} and draws {boxes}: F1 {mine.f1(threshold):.2f}."
+        return f"{finds}; {style_of(other).label} finds {matched.counts[other][frame].found}."
+    return f"{finds} and draws {false or 'no'} false box{'es' if false > 1 else ''}: F1 {mine.f1:.2f}."
 
 
 def _save(folder: Path, name: str, drawn: Bytes, alt: str, caption: str) -> Picture:

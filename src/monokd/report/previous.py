@@ -19,36 +19,21 @@ Metrics = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """Committed results.
+    """Committed results."""
 
-    Attributes:
-        commit: the first eight digits of its hash.
-        date: of the commit, YYYY-MM-DD.
-        subject: first line of its message.
-        metrics: network → its parsed kitti.json, of those that the commit has.
-        settings: (name, before, now) of every setting that differs.
-    """
-
-    commit: str
-    date: str
-    subject: str
-    metrics: Mapping[str, Metrics]
-    settings: tuple[tuple[str, Any, Any], ...] = ()
+    commit: str  # the first eight digits of its hash
+    date: str  # YYYY-MM-DD
+    subject: str  # first line of its message
+    metrics: Mapping[str, Metrics]  # network → its parsed kitti.json, of those that the commit has
+    settings: tuple[tuple[str, Any, Any], ...] = ()  # (name, before, now) of every one that differs
 
 
 def find_previous(files: Mapping[str, Path], params: Path) -> Previous | None:
-    """The newest commit whose results differ from those in `files`, in the same profile.
+    """Find the newest commit whose results (network → its kitti.json) differ from those in `files`, in one profile.
 
     That is HEAD where the results are not committed yet, and else the last commit with other results: the answer is
     the same before the results are committed, after, and in any clone with its history. Only first parents count, so
-    that a merge of other people's results is no step of one's own.
-
-    Args:
-        files: network → its kitti.json, as it is now.
-        params: params.yaml, as it is now.
-
-    Returns:
-        None without git, without a repository, or where no commit holds other results of this profile.
+    that a merge of other people's results is no step of one's own. None without git, or without such a commit.
     """
     current = {name: read_json(path) for name, path in files.items()}
     now = yaml.safe_load(params.read_text(encoding="utf-8"))
@@ -61,13 +46,13 @@ def find_previous(files: Mapping[str, Path], params: Path) -> Previous | None:
 
 
 def committed_metrics(revision: str, files: Mapping[str, Path]) -> dict[str, Metrics]:
-    """Network → its kitti.json in a commit; without those that are not there, or no JSON."""
+    """Read each network's kitti.json in a commit, without those that are not there or no JSON."""
     trees = {name: _committed(revision, path, json.loads) for name, path in files.items()}
     return {name: tree for name, tree in trees.items() if tree is not None}
 
 
 def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[tuple[str, Any, Any], ...]:
-    """(name, before, now) of the settings in force that differ; None where one side does not know the setting."""
+    """List (name, before, now) of the settings in force that differ; None where one side does not know it."""
     old, new = _in_force(before), _in_force(now)
     return tuple((name, old.get(name), new.get(name)) for name in {**old, **new} if old.get(name) != new.get(name))
 

@@ -19,8 +19,7 @@ BAND_COLUMNS = ("from_m", "to_m", "objects", "ap", "low", "high")
 CURVE_COLUMNS = ("recall", "precision")
 KEY = ("iou", "class", "metric", "difficulty")
 HEADLINE = (("loose", "3d"), ("loose", "bev"), ("strict", "3d"), ("strict", "bev"))
-LEVEL, POINTS = "moderate", "R40"
-"""The difficulty and the recall points of everything but the details."""
+LEVEL, POINTS = "moderate", "R40"  # of everything but the details
 
 
 class Figure(NamedTuple):
@@ -35,8 +34,7 @@ class Figure(NamedTuple):
 
 
 AP_COLUMNS = Figure._fields
-Figures = dict[tuple[str, str, str], Figure]
-"""Network, iou, metric → figure."""
+Figures = dict[tuple[str, ...], Figure]  # by network, iou and metric
 
 
 def _empty(*columns: str) -> pd.DataFrame:
@@ -45,32 +43,20 @@ def _empty(*columns: str) -> pd.DataFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Results:
-    """Results of some networks; the first column of every table is `network`, numbers are NaN where undefined.
+    """Results of some networks; the first column of every table is `network`, numbers are NaN where undefined."""
 
-    Attributes:
-        networks: their names, in the order of the tables.
-        ap: every AP in percent by `KEY` and `points`, with its 95 % interval, and its difference to the control with
-            the interval of that.
-        curves: precision over recall by `KEY`.
-        bands: AP by `KEY` and band of distance.
-        history: loss terms and task weights by epoch.
-        predictions: the folder that holds a folder of result files for each network; None shows no frames.
-        frames: how many were evaluated.
-        rule: for objects on a limit.
-    """
-
-    networks: tuple[str, ...]
-    ap: pd.DataFrame
+    networks: tuple[str, ...]  # in the order of the tables
+    ap: pd.DataFrame  # every AP in percent by `KEY` and `points`, with the columns of `Figure`
     curves: pd.DataFrame = field(default_factory=lambda: _empty(*KEY, *CURVE_COLUMNS))
     bands: pd.DataFrame = field(default_factory=lambda: _empty(*KEY, *BAND_COLUMNS))
-    history: pd.DataFrame = field(default_factory=lambda: _empty("epoch"))
-    predictions: Path | None = None
-    frames: int = 0
-    rule: str = ""
+    history: pd.DataFrame = field(default_factory=lambda: _empty("epoch"))  # loss terms and task weights
+    predictions: Path | None = None  # the folder that holds a folder of result files for each network
+    frames: int = 0  # how many were evaluated
+    rule: str = ""  # for objects on a limit
 
     @property
     def classes(self) -> list[str]:
-        """Class names in their order."""
+        """List class names in their order."""
         return [str(name) for name in self.ap["class"].unique()]
 
 
@@ -80,7 +66,6 @@ def read_results(folder: Path, networks: Sequence[str], predictions: Path | None
     Raises:
         DataError: a file is missing, is no table, lacks a column, or has a cell that is no number.
     """
-
     first = read_json(folder / networks[0] / "kitti.json")
     return Results(
         tuple(networks),
@@ -95,7 +80,7 @@ def read_results(folder: Path, networks: Sequence[str], predictions: Path | None
 
 
 def read_ap(folder: Path, networks: Sequence[str]) -> pd.DataFrame:
-    """`Results.ap` alone; raises DataError like `read_results`."""
+    """Read `Results.ap` alone; raises DataError like `read_results`."""
     return _read_tables(folder, networks, "ap.csv", (*KEY, "points"), AP_COLUMNS)
 
 
@@ -107,12 +92,9 @@ def _read_tables(
 
 
 def read_table(path: Path, text: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
-    """Read a CSV table.
+    """Read a CSV table with all of the columns `text` and `numbers`; the latter are finite or empty (NaN).
 
-    Args:
-        path: the file.
-        text: columns that must be there and hold text; without any, every column holds numbers.
-        numbers: columns that must be there and hold finite numbers or nothing (NaN).
+    Without `text`, every column holds numbers.
 
     Raises:
         DataError: unreadable, no CSV, a missing column, or a cell that is no finite number.
@@ -137,7 +119,7 @@ def read_table(path: Path, text: Sequence[str], numbers: Sequence[str]) -> pd.Da
 
 
 def headline_ap(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> Figures:
-    """The figures of the headline for every network and `HEADLINE`, NaN where they are undefined or absent."""
+    """Look up the figures of the headline for every network and `HEADLINE`, NaN where undefined or absent."""
     mine = ap[(ap["class"] == class_name) & (ap["points"] == POINTS) & (ap["difficulty"] == LEVEL)]
     numbers = mine[list(AP_COLUMNS)].to_numpy(dtype=np.float64).tolist()
     keys = zip(mine["network"], mine["iou"], mine["metric"], strict=True)
@@ -146,6 +128,6 @@ def headline_ap(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> F
 
 
 def by_network(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each network's rows, in the order of the table."""
+    """Split a table into each network's rows, in its order."""
     for name in table["network"].unique():
         yield str(name), table[table["network"] == name]

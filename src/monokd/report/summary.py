@@ -24,7 +24,7 @@ SPREADS = {
 
 
 def summary(ap: pd.DataFrame, networks: Sequence[str]) -> dict[str, dict[str, dict[str, float | None]]]:
-    """Moderate AP|R40 in percent by network, class and `METRIC_IOU` (3d_loose, bev_strict and so on)."""
+    """Collect moderate AP|R40 in percent by network, class and `METRIC_IOU` (3d_loose, bev_strict and so on)."""
     result: dict[str, dict[str, dict[str, float | None]]] = {name: {} for name in networks}
     for class_name in ap["class"].unique():
         for (network, iou, metric), figure in headline_ap(ap, class_name, networks).items():
@@ -34,7 +34,7 @@ def summary(ap: pd.DataFrame, networks: Sequence[str]) -> dict[str, dict[str, di
 
 
 def finding(ap: pd.DataFrame, class_name: str, *, distilled: bool = True) -> str:
-    """The headline in a few sentences (AP|R40, 3D, moderate, loose IoU); empty without student or control."""
+    """Say the headline in a few sentences (AP|R40, 3D, moderate, loose IoU); empty without student or control."""
     figures = headline_ap(ap, class_name, NETWORKS)
     student, control, teacher = (figures[name, "loose", "3d"].ap for name in (STUDENT, CONTROL, "teacher"))
     change, gap = student - control, teacher - control
@@ -60,7 +60,7 @@ def finding(ap: pd.DataFrame, class_name: str, *, distilled: bool = True) -> str
 
 
 def spread_note(spread: Mapping[str, Any]) -> str:
-    """How far equal trainings differ (metrics/spread.json: kind → result → points), in a sentence."""
+    """Say how far equal trainings differ (metrics/spread.json: kind → result → points)."""
     kinds = []
     for kind, values in spread.items():
         if isinstance(values, Mapping):
@@ -70,7 +70,7 @@ def spread_note(spread: Mapping[str, Any]) -> str:
 
 
 def read_spread(folder: Path = FOLDER) -> dict[str, Any]:
-    """metrics/spread.json, empty where there is none."""
+    """Read metrics/spread.json, empty where there is none."""
     path = folder / "spread.json"
     return dict(read_json(path)) if path.exists() else {}
 

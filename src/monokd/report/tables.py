@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, product
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from monokd.classes import DIFFICULTIES
 from monokd.errors import printable
-from monokd.evaluation.rules import DIFFICULTY_NAMES, LOOSE_IOU, STRICT_IOU
+from monokd.evaluation.rules import LOOSE_IOU, STRICT_IOU
 from monokd.report.networks import CONTROL, style_of
 from monokd.report.results import HEADLINE, LEVEL, Figure, headline_ap
 
@@ -22,8 +24,7 @@ METRIC_NAMES = {"3d": "3D", "bev": "BEV", "bbox": "2D", "aos": "AOS"}
 UNDEFINED = "–"
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """One cell: its text, an addition in smaller print, and whether it stands out, as the best of its column does."""
 
     text: str
@@ -31,17 +32,11 @@ class Cell:
     best: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """One column head; neighbours with the same non-empty `group` share a head above theirs."""
 
     title: str
     group: str = ""
-
-    @property
-    def flat(self) -> str:
-        """Group and title in one line, for forms with a single head row."""
-        return f"{self.group} {self.title}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +49,24 @@ class Table:
 
     @property
     def groups(self) -> tuple[tuple[str, int], ...]:
-        """Neighbouring group names with the number of columns each spans; empty when no column has a group."""
+        """Name neighbouring groups with the number of columns each spans; empty when no column has a group."""
         spans = tuple((name, len([*columns])) for name, columns in groupby(column.group for column in self.columns))
         return spans if any(name for name, _ in spans) else ()
 
 
 def to_markdown(table: Table) -> str:
-    """A GitHub table, one line a row, the best of a column in bold; ends with a newline."""
-    heads = [column.flat for column in table.columns]
+    """Write a GitHub table, one line a row, the best of a column in bold; ends with a newline."""
+    heads = [f"{column.group} {column.title}".strip() for column in table.columns]
     lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *([_plain(c, "**") for c in row] for row in table.rows)]
-    clean = ([" ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|") for text in line] for line in lines)
-    return "".join(f"| {' | '.join(line)} |\n" for line in clean)
+    return "".join(f"| {' | '.join(map(_markdown_cell, line))} |\n" for line in lines)
+
+
+def _markdown_cell(text: str) -> str:
+    return printable(" ".join(text.split())).replace("\\", "\\\\").replace("|", "\\|")
 
 
 def to_rich(table: Table) -> RichTable:
-    """A table for the terminal; the best of a column is bold."""
+    """Lay out a table for the terminal; the best of a column is bold."""
     result = RichTable(title=Text(printable(table.caption)), box=box.SIMPLE_HEAD, title_justify="left")
     for index, column in enumerate(table.columns):
         heads = [printable(head) for head in (column.group, column.title) if head]
@@ -79,52 +77,64 @@ def to_rich(table: Table) -> RichTable:
 
 
 def headline(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> Table:
-    """Moderate AP|R40 in 3D and BEV, loose and strict, one network a row, with intervals where there are some."""
+    """Tabulate moderate AP|R40 in 3D and BEV, loose and strict, one network a row, with intervals if there are some."""
     figures = headline_ap(ap, class_name, networks)
-    best = {key: max((figures[network, *key].ap for network in networks), key=_or_zero) for key in HEADLINE}
-    rows = {}
-    for network in networks:
-        mine = {key: figures[network, *key] for key in HEADLINE}
-        rows[style_of(network).label] = [ap_cell(mine[key], best=mine[key].ap == best[key]) for key in HEADLINE]
-    return _headline_table(f"{class_name}, {LEVEL}: AP|R40 in percent, higher is better", class_name, rows)
+    best = {key: max((figures[name, *key].ap for name in networks), key=np.nan_to_num) for key in HEADLINE}
+    caption = f"{class_name}, {LEVEL}: AP|R40 in percent, higher is better"
+
+    def cell(network: str, iou: str, metric: str) -> Cell:
+        figure = figures[network, iou, metric]
+        return ap_cell(figure, best=figure.ap == best[iou, metric])
+
+    return _headline_table(caption, class_name, networks, cell)
 
 
 def differences(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> Table | None:
-    """Paired differences to the control, the last network first; None where there are none.
+    """Tabulate paired differences to the control, the last network first; None where there are none.
 
     Those stand out whose 95 % interval excludes 0.
     """
     figures = headline_ap(ap, class_name, networks)
     known = {network for (network, *_), figure in figures.items() if not math.isnan(figure.difference)}
     compared = [network for network in reversed(networks) if network != CONTROL and network in known]
-    rows = {style_of(n).label: [_difference_cell(figures[n, *key]) for key in HEADLINE] for n in compared}
     caption = f"{class_name}, {LEVEL}: difference to the control on the same frames, in points, with its 95 % interval"
-    return _headline_table(caption, class_name, rows) if rows else None
+
+    def cell(*key: str) -> Cell:
+        _, _, _, difference, low, high = figures[key]
+        if math.isnan(difference):
+            return Cell(UNDEFINED)
+        return Cell(signed(difference), f"{signed(low, 1)} to {signed(high, 1)}", low > 0 or high < 0)
+
+    return _headline_table(caption, class_name, compared, cell) if compared else None
 
 
 def changes(
     ap: pd.DataFrame, before: Mapping[str, Mapping[str, Any]], class_name: str, networks: Sequence[str]
 ) -> Table:
-    """The headline's changes against an earlier kitti.json of each network.
+    """Tabulate the headline's changes against an earlier kitti.json of each network.
 
     Those stand out whose earlier value lies outside the present 95 % interval.
     """
     figures = headline_ap(ap, class_name, networks)
-    rows: dict[str, list[Cell]] = {}
-    for network in networks:
-        rows[style_of(network).label] = []
-        for iou, metric in HEADLINE:
-            tree: Any = before.get(network)
-            for name in (iou, class_name, f"{metric}_R40", LEVEL):
-                tree = tree.get(name) if isinstance(tree, Mapping) else None
-            old = float(tree) if isinstance(tree, int | float) else math.nan
-            rows[style_of(network).label].append(_change_cell(figures[network, iou, metric], old))
-    return _headline_table(f"{class_name}, {LEVEL}: change of AP|R40 in points", class_name, rows)
+
+    def cell(network: str, iou: str, metric: str) -> Cell:
+        tree: Any = before.get(network)
+        for name in (iou, class_name, f"{metric}_R40", LEVEL):
+            tree = tree.get(name) if isinstance(tree, Mapping) else None
+        figure, old = figures[network, iou, metric], float(tree) if isinstance(tree, int | float) else math.nan
+        change = figure.ap - old
+        if math.isnan(change):
+            return Cell(UNDEFINED)
+        if round(change, 2) == 0:
+            return Cell("0.00", "unchanged")
+        return Cell(signed(change), f"was {old:.2f}", old < figure.low or old > figure.high)
+
+    return _headline_table(f"{class_name}, {LEVEL}: change of AP|R40 in points", class_name, networks, cell)
 
 
 def details(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> list[Table]:
-    """Every AP of a class, a table a network: metrics down, thresholds and levels across."""
-    keys = [(iou, level) for iou in ("loose", "strict") for level in DIFFICULTY_NAMES]
+    """Tabulate every AP of a class, a table a network: metrics down, thresholds and levels across."""
+    keys = [(iou, level) for iou in ("loose", "strict") for level in (difficulty.name for difficulty in DIFFICULTIES)]
     columns = (Column("Metric"), *(Column(level, _iou_head(iou, class_name)) for iou, level in keys))
     tables = []
     for network in networks:
@@ -134,42 +144,46 @@ def details(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> list[
             present = set(zip(mine["points"], mine["metric"], strict=True))
             order = [key for key in product(("R40", "R11"), METRIC_NAMES) if key in present]
             values = wide.reindex(order).reindex(columns=keys).to_numpy()
-            names = [Cell(f"{METRIC_NAMES[metric]} {points}") for points, metric in order]
-            rows = tuple((name, *map(_number, line)) for name, line in zip(names, values, strict=True))
+            rows = tuple(
+                (Cell(f"{METRIC_NAMES[metric]} {points}"), *map(_number, line))
+                for (points, metric), line in zip(order, values, strict=True)
+            )
             tables.append(Table(f"{style_of(network).label}, {class_name}: AP in percent", columns, rows))
     return tables
 
 
 def depth_errors(metrics: Mapping[str, Any]) -> Table:
-    """Errors of dense depth (metrics/depth.json): all returns, objects, bands of distance."""
+    """Tabulate errors of dense depth (metrics/depth.json): all returns, objects, bands of distance."""
     groups = {"All returns": metrics, "On labelled objects": metrics.get("objects", {})}
     for name, band in metrics.get("bands", {}).items():
         groups[f"At {name.removesuffix('_m').replace('_', ' to ')} m"] = band
     rows = [
-        (Cell(name), _number(group["rmse_m"]), _number(group.get("mae_m")), Cell(_scalar(group.get("returns"))))
+        [Cell(name), _number(group["rmse_m"]), _number(group.get("mae_m")), Cell(_scalar(group.get("returns")))]
         for name, group in groups.items()
         if "rmse_m" in group
     ]
     filled = f", {100 * metrics['filled']:.1f} % of pixels filled" if metrics.get("filled") is not None else ""
     heads = ("Where", "RMSE, m", "Mean absolute error, m", "Points")
-    columns = tuple(Column(head) for head in heads)
-    return Table(f"Dense depth against held-out laser points{filled}", columns, tuple(rows))
+    return _table(f"Dense depth against held-out laser points{filled}", heads, rows)
 
 
 def key_values(caption: str, values: Mapping[str, Any], heads: tuple[str, str] = ("Name", "Value")) -> Table:
-    """Nested values as two columns, names joined by dots."""
-    rows = tuple((Cell(name), Cell(_scalar(value))) for name, value in flatten(values))
-    return Table(caption, (Column(heads[0]), Column(heads[1])), rows)
+    """Tabulate nested values in two columns, names joined by dots."""
+    return _table(caption, heads, [[Cell(name), Cell(_scalar(value))] for name, value in flatten(values)])
 
 
 def settings_changes(settings: Sequence[tuple[str, Any, Any]]) -> Table | None:
-    """(name, before, now) as a table; None where nothing differs."""
-    rows = tuple((Cell(name), Cell(_scalar(before)), Cell(_scalar(now))) for name, before, now in settings)
-    return Table("Settings that differ", (Column("Setting"), Column("Before"), Column("Now")), rows) if rows else None
+    """Tabulate (name, before, now); None where nothing differs."""
+    rows = [[Cell(name), Cell(_scalar(before)), Cell(_scalar(now))] for name, before, now in settings]
+    return _table("Settings that differ", ("Setting", "Before", "Now"), rows) if rows else None
+
+
+def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
+    return Table(caption, tuple(map(Column, heads)), tuple(map(tuple, rows)))
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Leaves of nested mappings with dotted names, in order."""
+    """List the leaves of nested mappings with dotted names."""
     leaves: list[tuple[str, Any]] = []
     for key, value in values.items():
         leaves += flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]
@@ -177,45 +191,28 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]
 
 
 def iou_of(threshold_set: str, class_name: str) -> float:
-    """IoU at which 3D and BEV boxes match, by threshold set (strict, loose) and class; NaN for an unknown class."""
+    """Look up the IoU at which 3D and BEV boxes match, by threshold set and class; NaN for an unknown class."""
     return (LOOSE_IOU if threshold_set == "loose" else STRICT_IOU).get(class_name, math.nan)
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """A number with its sign, which is a true minus."""
+    """Write a number with its sign, which is a true minus."""
     return f"{'−' if round(value, digits) < 0 else '+'}{abs(value):.{digits}f}"
 
 
 def ap_cell(figure: Figure, *, best: bool = False) -> Cell:
-    """An AP with its interval, where there is one."""
+    """Write an AP with its interval, where there is one."""
     note = "" if math.isnan(figure.low) else f"{figure.low:.1f}–{figure.high:.1f}"
     return Cell(UNDEFINED) if math.isnan(figure.ap) else Cell(f"{figure.ap:.2f}", note, best)
 
 
-def _difference_cell(figure: Figure) -> Cell:
-    if math.isnan(figure.difference):
-        return Cell(UNDEFINED)
-    low, high = figure.difference_low, figure.difference_high
-    return Cell(signed(figure.difference), f"{signed(low, 1)} to {signed(high, 1)}", low > 0 or high < 0)
-
-
-def _change_cell(figure: Figure, old: float) -> Cell:
-    change = figure.ap - old
-    if math.isnan(change):
-        return Cell(UNDEFINED)
-    if round(change, 2) == 0:
-        return Cell("0.00", "unchanged")
-    return Cell(signed(change), f"was {old:.2f}", old < figure.low or old > figure.high)
-
-
-def _headline_table(caption: str, class_name: str, rows: Mapping[str, Sequence[Cell]]) -> Table:
-    """A row for each name, a column for each figure of the headline."""
+def _headline_table(
+    caption: str, class_name: str, networks: Sequence[str], cell: Callable[[str, str, str], Cell]
+) -> Table:
+    """Make a row for each network, a column for each figure of the headline."""
     columns = [Column(METRIC_NAMES[metric], _iou_head(iou, class_name)) for iou, metric in HEADLINE]
-    return Table(caption, (Column("Network"), *columns), tuple((Cell(name), *row) for name, row in rows.items()))
-
-
-def _or_zero(value: float) -> float:
-    return 0.0 if math.isnan(value) else value
+    rows = ((Cell(style_of(name).label), *(cell(name, *key) for key in HEADLINE)) for name in networks)
+    return Table(caption, (Column("Network"), *columns), tuple(rows))
 
 
 def _iou_head(threshold_set: str, class_name: str) -> str:
