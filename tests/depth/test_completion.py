@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -143,14 +141,12 @@ def test_an_image_of_another_size_is_refused() -> None:
 def test_one_return_is_enough() -> None:
     """No crash and no division by nothing with the least possible scan."""
     sparse = project_scan(points_at([(20.5, 30.5, 7.0)], camera()), camera(), SHAPE)
-    for case in (sparse, replace(sparse, ring_depth_m=sparse.ring_depth_m[:0], ring_row_px=sparse.ring_row_px[:0])):
+    for case in (sparse, sparse._replace(ring_depth_m=sparse.ring_depth_m[:0], ring_row_px=sparse.ring_row_px[:0])):
         dense_m = complete(case, IMAGE)
         np.testing.assert_allclose(dense_m[30:], 7.0, rtol=1e-6)
 
 
-def test_the_whole_way_runs_with_and_without_colour() -> None:
-    scan = sweep(wall(9.0), camera())
-    for guided in (True, False):
-        dense_m = dense_depth(scan, camera(), IMAGE, guided=guided)
-        assert dense_m.dtype == np.float32
-        np.testing.assert_allclose(dense_m[60], 9.0, rtol=1e-4)
+def test_a_frame_from_scan_to_depth() -> None:
+    dense_m = dense_depth(sweep(wall(9.0), camera()), camera(), IMAGE)
+    assert dense_m.dtype == np.float32
+    np.testing.assert_allclose(dense_m[60], 9.0, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""Depth PNGs: lossless, checked, and image sizes read from the header alone."""
+"""Depth PNGs: lossless and checked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from monokd.depth.png import encode_depth, image_size, write_depth
+from monokd.depth.png import encode_depth, write_depth
 from monokd.errors import DataError
 from monokd.kitti.frames import read_depth
 
@@ -32,16 +32,3 @@ def test_a_map_that_does_not_read_back_is_refused_and_leaves_nothing(
     with pytest.raises(DataError, match="does not read back"):
         write_depth(tmp_path / "000001.png", np.ones((4, 4), np.float32))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_size_stands_in_the_header(tmp_path: Path) -> None:
-    path = tmp_path / "image.png"
-    cv2.imwrite(str(path), np.zeros((37, 53, 3), np.uint8))
-    assert image_size(path) == (37, 53)
-    whole = path.read_bytes()
-    for broken in (b"", whole[:20], b"x" * 100, whole[:-9]):
-        path.write_bytes(broken)
-        with pytest.raises(DataError, match="expected a"):
-            image_size(path)
-    with pytest.raises(DataError, match="cannot read"):
-        image_size(tmp_path / "none.png")

@@ -27,7 +27,7 @@ def test_background_that_shines_through_an_object_is_removed() -> None:
     inside[50:, 75:125] = True
     shining = inside & (sparse.depth_m > 10)
     assert shining.sum() > 20
-    kept = remove_hidden(sparse, behind_px=8)
+    kept = remove_hidden(sparse)
     assert (kept.depth_m[shining] > 0).mean() < 0.1
     background = ~inside & (sparse.depth_m > 10)
     background[40:, 65:135] = False

@@ -33,9 +33,7 @@ def points_at(pixels: list[tuple[float, float, float]], calibration: Calibration
     return np.column_stack([scanner, np.zeros(len(scanner))]).astype(np.float32)
 
 
-def sweep(
-    surface: Callable[[F64], F64], calibration: Calibration, *, rings: int = 24, columns: int = 120, drop_m: float = 0.0
-) -> F32:
+def sweep(surface: Callable[[F64], F64], calibration: Calibration, *, rings: int = 24, columns: int = 120) -> F32:
     """A scan, ring after ring from the top, azimuth growing from the right; rays meet `surface`.
 
     Args:
@@ -43,14 +41,13 @@ def sweep(
         calibration: unused but for documentation of the frame's order.
         rings: number of rings between 8 degrees up and 18 degrees down.
         columns: returns of a ring between 40 degrees right and left.
-        drop_m: distances below this are left out.
     """
     elevation = np.radians(np.linspace(8, -18, rings))
     azimuth = np.radians(np.linspace(-40, 40, columns))
     e, a = np.meshgrid(elevation, azimuth, indexing="ij")
     rays = np.stack([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)], axis=-1).reshape(-1, 3)
     reach = surface(rays)
-    kept = np.isfinite(reach) & (reach > drop_m)
+    kept = np.isfinite(reach)
     return np.column_stack([rays[kept] * reach[kept, None], np.zeros(kept.sum())]).astype(np.float32)
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from monokd.classes import KITTI_NAMES
-from monokd.depth.plausible import check_depth
+from monokd.depth.png import check_depth
 from monokd.errors import DataError
 from monokd.files import read_bytes
 from monokd.kitti.boxes3d import box_corners, projected_boxes, wrap_angle

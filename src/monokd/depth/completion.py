@@ -7,14 +7,13 @@ from numpy.typing import NDArray
 
 from monokd.compiled import compiled
 from monokd.depth.projection import SparseDepth, project_scan
-from monokd.depth.rings import ring_lines
+from monokd.depth.rings import BORDER_RATIO, colour_distance, ring_lines
 from monokd.depth.visibility import remove_hidden
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration
+from monokd.typing import Bytes, Floats32
 
-F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
-U8 = NDArray[np.uint8]
 
 # A level surface h below (or above) the camera changes 1/z by 1 / (focal length · h) a row. Steeper steps than at these
 # heights are borders; the road is at least LOWEST_ROAD_M below the camera.
@@ -23,20 +22,14 @@ HOLE_PX, HOLE_M = 16, 0.6  # about three rings without a return; the height of a
 LEAST_RETURNS = 32  # of a ring, to tell where it runs
 SAME_COLOUR = 30  # sum over three channels
 RING_GAP_PX = 6
+NEIGHBOUR_GAP_PX = 8  # for scans without rings
 TOP_MARGIN_PX = 2
 
 
-def complete(
-    sparse: SparseDepth,
-    image: U8 | None = None,
-    *,
-    max_gap_px: int = 40,
-    border_ratio: float = 1.05,
-    doubt: float = 0.75,
-) -> F32:
+def complete(sparse: SparseDepth, image: Bytes | None = None, *, doubt: float = 0.75) -> Floats32:
     """Fill sparse depth; every measured pixel keeps its value.
 
-    1. Along a ring, neighbouring returns are joined. Where their depths differ by `border_ratio` or more, a border
+    1. Along a ring, neighbouring returns are joined. Where their depths differ by `BORDER_RATIO` or more, a border
        lies between them; each pixel goes to the side that the rings above and below and the image's colours vote for.
     2. In a column, depth between two lines is linear in 1/z, as planes are, unless the step is too steep for level
        ground or a roof: there a border is put where the colours change most, or half way without an image. Tall
@@ -50,8 +43,6 @@ def complete(
     Args:
         sparse: the returns; without rings, returns are joined to their neighbours in the image instead.
         image: H×W×3 of the same frame, in any channel order; None works without colour.
-        max_gap_px: returns of a ring further apart are not joined.
-        border_ratio: see 1.
         doubt: votes (of 3.4 at most) below which the two sides are mixed, which lowers the mean squared error; 0
             keeps every border sharp.
 
@@ -65,62 +56,47 @@ def complete(
         image = np.zeros((1, 1, 3), np.uint8)
     elif image.shape != (*sparse.depth_m.shape, 3):
         raise DataError(f"expected an image of {sparse.depth_m.shape} pixels, found {image.shape}")
-    if len(sparse.ring_depth_m):
-        lines_m = ring_lines(sparse, image, max_gap_px=max_gap_px, border_ratio=border_ratio, doubt=doubt)
-    else:
-        lines_m = sparse.depth_m.copy()
-        _join_neighbours(sparse.depth_m, lines_m, 8, border_ratio)
-    top = max(_first_row(sparse.depth_m) - TOP_MARGIN_PX, 0)
-    dense_m = np.zeros_like(lines_m)
-    highest = np.full(lines_m.shape[1], -1, np.int32)
-    _fill_columns(lines_m, image, sparse.focal_px, dense_m, highest)
+    lines_m = ring_lines(sparse, image, doubt) if len(sparse.ring_depth_m) else _join_neighbours(sparse.depth_m)
+    top = max(int(np.argmax((sparse.depth_m > 0).any(axis=1))) - TOP_MARGIN_PX, 0)
+    dense_m, highest = _fill_columns(lines_m, image, sparse.focal_px)
     _fill_above(dense_m, highest, _ceiling(sparse, highest), top)
     return dense_m
 
 
-def dense_depth(scan: F32, calibration: Calibration, image: U8, *, guided: bool = True) -> F32:
-    """Dense depth of a frame: projection, removal of hidden returns, completion; H×W metres, 0 = none.
+def dense_depth(scan: Floats32, calibration: Calibration, image: Bytes) -> Floats32:
+    """Compute the dense depth of a frame: projection, removal of hidden returns, completion.
 
     Args:
         scan: N×4 as `read_velodyne` gives.
         calibration: of the frame.
         image: H×W×3.
-        guided: whether colour helps to place borders.
+
+    Returns:
+        H×W metres, 0 = none.
 
     Raises:
         DataError: no point falls in the image.
     """
-    height, width = image.shape[:2]
-    sparse = remove_hidden(project_scan(scan, calibration, (height, width)))
-    return complete(sparse, image if guided else None)
+    sparse = project_scan(scan, calibration, (image.shape[0], image.shape[1]))
+    return complete(remove_hidden(sparse), image)
 
 
 @compiled
-def _first_row(depth_m: F32) -> int:
-    """The first row with depth."""
-    height, width = depth_m.shape
-    for v in range(height):
-        for u in range(width):
-            if depth_m[v, u] > 0:
-                return v
-    return len(depth_m)
-
-
-@compiled
-def _join_neighbours(depth_m: F32, lines_m: F32, max_gap_px: int, border_ratio: float) -> None:
+def _join_neighbours(depth_m: Floats32) -> Floats32:
     """Join every return with the next to its right in the same row or the rows beside it."""
+    lines_m = depth_m.copy()
     height, width = depth_m.shape
     for v in range(height):
         for u in range(width):
             a = depth_m[v, u]
             found = a == 0
-            for gap in range(1, min(max_gap_px, width - 1 - u) + 1):
+            for gap in range(1, min(NEIGHBOUR_GAP_PX, width - 1 - u) + 1):
                 for step in (0, -1, 1):
                     if found or not 0 <= v + step < height or depth_m[v + step, u + gap] == 0:
                         continue
                     found = True
                     b = depth_m[v + step, u + gap]
-                    border = max(a, b) >= border_ratio * min(a, b)
+                    border = max(a, b) >= BORDER_RATIO * min(a, b)
                     for k in range(1, gap):
                         row, t = int(v + step * k / gap + 0.5), k / gap
                         z = (a if 2 * k <= gap else b) if border else a + (b - a) * t
@@ -128,26 +104,19 @@ def _join_neighbours(depth_m: F32, lines_m: F32, max_gap_px: int, border_ratio: 
                             lines_m[row, u + k] = z
                 if found:
                     break
+    return lines_m
 
 
 @compiled
-def _colour_distance(image: U8, v0: int, v1: int, u: int) -> np.int32:
-    distance = np.int32(0)
-    for channel in range(3):
-        distance += abs(np.int32(image[v0, u, channel]) - np.int32(image[v1, u, channel]))
-    return np.int32(distance)
-
-
-@compiled
-def _border_row(image: U8, above: int, below: int, u: int) -> int:
-    """The last row that belongs to the upper of two lines with a border between them."""
+def _border_row(image: Bytes, above: int, below: int, u: int) -> int:
+    """Find the last row that belongs to the upper of two lines with a border between them."""
     middle = (above + below) // 2
     if len(image) == 1:
         return middle
     best, border, votes = -1e9, middle, 0.0
     for row in range(above, below):
         if row > above:
-            up, down = _colour_distance(image, row, above, u), _colour_distance(image, row, below, u)
+            up, down = colour_distance(image, row, u, above, u), colour_distance(image, row, u, below, u)
             votes += 2.0 * (down - up) / (up + down + 20)
         score = votes - 0.15 * abs(row - 0.5 * (above + below - 1))  # without evidence half way
         if score > best:
@@ -156,9 +125,10 @@ def _border_row(image: U8, above: int, below: int, u: int) -> int:
 
 
 @compiled
-def _fill_columns(lines_m: F32, image: U8, focal_px: float, dense_m: F32, highest: I32) -> None:
-    """Fill between the lines of every column and down to the lower edge; note every column's highest line."""
+def _fill_columns(lines_m: Floats32, image: Bytes, focal_px: float) -> tuple[Floats32, I32]:
+    """Fill between the lines of every column and down to the lower edge; returns also every column's highest line."""
     height, width = lines_m.shape
+    dense_m, highest = np.zeros_like(lines_m), np.full(width, -1, np.int32)
     last = np.full(width, -1, np.int32)
     slope = np.zeros(width, np.float32)
     for v in range(height):
@@ -175,10 +145,13 @@ def _fill_columns(lines_m: F32, image: U8, focal_px: float, dense_m: F32, highes
         for u in range(width):
             if 0 <= last[u] < v:
                 dense_m[v, u] = 1 / (1 / lines_m[last[u], u] + slope[u] * (v - last[u]))
+    return dense_m, highest
 
 
 @compiled
-def _fill_between(lines_m: F32, image: U8, above: int, below: int, u: int, focal_px: float, dense_m: F32) -> float:
+def _fill_between(
+    lines_m: Floats32, image: Bytes, above: int, below: int, u: int, focal_px: float, dense_m: Floats32
+) -> float:
     """Fill a column from the row after `above` to `below`; returns how 1/z may go on below them."""
     z0, z1 = lines_m[above, u], lines_m[below, u]
     dense_m[below, u] = z1
@@ -190,7 +163,7 @@ def _fill_between(lines_m: F32, image: U8, above: int, below: int, u: int, focal
         return 0.0
     smooth = ratio < 1.15 or -1 / LOWEST_CEILING_M < rise * focal_px < 1 / LOWEST_ROOF_M
     if not smooth and ratio < 2 and len(image) > 1:
-        smooth = _colour_distance(image, above, below, u) < SAME_COLOUR
+        smooth = colour_distance(image, above, u, below, u) < SAME_COLOUR
     if smooth:
         for v in range(above + 1, below):
             dense_m[v, u] = 1 / (1 / z0 + rise * (v - above))
@@ -202,7 +175,7 @@ def _fill_between(lines_m: F32, image: U8, above: int, below: int, u: int, focal
 
 
 def _ceiling(sparse: SparseDepth, highest: I32) -> I32:
-    """The row in every column above which the laser did not look: that of the topmost ring with returns."""
+    """Find the row in every column above which the laser did not look: that of the topmost ring with returns."""
     width = sparse.depth_m.shape[1]
     ceiling = np.where(highest >= 0, highest, 0)
     for depth_m, row_px in zip(sparse.ring_depth_m, sparse.ring_row_px, strict=True):
@@ -215,7 +188,7 @@ def _ceiling(sparse: SparseDepth, highest: I32) -> I32:
 
 
 @compiled
-def _fill_above(dense_m: F32, highest: I32, ceiling: I32, top: int) -> None:
+def _fill_above(dense_m: Floats32, highest: I32, ceiling: I32, top: int) -> None:
     """Fill the rows from `top` to every column's highest line, below `ceiling` each run with its farthest depth."""
     height, width = dense_m.shape
     own_m = np.zeros(width, np.float32)

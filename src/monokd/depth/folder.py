@@ -7,17 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from monokd.depth.completion import dense_depth
-from monokd.depth.plausible import check_depth
-from monokd.depth.png import image_size, write_depth
+from monokd.depth.png import check_depth, write_depth
 from monokd.errors import DataError
 from monokd.kitti.frames import FrameSource, read_depth, read_image, read_velodyne
+from monokd.kitti.images import read_png_header
 from monokd.progress import map_frames
-
-F32 = NDArray[np.float32]
+from monokd.typing import Floats32
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +46,8 @@ def densify_folder(source: FrameSource, out: Path, frames: Sequence[str], *, wor
     return Densified(results.count("made"), results.count("kept"), errors)
 
 
-def densify_frame(source: FrameSource, frame: str) -> F32:
-    """Dense depth of one frame, H×W metres, 0 = none.
+def densify_frame(source: FrameSource, frame: str) -> Floats32:
+    """Compute the dense depth of one frame, H×W metres, 0 = none.
 
     Raises:
         DataError: the image, calibration or scan is missing or broken.
@@ -74,17 +70,13 @@ def check_depth_files(source: FrameSource, depth: Path, frames: Sequence[str]) -
     errors = []
     for frame in frames:
         try:
-            _check_depth_file(source, depth / f"{frame}.png", frame)
+            header, path = read_png_header(source.image(frame)), depth / f"{frame}.png"
+            if not path.exists():
+                raise DataError(f"expected a depth PNG for frame {frame}, found none", path)
+            check_depth(path, (header.width_px, header.height_px))
         except DataError as error:
             errors.append(error)
     return errors
-
-
-def _check_depth_file(source: FrameSource, path: Path, frame: str) -> None:
-    height, width = image_size(source.image(frame))
-    if not path.exists():
-        raise DataError(f"expected a depth PNG for frame {frame}, found none", path)
-    check_depth(path, (width, height))
 
 
 def _densify_or_explain(source: FrameSource, out: Path, frame: str) -> str | DataError:
@@ -105,4 +97,5 @@ def _is_finished(path: Path, image: Path) -> bool:
         depth_m = read_depth(path)
     except DataError:
         return False
-    return depth_m.shape == image_size(image) and bool(depth_m.any())
+    header = read_png_header(image)
+    return depth_m.shape == (header.height_px, header.width_px) and bool(depth_m.any())

@@ -8,21 +8,21 @@ from functools import partial
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monokd.depth.completion import dense_depth
 from monokd.depth.projection import pixels_of, project_scan
 from monokd.errors import DataError
-from monokd.kitti.calibration import Calibration, read_calibration
-from monokd.kitti.frames import KittiFolder, read_image, read_velodyne
+from monokd.kitti.boxes3d import box_coordinates
+from monokd.kitti.calibration import Calibration
+from monokd.kitti.frames import FrameSource, read_image, read_velodyne
 from monokd.kitti.labels import read_labels
 from monokd.kitti.objects import Objects
 from monokd.progress import map_frames
+from monokd.typing import Bools, Bytes, Floats, Floats32
 
-F32 = NDArray[np.float32]
-Mask = NDArray[np.bool_]
-U8 = NDArray[np.uint8]
-Method = Callable[[F32, Calibration, U8], F32]
+Method = Callable[[Floats32, Calibration, Bytes], Floats32]
+SHARE = 0.2  # of the pixels, whose returns are held out
+MARGIN_M = 0.1  # around a labelled box, whose returns count as the object's
 BANDS_M = ((0, 10), (10, 20), (20, 40), (40, 60), (60, 256))
 
 
@@ -36,60 +36,44 @@ class HeldOut:
         top: the image row of the highest return of the whole scan.
     """
 
-    scan: F32
-    truth_m: F32
+    scan: Floats32
+    truth_m: Floats32
     top: int
 
 
 def hold_out(
-    scan: F32,
-    calibration: Calibration,
-    shape: tuple[int, int],
-    generator: np.random.Generator,
-    share: float = 0.2,
+    scan: Floats32, calibration: Calibration, shape: tuple[int, int], generator: np.random.Generator
 ) -> HeldOut:
-    """Remove every return of a random `share` of the pixels."""
+    """Remove every return of a random `SHARE` of the pixels."""
     sparse_m = project_scan(scan, calibration, shape, rings=False).depth_m
-    held = generator.random(shape) < share
+    held = generator.random(shape) < SHARE
     pixel = pixels_of(scan, calibration, shape)
     removed = (pixel >= 0) & held.ravel()[pixel]
     return HeldOut(scan[~removed], np.where(held, sparse_m, np.float32(0)), int(np.argmax((sparse_m > 0).any(axis=1))))
 
 
-def on_objects(truth_m: F32, calibration: Calibration, objects: Objects, margin_m: float = 0.1) -> Mask:
-    """Which pixels' returns lie in the 3D box of a labelled object (DontCare aside), H×W."""
+def on_objects(truth_m: Floats32, calibration: Calibration, objects: Objects) -> Bools:
+    """Find the pixels whose returns lie in the 3D box of a labelled object (DontCare aside), H×W."""
     rows, columns = np.nonzero(truth_m)
     pixels = np.stack([columns, rows], axis=1).astype(np.float64) + 0.5
     z_m = truth_m[rows, columns].astype(np.float64) - calibration.P2[2, 3]
     points = calibration.unproject(pixels, z_m)
     inside = np.zeros(len(points), np.bool_)
-    for name, size_m, bottom_m, angle in zip(
-        objects.names, objects.sizes_m, objects.locations_m, objects.rotation_y_rad, strict=True
-    ):
-        if name == "DontCare":
-            continue
-        x, y, z = (points - bottom_m).T
-        along = np.cos(angle) * x - np.sin(angle) * z
-        across = np.sin(angle) * x + np.cos(angle) * z
-        height_m, width_m, length_m = size_m + 2 * margin_m
-        inside |= (
-            (np.abs(along) < length_m / 2) & (np.abs(across) < width_m / 2) & (y < margin_m) & (y > margin_m - height_m)
-        )
+    boxes = objects.select(np.flatnonzero([name != "DontCare" for name in objects.names]))
+    for size_m, bottom_m, angle_rad in zip(boxes.sizes_m, boxes.locations_m, boxes.rotation_y_rad, strict=True):
+        along, y, across = box_coordinates(points, bottom_m, angle_rad).T
+        height_m, width_m, length_m = size_m + 2 * MARGIN_M
+        at_height = (y < MARGIN_M) & (y > MARGIN_M - height_m)
+        inside |= at_height & (np.abs(along) < length_m / 2) & (np.abs(across) < width_m / 2)
     mask = np.zeros(truth_m.shape, np.bool_)
     mask[rows[inside], columns[inside]] = True
     return mask
 
 
 def measure_folder(
-    root: KittiFolder,
-    frames: Sequence[str],
-    *,
-    seed: int,
-    workers: int,
-    share: float = 0.2,
-    method: Method = dense_depth,
+    source: FrameSource, frames: Sequence[str], *, seed: int, workers: int, method: Method = dense_depth
 ) -> dict[str, object]:
-    """Errors of `method` on held-out returns, each number the mean over the frames that have such returns.
+    """Measure errors of `method` on held-out returns, each number the mean over the frames that have such returns.
 
     Returns:
         frames; filled, the share of pixels with depth from the highest return's row down; and for all returns, for
@@ -99,53 +83,49 @@ def measure_folder(
     Raises:
         DataError: a frame is broken.
     """
-    one = partial(_measure_frame, root, seed, share, method)
-    rows = map_frames(one, frames, "held-out", workers)
-    result: dict[str, object] = {
+    rows = map_frames(partial(_measure_frame, source, seed, method), frames, "held-out", workers)
+    table = np.array([errors for _, errors in rows])  # frames × groups × (returns, rmse, mae)
+    return {
         "frames": len(frames),
         "filled": float(np.mean([filled for filled, _ in rows])),
+        **_summary(table[:, 0]),
+        "objects": _summary(table[:, 1]),
+        "bands": {f"{low}_{high}_m": _summary(table[:, 2 + i]) for i, (low, high) in enumerate(BANDS_M)},
     }
-    table = np.array([errors for _, errors in rows])  # frames × groups × (returns, rmse, mae)
-    result |= _summary(table[:, 0])
-    result["objects"] = _summary(table[:, 1])
-    result["bands"] = {f"{low}_{high}_m": _summary(table[:, 2 + i]) for i, (low, high) in enumerate(BANDS_M)}
-    return result
 
 
 def _measure_frame(
-    root: KittiFolder, seed: int, share: float, method: Method, frame: str
+    source: FrameSource, seed: int, method: Method, frame: str
 ) -> tuple[float, list[tuple[float, float, float]]]:
-    calibration = read_calibration(root.calibration(frame))
-    image = read_image(root.image(frame))
+    calibration = source.read_calibration(frame)
+    image = read_image(source.image(frame))
     shape = image.shape[0], image.shape[1]
     try:
         generator = np.random.default_rng([seed, crc32(frame.encode())])
-        held = hold_out(read_velodyne(root.velodyne(frame)), calibration, shape, generator, share)
+        held = hold_out(read_velodyne(source.velodyne(frame)), calibration, shape, generator)
         dense_m = method(held.scan, calibration, image)
     except DataError as error:
-        raise error if error.path else DataError(error.reason, root.velodyne(frame)) from error
+        raise error if error.path else DataError(error.reason, source.velodyne(frame)) from error
     measured = (held.truth_m > 0) & (dense_m > 0)
     objects = np.zeros(shape, np.bool_)
-    if root.label(frame).exists():
-        objects = on_objects(held.truth_m, calibration, read_labels(root.label(frame)))
+    label = source.label(frame)
+    if label is not None and label.exists():
+        objects = on_objects(held.truth_m, calibration, read_labels(label))
     groups = [measured, measured & objects]
     groups += [measured & (held.truth_m >= low) & (held.truth_m < high) for low, high in BANDS_M]
     difference_m = (dense_m - held.truth_m).astype(np.float64)
     return float((dense_m[held.top :] > 0).mean()), [_errors(difference_m[group]) for group in groups]
 
 
-def _errors(difference_m: NDArray[np.float64]) -> tuple[float, float, float]:
+def _errors(difference_m: Floats) -> tuple[float, float, float]:
     if not len(difference_m):
         return 0.0, np.nan, np.nan
     return len(difference_m), float(np.sqrt(np.mean(difference_m**2))), float(np.mean(np.abs(difference_m)))
 
 
-def _summary(rows: NDArray[np.float64]) -> dict[str, object]:
+def _summary(rows: Floats) -> dict[str, object]:
     seen = rows[rows[:, 0] > 0]
     if not len(seen):
         return {"returns": 0, "rmse_m": None, "mae_m": None}
-    return {
-        "returns": int(seen[:, 0].sum()),
-        "rmse_m": float(seen[:, 1].mean()),
-        "mae_m": float(seen[:, 2].mean()),
-    }
+    returns, rmse_m, mae_m = seen.T
+    return {"returns": int(returns.sum()), "rmse_m": float(rmse_m.mean()), "mae_m": float(mae_m.mean())}

@@ -1,4 +1,4 @@
-"""Depth PNGs on the disk, and the size of images without decoding them."""
+"""Depth PNGs on the disk: how they are written, and whether others can be depth."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from monokd.compiled import compiled
 from monokd.errors import DataError
 from monokd.files import replacing
-from monokd.kitti.images import read_png_header
+from monokd.kitti.frames import read_depth
+from monokd.typing import Floats32, Uint16s
 
-F32 = NDArray[np.float32]
-
+LEAST_FILLED, NEAREST_M, FURTHEST_M = 0.05, 2.0, 200.0
 # Smooth depth minus the row above it is mostly runs: the fastest setting of zlib, 15 % larger than its full search.
 PNG_OPTIONS = (
     *(cv2.IMWRITE_PNG_COMPRESSION, 1),
@@ -23,31 +22,19 @@ PNG_OPTIONS = (
 )
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Height and width of a PNG, read from its first and last bytes only.
-
-    Raises:
-        DataError: missing, no PNG, or cut short.
-    """
-    header = read_png_header(path)
-    return header.height_px, header.width_px
-
-
-def encode_depth(depth_m: F32) -> NDArray[np.uint16]:
-    """Metres to KITTI's uint16: × 256, rounded, at most 65535 (256 m); a positive depth never becomes 0."""
-    stored = np.zeros(depth_m.shape, np.uint16)
-    _encode(np.ascontiguousarray(depth_m).reshape(-1), stored.reshape(-1))
+@compiled
+def encode_depth(depth_m: Floats32) -> Uint16s:
+    """Turn H×W metres into KITTI's uint16: × 256, rounded, at most 65535; a positive depth never becomes 0."""
+    height, width = depth_m.shape
+    stored = np.zeros((height, width), np.uint16)
+    for v in range(height):
+        for u in range(width):
+            if depth_m[v, u] > 0:
+                stored[v, u] = np.uint16(min(max(int(depth_m[v, u] * 256 + 0.5), 1), 65535))
     return stored
 
 
-@compiled
-def _encode(depth_m: F32, stored: NDArray[np.uint16]) -> None:
-    for i in range(len(depth_m)):
-        if depth_m[i] > 0:
-            stored[i] = np.uint16(min(max(int(depth_m[i] * 256 + 0.5), 1), 65535))
-
-
-def write_depth(path: Path, depth_m: F32) -> None:
+def write_depth(path: Path, depth_m: Floats32) -> None:
     """Write a KITTI depth PNG, whole or not at all, and check what stands on the disk.
 
     Raises:
@@ -61,3 +48,25 @@ def write_depth(path: Path, depth_m: F32) -> None:
         back = cv2.imread(str(temporary), cv2.IMREAD_UNCHANGED)
         if back is None or back.dtype != np.uint16 or not np.array_equal(back, stored):
             raise DataError("the PNG that was written does not read back", path)
+
+
+def check_depth(path: Path, size: tuple[int, int]) -> None:
+    """Check format, size, range and holes of a depth map; one smaller than the image is padded in training.
+
+    Args:
+        path: of the PNG.
+        size: width and height of the image.
+
+    Raises:
+        DataError: the first fault.
+    """
+    depth_m, (width, height) = read_depth(path), size
+    if depth_m.shape[0] > height or depth_m.shape[1] > width:
+        raise DataError(f"expected at most the image's {height}×{width} pixels, found {depth_m.shape}", path)
+    filled, furthest_m = float((depth_m > 0).mean()), float(depth_m.max())
+    if filled < LEAST_FILLED:
+        raise DataError(f"expected depth in at least {LEAST_FILLED:.0%} of the pixels, found {filled:.2%}", path)
+    if furthest_m > FURTHEST_M:
+        raise DataError(f"expected metres × 256 up to {FURTHEST_M:g} m, found {furthest_m:g} m", path)
+    if furthest_m < NEAREST_M:
+        raise DataError(f"expected metres × 256, found nothing beyond {furthest_m:g} m (a wrong scale?)", path)

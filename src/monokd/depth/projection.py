@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monokd.compiled import compiled
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+from monokd.typing import Floats, Floats32, Ints
 
 NEAREST_M = 1.0
 MAX_RINGS = 256
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SparseDepth:
+class SparseDepth(NamedTuple):
     """Returns of one scan that fall in the image of H×W pixels.
 
     Attributes:
@@ -34,68 +29,76 @@ class SparseDepth:
         focal_px: vertical focal length of the camera.
     """
 
-    depth_m: F32
-    ring_depth_m: F32
-    ring_row_px: F32
+    depth_m: Floats32
+    ring_depth_m: Floats32
+    ring_row_px: Floats32
     scanner: tuple[float, float, float]
     focal_px: float
 
 
 def project_scan(
-    scan: F32,
-    calibration: Calibration,
-    shape: tuple[int, int],
-    *,
-    nearest_m: float = NEAREST_M,
-    rings: bool = True,
+    scan: Floats32, calibration: Calibration, shape: tuple[int, int], *, rings: bool = True
 ) -> SparseDepth:
-    """Project a scan into the left colour image.
+    """Project a scan into the left colour image; of several returns in a pixel the nearest stays.
 
-    Points behind the camera, nearer than `nearest_m` or outside the image are left out; of several returns in a
-    pixel the nearest stays. Rings are told apart by the order of the file: the azimuth advances along a ring and
-    falls back where the next one starts.
+    Points nearer than `NEAREST_M` or outside the image are left out. Rings are told apart by the order of the file:
+    the azimuth advances along a ring and falls back where the next one starts.
 
     Args:
         scan: N×4 float32 x ahead, y left, z up (metres), reflectance, as `read_velodyne` gives.
         calibration: camera and scanner of the frame.
         shape: height and width of the image.
-        nearest_m: smallest depth.
         rings: False ignores the order of the file.
 
     Raises:
         DataError: no point falls in the image.
     """
-    height, width = shape
     M = _scanner_to_image(calibration)
-    starts = np.zeros(MAX_RINGS + 1, np.int64)
-    count = _find_rings(scan, starts) if rings else 0
-    depth_m = np.zeros((height, width), np.float32)
-    ring_depth_m = np.zeros((count, width), np.float32)
-    ring_row_px = np.zeros((count, width), np.float32)
-    inside = _scatter(scan, M, nearest_m, starts[: count + 1], depth_m, ring_depth_m, ring_row_px)
+    starts = _ring_starts(scan) if rings else np.zeros(1, np.int64)
+    depth_m, ring_depth_m, ring_row_px, inside = _nearest_returns(scan, M, starts, shape[0], shape[1])
     if not inside:
         raise DataError(f"expected points before the camera and in the image, found none of {len(scan)}")
     scanner = (float(M[0, 3]), float(M[1, 3]), float(M[2, 3]))
     return SparseDepth(depth_m, ring_depth_m, ring_row_px, scanner, float(calibration.P2[1, 1]))
 
 
-def pixels_of(scan: F32, calibration: Calibration, shape: tuple[int, int], *, nearest_m: float = NEAREST_M) -> I64:
-    """The image pixel of every point as row · W + column, −1 for points that fall in none; N."""
-    pixels = np.empty(len(scan), np.int64)
-    _find_pixels(scan, _scanner_to_image(calibration), nearest_m, shape[0], shape[1], pixels)
-    return pixels
+def pixels_of(scan: Floats32, calibration: Calibration, shape: tuple[int, int]) -> Ints:
+    """Find the image pixel of every point as row · W + column, −1 for points that fall in none; N."""
+    return _find_pixels(scan, _scanner_to_image(calibration), shape[0], shape[1])
 
 
-def _scanner_to_image(calibration: Calibration) -> F64:
-    """3×4 from scanner coordinates to pixels times depth."""
+def _scanner_to_image(calibration: Calibration) -> Floats:
+    """Compose the 3×4 matrix from scanner coordinates to pixels times depth."""
     pose = np.eye(4)
     pose[:3] = calibration.R0_rect @ calibration.Tr_velo_to_cam
     return calibration.P2 @ pose
 
 
 @compiled
-def _sweep_side(scan: F32) -> float:
-    """1 where the azimuth mostly advances to the left, −1 to the right, 0 where neighbours have no such order."""
+def _place(scan: Floats32, i: int, M: Floats, height: int, width: int) -> tuple[float, float, float]:
+    """Project a point: row and column in pixels, depth in metres; depth 0 where it falls outside."""
+    x, y, z = np.float64(scan[i, 0]), np.float64(scan[i, 1]), np.float64(scan[i, 2])
+    depth = M[2, 0] * x + M[2, 1] * y + M[2, 2] * z + M[2, 3]
+    if not depth > NEAREST_M:
+        return 0.0, 0.0, 0.0
+    u = (M[0, 0] * x + M[0, 1] * y + M[0, 2] * z + M[0, 3]) / depth
+    v = (M[1, 0] * x + M[1, 1] * y + M[1, 2] * z + M[1, 3]) / depth
+    return v, u, depth if 0 <= u < width and 0 <= v < height else 0.0
+
+
+@compiled
+def _find_pixels(scan: Floats32, M: Floats, height: int, width: int) -> Ints:
+    pixels = np.full(len(scan), -1, np.int64)
+    for i in range(len(scan)):
+        v, u, depth = _place(scan, i, M, height, width)
+        if depth > 0:
+            pixels[i] = int(v) * width + int(u)
+    return pixels
+
+
+@compiled
+def _sweep_side(scan: Floats32) -> float:
+    """Tell whether the azimuth mostly advances to the left (1), to the right (−1) or has no such order (0)."""
     turn = 0
     for i in range(1, len(scan)):
         cross = scan[i - 1, 0] * scan[i, 1] - scan[i - 1, 1] * scan[i, 0]
@@ -107,7 +110,7 @@ def _sweep_side(scan: F32) -> float:
 
 @compiled
 def _diamond_angle(x: float, y: float, cut_behind: bool) -> float:
-    """Grows with the azimuth of (x, y), by 4 a turn; 0 straight ahead. It jumps back behind or straight ahead."""
+    """Measure the azimuth of (x, y), 4 a turn and 0 straight ahead; it jumps back behind or straight ahead."""
     reach = abs(x) + abs(y)
     if reach == 0:
         return 0.0
@@ -116,63 +119,45 @@ def _diamond_angle(x: float, y: float, cut_behind: bool) -> float:
 
 
 @compiled
-def _find_rings(scan: F32, starts: I64) -> int:
-    """Fill `starts` with the first index of every ring and the end; 0 where the file has no such order."""
+def _ring_starts(scan: Floats32) -> Ints:
+    """List the first index of every ring, and the end; one number where the file has no such order."""
+    starts = np.zeros(MAX_RINGS + 1, np.int64)
     side = _sweep_side(scan)
     if side == 0:
-        return 0
+        return starts[:1]
     # a sweep that starts straight ahead or later is cut there, one that starts before is cut behind
     cut_behind = scan[0, 1] * side < 0
     before, count = 1e9, 0
     for i in range(len(scan)):
         angle = _diamond_angle(scan[i, 0], scan[i, 1] * side, cut_behind)
         if angle < before - 0.02:
-            if count == len(starts) - 1:
-                return 0
+            if count == MAX_RINGS:
+                return starts[:1]
             starts[count] = i
             count += 1
         before = angle
     starts[count] = len(scan)
-    return count
+    return starts[: count + 1]
 
 
 @compiled
-def _find_pixels(scan: F32, M: F64, nearest_m: float, height: int, width: int, pixels: I64) -> None:
-    for i in range(len(scan)):
-        x, y, z = np.float64(scan[i, 0]), np.float64(scan[i, 1]), np.float64(scan[i, 2])
-        depth = M[2, 0] * x + M[2, 1] * y + M[2, 2] * z + M[2, 3]
-        pixels[i] = -1
-        if depth > nearest_m:
-            u = (M[0, 0] * x + M[0, 1] * y + M[0, 2] * z + M[0, 3]) / depth
-            v = (M[1, 0] * x + M[1, 1] * y + M[1, 2] * z + M[1, 3]) / depth
-            if 0 <= u < width and 0 <= v < height:
-                pixels[i] = int(v) * width + int(u)
-
-
-@compiled
-def _scatter(
-    scan: F32, M: F64, nearest_m: float, starts: I64, depth_m: F32, ring_depth_m: F32, ring_row_px: F32
-) -> int:
-    """Write the nearest return of every pixel and of every column of a ring; returns how many fell inside."""
-    height, width = depth_m.shape
-    rings = len(starts) - 1
-    ring, inside = 0, 0
+def _nearest_returns(
+    scan: Floats32, M: Floats, starts: Ints, height: int, width: int
+) -> tuple[Floats32, Floats32, Floats32, int]:
+    """Keep the nearest return of every pixel, and of every column of a ring; count the points in the image."""
+    rings, ring, inside = len(starts) - 1, 0, 0
+    depth_m = np.zeros((height, width), np.float32)
+    ring_depth_m, ring_row_px = np.zeros((rings, width), np.float32), np.zeros((rings, width), np.float32)
     for i in range(len(scan)):
         while ring < rings and i >= starts[ring + 1]:
             ring += 1
-        x, y, z = np.float64(scan[i, 0]), np.float64(scan[i, 1]), np.float64(scan[i, 2])
-        depth = M[2, 0] * x + M[2, 1] * y + M[2, 2] * z + M[2, 3]
-        if not depth > nearest_m:
-            continue
-        u = (M[0, 0] * x + M[0, 1] * y + M[0, 2] * z + M[0, 3]) / depth
-        v = (M[1, 0] * x + M[1, 1] * y + M[1, 2] * z + M[1, 3]) / depth
-        if not (0 <= u < width and 0 <= v < height):
+        v, u, depth = _place(scan, i, M, height, width)
+        if depth == 0:
             continue
         row, column = int(v), int(u)
         inside += 1
         if depth_m[row, column] == 0 or depth < depth_m[row, column]:
             depth_m[row, column] = depth
         if rings and (ring_depth_m[ring, column] == 0 or depth < ring_depth_m[ring, column]):
-            ring_depth_m[ring, column] = depth
-            ring_row_px[ring, column] = v
-    return inside
+            ring_depth_m[ring, column], ring_row_px[ring, column] = depth, v
+    return depth_m, ring_depth_m, ring_row_px, inside
