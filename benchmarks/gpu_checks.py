@@ -144,7 +144,10 @@ def stop(options: Options) -> Found:
     data = {"height_px": tiny.height_px, "width_px": tiny.width_px}
     machine = {"accelerator": options.device, "save_minutes": 0, "workers": 0}
 
-    runs: list[tuple[list[str], bool]] = [([], False), *([] if options.small else [([], True)]), (TORCHRUN, True)]
+    alone: list[str] = []
+    runs = [(alone, False), (alone, True), (TORCHRUN, True)]
+    if options.small:
+        runs = [(alone, False), (TORCHRUN, True)]
     folders = [
         prepare(
             options.work / f"stop-{number}", options.frames, options.depth, data=data, student=student,
@@ -154,7 +157,8 @@ def stop(options: Options) -> Found:
     ]  # fmt: skip
 
     def train(folder: Path, launch: list[str], killed: bool) -> Row:
-        first = start(folder, launch, "--stop-after", "1").returncode if killed else None
+        before = alone if options.small else launch
+        first = start(folder, before, "--stop-after", "1").returncode if killed else None
         last = start(folder, launch)
         if last.returncode:
             raise RuntimeError(f"the stage failed: {last.stderr.strip()[-300:]}")

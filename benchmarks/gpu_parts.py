@@ -33,8 +33,8 @@ class Options:
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """All, or the one with most in it."""
-        return ("monoasd",) if self.small else METHODS
+        """All, or one."""
+        return ("monoskd",) if self.small else METHODS
 
     def step(self, **changes: Any) -> StepSettings:
         """A step at the published size, or a tiny one."""
