@@ -84,7 +84,8 @@ def test_the_light_commands_run_in_a_light_install(tiny_workspace: Path, tmp_pat
     densified = without(HEAVY, "densify", root, tmp_path / "depth", "--workers", "1")
     assert densified.returncode == 0, densified.stderr
     made = {path.name: path.read_bytes() for path in (tmp_path / "depth").iterdir()}
-    assert made == {path.name: path.read_bytes() for path in (tiny_workspace / "data/depth").iterdir()}
+    folders = (tiny_workspace / "data" / name for name in ("depth", "depth_unlabelled"))
+    assert made == {path.name: path.read_bytes() for folder in folders for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize(("name", "package"), [("predict", "torch"), ("export", "torch"), ("summarize", "pandas")])
