@@ -2,10 +2,11 @@
 
 For every seed (of the training and of the world alike) one folder below FOLDER gets its own frames, teacher, baseline
 and boxes; every arm starts from that baseline and takes the same optimiser steps. A figure that stands already is not
-made again, so a study that was stopped goes on. Written is one JSON: every arm's figures by seed, and its paired
-difference to the control as mean with a 95 % interval (Student's t over seeds).
+made again, so a study that was stopped goes on. Written is one JSON of runs (table, arm, seed, figures), from which
+docs/make_tables.py makes the pages' tables: means, and paired differences to the control with 95 % intervals.
 
-Usage: python benchmarks/study.py FOLDER [--out FILE] [--seeds 0 1 …] [--arms control …] [--set KEY=VALUE …]
+Usage: python benchmarks/study.py FOLDER [--out FILE] [--seeds 0 1 …] [--arms control …] [--table arms]
+       [--set KEY=VALUE …]
 """
 
 from __future__ import annotations
@@ -16,13 +17,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-from scipy import stats
 
 ROOT = Path(__file__).resolve().parents[1]
 METHODS = ("monodistill", "monoskd", "monoasd")
@@ -35,13 +34,11 @@ ARMS: dict[str, dict[str, Any]] = {
     **{f"{method}, features": {BOXES: "none", "loss": method} for method in METHODS},
     **{f"teacher's boxes + {method}": {"loss": method} for method in METHODS},
     "baseline's boxes": {BOXES: "baseline", "loss": "none"},
-    "true labels": {BOXES: "labels", "loss": "none"},
+    "labels": {BOXES: "labels", "loss": "none"},
 }
 """Parameters of each arm over the demo's; the control is a stage of its own."""
 FIGURES = {
-    f"{metric} {iou}": (iou_set, f"{metric}_R40")
-    for metric in ("3d", "bev")
-    for iou, iou_set in (("0.5", "loose"), ("0.7", "strict"))
+    f"{metric}_{iou_set}": (iou_set, f"{metric}_R40") for metric in ("3d", "bev") for iou_set in ("loose", "strict")
 }
 
 
@@ -51,6 +48,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "metrics/study.json")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
+    parser.add_argument("--table", default="arms", help="which table of docs/distillation.md the runs belong to")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of params.yaml, for all arms")
     args = parser.parse_args()
     common = {key: yaml.safe_load(value) for key, _, value in (pair.partition("=") for pair in args.set)}
@@ -59,7 +57,7 @@ def main() -> None:
         prepare(folder, common | {"seed": seed, "data_seed": seed})
         for arm in args.arms:
             run_arm(folder, arm, common | {"seed": seed, "data_seed": seed})
-        write_study(args.folder, args.out, common)
+        write_study(args.folder, args.out, args.table)
 
 
 def prepare(folder: Path, params: Mapping[str, Any]) -> None:
@@ -125,59 +123,16 @@ def score(folder: Path, network: str, out: Path) -> None:
     out.write_text(json.dumps({name: found[s]["Car"][key]["moderate"] for name, (s, key) in FIGURES.items()}))
 
 
-def write_study(folder: Path, out: Path, common: Mapping[str, Any]) -> None:
-    """Collect what stands in the folders of all seeds into one JSON."""
-    seeds = sorted(path.parent for path in folder.glob("seed*/ready"))
-    networks: dict[str, Any] = {}
-    for name in ("teacher", "baseline", *ARMS):
-        by_seed = {path.name.removeprefix("seed"): path / f"{name}.json" for path in seeds}
-        rows = {seed: json.loads(path.read_text()) for seed, path in by_seed.items() if path.exists()}
-        if rows:
-            networks[name] = {"by_seed": rows, "mean": means(rows.values())}
-    control, ceiling = networks.get("control", {}), networks.get("true labels", {})
-    for network in networks.values():
-        network["difference"] = differences(network["by_seed"], control.get("by_seed", {}))
-        network["share_of_ceiling"] = shares(network["by_seed"], control.get("by_seed", {}), ceiling.get("by_seed", {}))
-    out.write_text(json.dumps({"parameters": dict(common), "arms": networks}, indent=2) + "\n")
-
-
-def means(rows: Any) -> dict[str, float]:
-    rows = list(rows)
-    return {name: float(np.mean([row[name] for row in rows])) for name in FIGURES}
-
-
-def differences(own: Mapping[str, Any], control: Mapping[str, Any]) -> dict[str, Any]:
-    """Paired by seed: mean, ends of the 95 % interval, and how many seeds are above."""
-    found = {}
-    for name in FIGURES:
-        values = [own[seed][name] - control[seed][name] for seed in own if seed in control]
-        low, high = interval(values)
-        found[name] = {
-            "mean": float(np.mean(values)) if values else None,
-            "low": low,
-            "high": high,
-            "above": sum(value > 0 for value in values),
-            "seeds": len(values),
-        }
-    return found
-
-
-def interval(values: Sequence[float]) -> tuple[float | None, float | None]:
-    if len(values) < 2:
-        return None, None
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * float(np.std(values, ddof=1)) / len(values) ** 0.5
-    return float(np.mean(values)) - half, float(np.mean(values)) + half
-
-
-def shares(own: Mapping[str, Any], control: Mapping[str, Any], ceiling: Mapping[str, Any]) -> dict[str, float | None]:
-    """(own − control) / (true labels − control), of the means over the seeds that all three have."""
-    seeds = [seed for seed in own if seed in control and seed in ceiling]
-    found: dict[str, float | None] = {}
-    for name in FIGURES:
-        gain = sum(own[s][name] - control[s][name] for s in seeds)
-        whole = sum(ceiling[s][name] - control[s][name] for s in seeds)
-        found[name] = gain / whole if whole > 0 else None
-    return found
+def write_study(folder: Path, out: Path, table: str) -> None:
+    """Collect what stands in the folders of all seeds; runs of other tables stay."""
+    runs = [run for run in json.loads(out.read_text())["runs"] if run["table"] != table] if out.exists() else []
+    for ready in sorted(folder.glob("seed*/ready")):
+        seed = int(ready.parent.name.removeprefix("seed"))
+        for arm in ("teacher", "baseline", *ARMS):
+            figures = ready.parent / f"{arm}.json"
+            if figures.exists():
+                runs.append({"table": table, "arm": arm, "seed": seed} | json.loads(figures.read_text()))
+    out.write_text(json.dumps({"runs": runs}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
