@@ -104,11 +104,11 @@ def test_heat_map_is_colourless_at_zero_and_bright_at_the_peak() -> None:
 
 
 def drawn_from_above(x: float, z: float, rotation: float = 0.0) -> np.ndarray:
-    """Rows and columns that a car changes, 10 pixels a metre, the camera at row 410 and column 200; 2×N."""
-    scale: Any = {"range_m": 40, "half_width_m": 20, "pixels_per_m": 10}
+    """Rows and columns that a car changes, 10 pixels a metre, the camera at row 410 and column 180; 2×N."""
+    scale: Any = {"range_m": 40, "pixels_per_m": 10}
     layer = Layer(objects([("Car", x, z, rotation)]), STUDENT)
     plain, drawn = draw_birds_eye([], **scale), draw_birds_eye([layer], **scale)
-    assert plain.shape == (420, 400, 3)
+    assert plain.shape == (420, 360, 3)
     return np.argwhere((drawn != plain).any(axis=2)).T
 
 
@@ -119,8 +119,8 @@ def test_position_and_heading_from_above_by_hand() -> None:
     """
     rows, columns = drawn_from_above(5.0, 12.0)
     assert abs((rows.min() + rows.max()) / 2 - 290) <= 2
-    assert abs(columns.min() - (250 - 19.5)) <= 3
-    assert columns.max() - 250 > 250 - columns.min() + 4
+    assert abs(columns.min() - (230 - 19.5)) <= 3
+    assert columns.max() - 230 > 230 - columns.min() + 4
     rows, _ = drawn_from_above(0.0, 20.0, np.pi / 2)
     assert rows.max() - 210 > 210 - rows.min() + 4
 

@@ -20,7 +20,7 @@ from monokd.typing import Bytes, Floats, Floats32
 
 RIM: RGB = (16, 18, 22)  # around every line, so that it shows on any background
 GROUND, RING, RING_TEXT, POINT = (18, 22, 28), (70, 78, 90), (190, 198, 208), (84, 94, 108)
-RANGE_STEP_M, BEHIND_M = 10.0, 1.0
+RANGE_STEP_M, BEHIND_M, HALF_WIDTH_M = 10.0, 1.0, 18.0
 NEAR_M, FAR_M = 2.0, 80.0  # of the colours of depth
 LABEL_FROM_M = 0.3  # nearest corner of a box that gets a label, and nearest front that is shaded
 COLOUR_BAR_TICKS_M = (2, 5, 10, 20, 40, 80)
@@ -42,12 +42,10 @@ def draw_frame(image: Bytes, calibration: Calibration, objects: Objects) -> Byte
     return draw_boxes_3d(image, [Layer(objects, STYLES["student"], filled=True)], calibration, labels=True)
 
 
-def draw_boxes_3d(
-    image: Bytes, layers: Sequence[Layer], calibration: Calibration, *, thickness: int = 2, labels: bool = False
-) -> Bytes:
+def draw_boxes_3d(image: Bytes, layers: Sequence[Layer], calibration: Calibration, *, labels: bool = False) -> Bytes:
     """Draw 3D boxes over `image`, far ones first and later layers on top; the shaded face is the front.
 
-    With `labels`, class, score and distance stand above each box where there is room. Lines are `thickness` pixels.
+    With `labels`, class, score and distance stand above each box where there is room.
     """
     canvas = image.copy()
     for layer in layers:
@@ -57,7 +55,7 @@ def draw_boxes_3d(
             if layer.filled and (corners[:, 2] > LABEL_FROM_M).all():
                 _fill(canvas, calibration.project(corners[FRONT])[0], layer.style.rgb, 0.25)
             seen = edges[~np.isnan(edges).any(axis=(1, 2))]
-            draw_segments(canvas, seen, layer.style.rgb, thickness=thickness, dashes=layer.style.dashes)
+            draw_segments(canvas, seen, layer.style.rgb, dashes=layer.style.dashes)
     for layer in layers if labels else ():
         _write_labels(canvas, placed(layer.objects), layer.style.rgb, calibration)
     return canvas
@@ -70,7 +68,6 @@ def draw_birds_eye(
     image_width_px: int = 1242,
     points_m: Floats | None = None,
     range_m: float = 70.0,
-    half_width_m: float = 18.0,
     pixels_per_m: float = 20.0,
 ) -> Bytes:
     """Draw boxes from above: the camera at the bottom, ahead is up; the line out of a box points where it heads.
@@ -81,12 +78,11 @@ def draw_birds_eye(
         image_width_px: width of the camera's image.
         points_m: N×3 points of a scan in camera coordinates, drawn as dots.
         range_m: how far ahead the picture reaches.
-        half_width_m: how far to either side.
         pixels_per_m: scale.
     """
-    height, width = round((range_m + 2 * BEHIND_M) * pixels_per_m), round(2 * half_width_m * pixels_per_m)
+    height, width = round((range_m + 2 * BEHIND_M) * pixels_per_m), round(2 * HALF_WIDTH_M * pixels_per_m)
     canvas = np.full((height, width, 3), GROUND, dtype=np.uint8)
-    origin = np.array([half_width_m * pixels_per_m, height - BEHIND_M * pixels_per_m])
+    origin = np.array([HALF_WIDTH_M * pixels_per_m, height - BEHIND_M * pixels_per_m])
 
     def to_pixels(ground_m: Floats) -> Floats:
         return np.asarray(ground_m * np.array([pixels_per_m, -pixels_per_m]) + origin)
@@ -101,7 +97,7 @@ def draw_birds_eye(
         ring = to_pixels(radius_m * np.stack([np.sin(angles), np.cos(angles)], axis=1))
         draw_segments(canvas, np.stack([ring[:-1], ring[1:]], axis=1), RING, thickness=1, rim=False)
         # Beside the camera's view near by, at the picture's edge farther out, where few objects stand.
-        angle = min(np.deg2rad(56), np.arcsin(min((half_width_m - 2.4) / radius_m, 1.0)))
+        angle = min(np.deg2rad(56), np.arcsin(min((HALF_WIDTH_M - 2.4) / radius_m, 1.0)))
         at = to_pixels(radius_m * np.array([-np.sin(angle), np.cos(angle)]))
         _write_range(canvas, f"{radius_m:.0f} m", at, pixels_per_m)
     if calibration is not None:
