@@ -135,6 +135,6 @@ def _drawing(found: Iterator[tuple[str, Objects]], files: LooseFiles, folder: Pa
     from monokd.report.drawing import draw_frame  # noqa: PLC0415  (only where asked)
 
     for name, objects in found:
-        picture = draw_frame(read_image(files.image(name)), read_calibration(files.calibration(name)), objects)
+        picture = draw_frame(read_image(files.image(name)), files.read_calibration(name), objects)
         write_bytes(folder / f"{name}.png", cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes())
         yield name, objects

@@ -64,8 +64,6 @@ def unpack(
     typer.echo(printable(f"{result.made} unpacked, {result.kept} kept: {root}"), err=True)
 
 
-
-
 def unpack_archives(archives: Sequence[Path], root: Path) -> Unpacked:
     """Unpack KITTI's zips into `root`; of raw drives the left colour camera, the scans and the poses.
 

@@ -136,7 +136,7 @@ def _vote(
         total += votes[u]
         if total > best:
             best, border = total, u
-    return border
+    return int(border)
 
 
 @compiled

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monokd.evaluation.rules import DIFFICULTIES, NEIGHBOURS
+from monokd.classes import DIFFICULTIES, NEIGHBOURS
 from monokd.kitti.objects import Objects
 from monokd.typing import Bools, Floats, Ints
 
