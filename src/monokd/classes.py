@@ -9,7 +9,7 @@ ClassName = Literal["Pedestrian", "Car", "Cyclist"]
 CLASSES: tuple[ClassName, ...] = get_args(ClassName)  # the order of a detector's channels
 KITTI_NAMES = ("Pedestrian", "Car", "Cyclist", "Van", "Truck", "Person_sitting", "Tram", "Misc", "DontCare")
 # The class whose labels a detection of another may hit without being wrong.
-NEIGHBOURS: dict[ClassName, str] = {"Car": "Van", "Pedestrian": "Person_sitting"}
+NEIGHBOURS = {"Car": "Van", "Pedestrian": "Person_sitting"}
 
 
 @dataclass(frozen=True, slots=True)

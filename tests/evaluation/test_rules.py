@@ -6,20 +6,17 @@ from typing import Any
 
 import pytest
 
+from monokd.classes import EASY, HARD, MODERATE
 from monokd.evaluation.rules import (
-    DIFFICULTIES,
     IGNORED,
     INVISIBLE,
     VALID,
     Rule,
     defined_metrics,
     label_states,
-    min_iou,
     result_states,
 )
 from tests.evaluation.cases import Line, dont_care, line, table
-
-EASY, MODERATE, HARD = DIFFICULTIES
 
 
 def high(height_px: float) -> dict[str, Any]:
@@ -74,9 +71,3 @@ def test_metrics_need_a_box_of_their_kind() -> None:
     assert defined_metrics(table([[line(box=(-1, 0, 50, 50), score=1)]]), "Car") == ("3d", "bev")
     assert defined_metrics(table([[line(score=1)], [line("Van", alpha=-10, score=1)]]), "Car") == ("3d", "bev", "bbox")
     assert defined_metrics(table([[line(score=1)]]), "Cyclist") == ()
-
-
-def test_the_loose_set_is_looser_on_the_ground_only() -> None:
-    assert [min_iou("strict", name, "3d") for name in ("Car", "Pedestrian", "Cyclist")] == [0.7, 0.5, 0.5]
-    assert [min_iou("loose", name, "bev") for name in ("Car", "Pedestrian", "Cyclist")] == [0.5, 0.25, 0.25]
-    assert [min_iou("loose", name, "bbox") for name in ("Car", "Pedestrian", "Cyclist")] == [0.7, 0.5, 0.5]

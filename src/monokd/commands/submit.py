@@ -15,6 +15,7 @@ import typer
 
 from monokd.commands.options import Compute, Model, ReadWorkers, ScoreDecimals, ScoreThreshold
 from monokd.errors import DataError, printable, say
+from monokd.evaluation.rules import CLASSES
 from monokd.files import replacing
 from monokd.inference.predict import SCORE_DECIMALS, detect_images, write_predictions
 from monokd.kitti.frames import KittiFolder
@@ -24,7 +25,6 @@ from monokd.kitti.objects import Objects
 from monokd.models.checkpoint import load_detector
 
 TEST_FRAMES = 7518
-NAMES = ("Car", "Pedestrian", "Cyclist")
 LONGEST_M = 30.0
 FARTHEST_M = 1000.0
 DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say: equal results give equal bytes
@@ -71,7 +71,7 @@ def submit(
 
 
 def numbered_frames(files: KittiFolder) -> list[str]:
-    """The frames of a test half: numbered from 000000 without a gap, each with a calibration file.
+    """List the frames of a test half: numbered from 000000 without a gap, each with a calibration file.
 
     Raises:
         DataError: another name, a gap, or a missing calibration file.
@@ -102,7 +102,7 @@ def write_zip(out: Path, folder: Path, frames: list[str]) -> None:
 
 
 def unfit(objects: Objects, i: int, image_size_px: tuple[int, int]) -> str:
-    """Why the server would not take object `i`, as an expectation; "" where it would.
+    """Say why the server would not take object `i`, as an expectation; "" where it would.
 
     Args:
         objects: as they are written, rounded.
@@ -115,7 +115,7 @@ def unfit(objects: Objects, i: int, image_size_px: tuple[int, int]) -> str:
     seen = right > 0 and bottom > 0 and left < width and top < height
     angle_rad = max(abs(objects.alpha_rad[i]), abs(objects.rotation_y_rad[i]))
     demands = (
-        (objects.names[i] in NAMES, f"class: expected {', '.join(NAMES)}, found {objects.names[i]}"),
+        (objects.names[i] in CLASSES, f"class: expected {', '.join(CLASSES)}, found {objects.names[i]}"),
         (left < right and top < bottom, f"box: expected left < right and top < bottom, found {box}"),
         (seen, f"box: expected a part in the image, {width}×{height}, found {box}"),
         (

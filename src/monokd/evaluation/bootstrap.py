@@ -101,7 +101,7 @@ def frame_weights(frames: Sequence[str], resampling: Resampling) -> Iterator[NDA
 
 
 def interval(values: Floats) -> tuple[float, float] | tuple[None, None]:
-    """The 95 % interval of R resampled figures; None where none of them is defined."""
+    """Compute the 95 % interval of R resampled figures; None where none of them is defined."""
     if np.isnan(values).all():
         return None, None
     low, high = np.nanpercentile(values, PERCENTILES)

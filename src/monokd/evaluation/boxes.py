@@ -18,7 +18,7 @@ HEIGHT, WIDTH, LENGTH, X, Y, Z, ROTATION_Y, SCORE = range(7, 15)
 
 @compiled
 def image_intersection(a: Floats, b: Floats) -> float:
-    """Area that the 2D boxes of two rows share, px²."""
+    """Compute the area that the 2D boxes of two rows share, px²."""
     width = min(a[RIGHT], b[RIGHT]) - max(a[LEFT], b[LEFT])
     height = min(a[BOTTOM], b[BOTTOM]) - max(a[TOP], b[TOP])
     return width * height if width > 0 and height > 0 else 0.0
@@ -26,14 +26,14 @@ def image_intersection(a: Floats, b: Floats) -> float:
 
 @compiled
 def image_area(a: Floats) -> float:
-    """Area of the 2D box of a row, px²."""
+    """Compute the area of the 2D box of a row, px²."""
     area: float = (a[RIGHT] - a[LEFT]) * (a[BOTTOM] - a[TOP])
     return area
 
 
 @compiled
 def image_iou(a: Floats, b: Floats) -> float:
-    """Intersection over union of the 2D boxes of two rows."""
+    """Compute the intersection over union of the 2D boxes of two rows."""
     shared = image_intersection(a, b)
     return shared / (image_area(a) + image_area(b) - shared) if shared != 0 else 0.0
 
@@ -70,7 +70,7 @@ def _area(polygon: Floats, count: int) -> float:
 
 @compiled
 def ground_intersection(a: Floats, b: Floats, front: Floats, back: Floats) -> float:
-    """Area that two boxes share on the ground, m²; `front` and `back` are 12×2 of scratch space.
+    """Compute the area that two boxes share on the ground, m²; `front` and `back` are 12×2 of scratch space.
 
     b's corners in a's own axes are clipped by a's four sides. Corners on a side stay, whatever the rounding,
     so identical and touching boxes need no tolerance: an error of a corner moves the area by as little.
@@ -99,7 +99,7 @@ def ground_intersection(a: Floats, b: Floats, front: Floats, back: Floats) -> fl
 
 @compiled
 def overlaps(a: Floats, b: Floats, front: Floats, back: Floats) -> tuple[float, float, float]:
-    """IoU of two rows in the image, on the ground and in space; scratch space as in `ground_intersection`."""
+    """Compute the IoU of two rows in the image, on the ground and in space; scratch as in `ground_intersection`."""
     ground = ground_intersection(a, b, front, back)
     if ground == 0:
         return image_iou(a, b), 0.0, 0.0

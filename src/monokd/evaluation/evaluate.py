@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,12 +13,13 @@ from typing import TypeVar
 
 import numpy as np
 
+from monokd.classes import DIFFICULTIES, NEIGHBOURS, Difficulty
+from monokd.classes import KITTI_NAMES as NAMES
 from monokd.errors import DataError
 from monokd.evaluation import boxes, rules
 from monokd.evaluation.matching import Criteria, Pairs, match_frames
 from monokd.evaluation.precision import MEANS, Walk, average_precision, walk_down
-from monokd.evaluation.rules import CLASSES, DIFFICULTIES, METRICS, Band, Difficulty, Rule
-from monokd.kitti.labels import CLASSES as NAMES
+from monokd.evaluation.rules import CLASSES, METRICS, Band, Rule
 from monokd.kitti.labels import LabelTable, read_table
 from monokd.typing import Floats, Ints
 
@@ -60,9 +62,8 @@ class ResultSet:
             hint = f" (did you mean {folder / 'data'}?)" if len(missing) == total and (folder / "data").is_dir() else ""
             reason = f"{len(missing)} of {total} frames have no result file and count as empty"
             said.append(f"warning: {folder}: {reason}: {named}{hint}")
-        lines = dict(self.labels.unknown)
-        for name, count in self.results.unknown.items():
-            lines[name] = lines.get(name, 0) + count
+        lines = Counter(self.labels.unknown)
+        lines.update(self.results.unknown)
         if lines:
             names = ", ".join(f"{name} ({count} line{'s' * (count > 1)})" for name, count in lines.items())
             said.append(f"warning: classes that KITTI does not know count as other classes: {names}")
@@ -107,7 +108,7 @@ class Evaluation:
 
 
 def mean_column(metric: str, points: str) -> int:
-    """The place among `precision.MEANS` of R40 or R11 of a metric."""
+    """Find the place among `precision.MEANS` of R40 or R11 of a metric."""
     return MEANS.index(f"aos_{points}" if metric == "aos" else points)
 
 
@@ -155,7 +156,7 @@ def label_frames(labels: Path) -> list[str]:
 
 
 def pair_up(frames: Sequence[str], labels: LabelTable, results: LabelTable) -> ResultSet:
-    """Compute the overlaps of labels and detections of the same frames in the same order."""
+    """Compute the overlaps of labels and detections of the same frames."""
     counts, detections, overlaps = _pairs_in_threads(labels, results)
     of_label = np.repeat(np.arange(len(labels.rows)), counts)
     scores = np.ascontiguousarray(results.rows[:, boxes.SCORE])
@@ -247,7 +248,7 @@ def in_threads(function: Callable[[A], R], items: Sequence[A]) -> list[R]:
 
 def _pairs_in_threads(labels: LabelTable, results: LabelTable) -> tuple[Ints, Ints, Floats]:
     """`boxes.pairs_above` of all frames, some at a time."""
-    of_interest = [NAMES.index(name) for name in (*CLASSES, *rules.NEIGHBOURS.values())]
+    of_interest = [NAMES.index(name) for name in (*CLASSES, *NEIGHBOURS.values())]
     visible = np.isin(labels.classes, of_interest)
     edges = np.linspace(0, labels.offsets.size - 1, 4 * (os.cpu_count() or 1) + 1).astype(np.int64)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monokd.classes import DIFFICULTIES, NEIGHBOURS, Difficulty
+from monokd.classes import KITTI_NAMES as NAMES
 from monokd.errors import DataError
 from monokd.evaluation.boxes import ALPHA, BOTTOM, HEIGHT, LEFT, LENGTH, OCCLUSION, TOP, TRUNCATION, WIDTH, X, Y, Z
-from monokd.kitti.labels import CLASSES as NAMES
 from monokd.kitti.labels import LabelTable
 from monokd.typing import Bools
 
@@ -18,29 +18,11 @@ Rule = Literal["le", "lt"]
 Band = tuple[float, float]  # metres
 States = NDArray[np.int8]
 
-CLASSES = ("Car", "Pedestrian", "Cyclist")
-NEIGHBOURS = {"Car": "Van", "Pedestrian": "Person_sitting"}
+CLASSES = ("Car", "Pedestrian", "Cyclist")  # in the order of tables and files
 METRICS = ("3d", "bev", "bbox", "aos")
 OVERLAPS = ("bbox", "bev", "3d")  # in the order of `boxes.overlaps`; aos uses bbox
 POINTS = ("R40", "R11")
 VALID, IGNORED, INVISIBLE = 0, 1, -1
-
-
-@dataclass(frozen=True, slots=True)
-class Difficulty:
-    """Limits that an object must keep to count; beyond them it is ignored."""
-
-    name: str
-    min_height_px: float
-    max_occlusion: float
-    max_truncation: float
-
-
-DIFFICULTIES = (
-    Difficulty("easy", 40, 0, 0.15),
-    Difficulty("moderate", 25, 1, 0.30),
-    Difficulty("hard", 25, 2, 0.50),
-)
 DIFFICULTY_NAMES = tuple(difficulty.name for difficulty in DIFFICULTIES)
 IOU_SETS = ("strict", "loose")
 STRICT_IOU = {"Car": 0.7, "Pedestrian": 0.5, "Cyclist": 0.5}
@@ -49,15 +31,14 @@ LOWEST_IOU = min(LOOSE_IOU.values())
 
 
 def check_rule(rule: str) -> Rule:
-    """`rule` as one of the kit's two rules.
+    """Check that `rule` is one of the kit's two.
 
     Raises:
         DataError: it is another word.
     """
-    for known in get_args(Rule):
-        if rule == known:
-            return known  # type: ignore[no-any-return]
-    raise DataError(f"rule: expected le (the current kit) or lt (the older one), found '{rule}'")
+    if rule not in get_args(Rule):
+        raise DataError(f"rule: expected le (the current kit) or lt (the older one), found '{rule}'")
+    return cast(Rule, rule)
 
 
 def label_states(
@@ -102,17 +83,17 @@ def out_of_band(table: LabelTable, band_m: Band | None) -> Bools:
 
 
 def overlap_of(metric: str) -> str:
-    """The kind of overlap that a metric asks for."""
+    """Name the kind of overlap that a metric asks for."""
     return "bbox" if metric == "aos" else metric
 
 
 def min_iou(iou_set: str, name: str, metric: str) -> float:
-    """What overlaps must exceed for a class and metric, in the strict or the loose set."""
+    """Look up what overlaps must exceed for a class and metric, in the strict or the loose set."""
     return LOOSE_IOU[name] if iou_set == "loose" and metric in ("bev", "3d") else STRICT_IOU[name]
 
 
 def defined_metrics(results: LabelTable, name: str) -> tuple[str, ...]:
-    """Which of `METRICS` have a result for class `name`.
+    """List which of `METRICS` have a result for class `name`.
 
     A metric needs one detection of the class that has such a box (−1000 marks no location); aos needs the
     angle of every detection of every class (−10 marks none).
