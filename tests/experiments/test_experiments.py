@@ -3,8 +3,13 @@
 import json
 import re
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
-from tests.experiments.project import Project
+import pytest
+
+from tests.experiments.project import UP_TO_DATE, Project
+from tests.experiments.s3 import local_s3
 
 RERUN = {"distill", "predict@student", "evaluate@student", "report"}
 
@@ -72,3 +77,44 @@ def wait_for_the_queue(project: Project) -> list[str]:
             return states
         time.sleep(0.5)
     raise AssertionError(status)
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    with local_s3("monokd") as address:
+        yield address
+
+
+@pytest.fixture(params=["folder", "s3"])
+def remote(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The command that sets a remote up."""
+    if request.param == "folder":
+        return f"dvc remote add --default store {tmp_path / 'store'}"
+    address = request.getfixturevalue("s3")
+    return (
+        f"dvc remote add --default store s3://monokd/experiments && dvc remote modify store endpointurl {address}"
+        " && dvc remote modify store region us-east-1"
+    )
+
+
+def test_what_one_pushes_another_pulls_and_nothing_is_computed_again(
+    project: Project, remote: str, tmp_path: Path
+) -> None:
+    """The results of a commit, and an experiment that no commit holds."""
+    project.run(f"git init --quiet --bare ../server && git remote add origin ../server && {remote}")
+    project.run("git commit --quiet -am 'Where artefacts lie' && git push --quiet origin main")
+    project.run("dvc push")
+    project.run("dvc exp run --name stronger -S losses.monoskd.head=3")
+    project.run("dvc exp push origin stronger")
+    project.run("git checkout --quiet . && dvc checkout --quiet")
+    Project(tmp_path, project.home).run("git clone --quiet --branch main server theirs")
+    theirs = Project(tmp_path / "theirs", project.home)
+    assert not (theirs.folder / "data/models").exists()
+    theirs.run("dvc pull")
+    for name in ("data/models/student.safetensors", "data/predictions/student/000000.txt"):
+        assert (theirs.folder / name).read_bytes() == (project.folder / name).read_bytes()
+    assert UP_TO_DATE in theirs.run("dvc repro")
+    theirs.run("dvc exp pull origin stronger")
+    theirs.run("dvc exp apply stronger")
+    assert "head: 3" in theirs.run("cat params.yaml")
+    assert UP_TO_DATE in theirs.run("dvc repro")
