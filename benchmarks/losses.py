@@ -102,26 +102,24 @@ def world(folder: Path) -> None:
     stage(folder, "depth", "labelled")
     stage(folder, "depth", "unlabelled")
     for model in SHARED:
-        scored(folder, model, model)
+        stage(folder, model)
+        stage(folder, "predict", model)
+    for model in SHARED:  # against the control
+        stage(folder, "evaluate", model)
     stage(folder, "label")
 
 
 def student(folder: Path, shared: Path) -> None:
     """One student on the frames, boxes and start weights of one seed."""
-    (folder / "data/models").mkdir(parents=True, exist_ok=True)
     models = [f"models/{name}.safetensors" for name in ("teacher", "baseline")]
-    for name in ("demo", "depth", "depth_unlabelled", "labels", *models):
+    for name in ("demo", "depth", "depth_unlabelled", "labels", "predictions/control", *models):
         link = folder / "data" / name
+        link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
             link.symlink_to((shared / "data" / name).resolve())
-    scored(folder, "distill", "student")
-
-
-def scored(folder: Path, script: str, model: str) -> None:
-    """Train, predict and evaluate one network."""
-    stage(folder, script)
-    stage(folder, "predict", model)
-    stage(folder, "evaluate", model)
+    stage(folder, "distill")
+    stage(folder, "predict", "student")
+    stage(folder, "evaluate", "student")
 
 
 def stage(folder: Path, *words: str) -> None:
