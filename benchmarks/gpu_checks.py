@@ -27,9 +27,10 @@ from monokd.distill import align_select
 from monokd.distill.selective_scan import reference_scan
 from monokd.distill.student import DistillationStep
 from monokd.files import read_json
+from monokd.models.arithmetic import set_tf32
 from monokd.params import Behaviour
 from monokd.samples.batch import Batch
-from monokd.training.devices import make_deterministic, set_arithmetic
+from monokd.training.devices import make_deterministic
 
 BEHAVIOURS: tuple[Behaviour, ...] = ("published", "corrected")
 LIMITS = {
@@ -71,7 +72,7 @@ def tests(options: Options) -> Found:
 def repeated(settings: StepSettings, frames: Path, depth: Path) -> tuple[str, str]:
     """Hashes of losses and gradients of a step, twice from the same seed."""
     make_deterministic()
-    set_arithmetic(settings.tf32)
+    set_tf32(settings.tf32)
     chunks = chunks_of(settings, frames, depth)
     hashes = []
     for _ in range(2):
@@ -106,7 +107,7 @@ def agree(options: Options) -> Found:
     makes up to a thousandth of the gradient: batch normalisation over few cells of a fresh network amplifies it.
     """
     found, rows = Found(), []
-    set_arithmetic(False)
+    set_tf32(False)
     make_deterministic()
     for method, behaviour in itertools.product(options.losses, BEHAVIOURS):
         settings = replace(options.tiny(4), method=method, behaviour=behaviour)

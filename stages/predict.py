@@ -15,6 +15,7 @@ from monokd.inference.predict import (
     write_predictions,
 )
 from monokd.kitti.splits import has_labels, split_files, split_frames
+from monokd.models.arithmetic import set_tf32
 from monokd.models.checkpoint import load_detector
 from monokd.params import load_params
 from monokd.samples.dataset import Frames, InputSettings
@@ -43,6 +44,7 @@ def main() -> None:
         InputSettings(info.height_px, info.width_px, profile.data.classes, info.depth_scaled_twice),
         depth_dir=Path("data/depth") if sees_depth else None,
     )
+    set_tf32(profile.machine.tf32)
     found = detect(
         detector,
         frames,

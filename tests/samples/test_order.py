@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monokd.errors import DataError
-from monokd.samples.order import EpochBatches, MixedBatches, epoch_order
+from monokd.samples.order import Chunks, EpochBatches, MixedBatches, epoch_order
 
 
 @given(st.integers(0, 100), st.integers(0, 200), st.integers(1, 50))
@@ -97,3 +97,13 @@ def test_each_set_is_used_up_before_it_repeats() -> None:
     assert all(sorted(index for _, index in second[i : i + 5]) == [3, 4, 5, 6, 7] for i in (0, 5))
     order.epoch = 1
     assert [key for batch in order for key in batch] == keys[8:16]
+
+
+def test_a_mixed_batch_is_cut_alike_by_processes_and_by_chunks() -> None:
+    """Quirk Q5: a chunk holds the same frames whoever computes it, and its share of both sets."""
+    whole = MixedBatches((10, 20), 16, share=0.5, steps=3, seed=0)
+    chunks = list(Chunks(whole, 4))
+    by_process = [list(MixedBatches((10, 20), 16, share=0.5, steps=3, seed=0, process=(rank, 4))) for rank in range(4)]
+    for step in range(3):
+        assert [chunks[4 * step + rank] for rank in range(4)] == [own[step] for own in by_process]
+        assert all(sum(index >= 10 for _, index in chunk) == 2 for chunk in chunks[4 * step : 4 * step + 4])

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from monokd.errors import DataError
-from monokd.training.devices import pick_accelerator, set_arithmetic
+from monokd.models.arithmetic import set_tf32
+from monokd.training.devices import pick_accelerator
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_two_processes_on_one_gpu_are_refused(gpus: object) -> None:
 def test_one_switch_decides_on_tf32_convolutions(tf32: bool) -> None:
     before = torch.backends.cudnn.allow_tf32
     try:
-        set_arithmetic(tf32)
+        set_tf32(tf32)
         assert torch.backends.cudnn.allow_tf32 == tf32
         assert not torch.backends.cuda.matmul.allow_tf32
     finally:

@@ -66,7 +66,7 @@ class DistillationStep(DetectionStep):
 
     def forward(self, chunks: Sequence[Batch]) -> dict[str, Tensor]:
         """Return named terms, scalars, detection first."""
-        pairs = [self._terms(chunk) for chunk in in_turn(chunks, self.detector, self.teacher)]
+        pairs = [self._terms(chunk) for chunk in in_turn(chunks, self.detector, self.teacher, self.distillation)]
         detection, taught = [own for own, _ in pairs], [term for _, term in pairs]
         if len(chunks) == 1 and self.chunk is self.processes:
             return over_processes(detection[0] | taught[0], self.processes)

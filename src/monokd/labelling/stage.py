@@ -16,6 +16,7 @@ from monokd.kitti.objects import Objects
 from monokd.kitti.splits import split_files
 from monokd.labelling.files import as_labels, nothing_known, write_frames
 from monokd.labelling.quality import Thresholds, choose_thresholds, match, quality
+from monokd.models.arithmetic import set_tf32
 from monokd.models.checkpoint import load_detector
 from monokd.params import Params
 from monokd.roles import held_out_frames, unlabelled_frames
@@ -94,6 +95,7 @@ def _boxes(params: Params, source: FrameSource, frames: Sequence[str], depth: Pa
         detector, info = load_detector(Path("data/models") / f"{settings.boxes}.safetensors")
         inputs = InputSettings(info.height_px, info.width_px, classes, info.depth_scaled_twice)
         samples = Frames(source, frames, inputs, depth_dir=depth if info.modality == "depth" else None)
+        set_tf32(params.active.machine.tf32)
         device = pick_device(params.active.machine.accelerator)
         batch_size = params.active.predict.batch_size
         results = detect(

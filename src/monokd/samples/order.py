@@ -112,7 +112,8 @@ class MixedBatches(BatchOrder):
         share: of each batch that comes from the second set, rounded to whole frames.
         steps: batches of an epoch.
         seed: of the order.
-        process: number of this process, and how many share each batch; each gets the sets' shares, to one frame.
+        process: number of this process, and how many share each batch; the sets are spread over a batch evenly, so that
+            each process, and each chunk of a batch, gets their shares.
 
     Raises:
         ValueError: a batch size that the processes cannot share evenly.
@@ -146,13 +147,15 @@ class MixedBatches(BatchOrder):
         order = lru_cache(maxsize=4)(epoch_order)
         rank, processes = self.process
         for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
-            whole = []
+            whole: list[tuple[float, Key]] = []
             for part, (count, drawn) in enumerate(zip(self.counts, self.drawn, strict=True)):
                 for number in range(step * drawn, (step + 1) * drawn):
                     turn, place = divmod(number, count)
                     index = int(order(self.seed, turn, count, part)[place])
-                    whole.append((turn, index + part * self.counts[0]))
-            yield whole[rank::processes]
+                    whole.append(((number - step * drawn + 0.5) / drawn, (turn, index + part * self.counts[0])))
+            keys = [key for _, key in sorted(whole, key=lambda placed: placed[0])]
+            size = len(keys) // processes
+            yield keys[rank * size : (rank + 1) * size]
 
 
 class Chunks(BatchOrder):

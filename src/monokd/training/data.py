@@ -59,7 +59,8 @@ def batch_order(
     """Return the order of an epoch's batches.
 
     Args:
-        settings: batch size, and steps of an epoch; 0 steps are one pass over the labelled frames.
+        settings: batch size, and steps of an epoch; 0 steps are as many as one pass over the labelled frames alone has,
+            so that a student takes as many as its control.
         counts: labelled and unlabelled frames.
         share: of each batch that has no labels.
         seed: of the order.
@@ -71,8 +72,7 @@ def batch_order(
     """
     order: BatchOrder
     if counts[1] or settings.epoch_steps:
-        labelled = settings.batch_size - round(settings.batch_size * share)
-        steps = settings.epoch_steps or max(counts[0] // max(labelled, 1), 1)
+        steps = settings.epoch_steps or max(counts[0] // settings.batch_size, 1)
         order = MixedBatches(counts, settings.batch_size, share=share, steps=steps, seed=seed, process=process)
     else:
         order = EpochBatches(counts[0], settings.batch_size, seed=seed, shuffle=True, drop_last=True, process=process)

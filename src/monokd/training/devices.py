@@ -11,6 +11,7 @@ from torch import Tensor
 
 from monokd.errors import DataError, say
 from monokd.losses.means import Processes
+from monokd.models.arithmetic import set_tf32
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -46,7 +47,7 @@ def start(machine: MachineSettings, seed: int) -> Fabric:
     """
     world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     accelerator = pick_accelerator(machine.accelerator, local)
-    set_arithmetic(machine.tf32)
+    set_tf32(machine.tf32)
     make_deterministic()
     if accelerator == "cpu" and machine.precision == "bf16-mixed" and not _fast_bfloat16():
         say("precision bf16-mixed: this CPU has no bfloat16 instructions, so it is slower than 32")
@@ -83,12 +84,6 @@ def pick_accelerator(wanted: str, processes: int = 1) -> str:
     if processes > gpus:
         raise DataError(f"expected at most one process a GPU, found {processes} processes for {gpus} GPUs")
     return "cuda"
-
-
-def set_arithmetic(tf32: bool) -> None:
-    """Let a GPU compute float32 convolutions exactly, or by TF32; training and prediction alike."""
-    torch.backends.cudnn.allow_tf32 = tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def make_deterministic() -> None:

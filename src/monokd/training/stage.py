@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -154,7 +155,8 @@ class Stage:
             chunks=self.chunking.chunks,
             process=(fabric.global_rank, fabric.world_size),
         )
-        workers = loader_workers(-1 if machine.workers == "auto" else machine.workers, worker_count(0))
+        cores = max(worker_count(0) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
+        workers = loader_workers(-1 if machine.workers == "auto" else machine.workers, cores)
         loader = EpochLoader(frames, order, workers=workers, device=fabric.device)
         leader, key = fabric.is_global_zero, ""
         if leader:  # it reads all the data

@@ -1,0 +1,14 @@
+"""How a GPU multiplies."""
+
+from __future__ import annotations
+
+import torch
+
+
+def set_tf32(wanted: bool) -> None:
+    """Let a GPU compute float32 convolutions by TF32, or exactly; training, prediction and benchmarks alike.
+
+    torch's own default is TF32 for convolutions on GPUs that have it, and no TF32 for matrix products.
+    """
+    torch.backends.cudnn.allow_tf32 = wanted
+    torch.backends.cuda.matmul.allow_tf32 = False
