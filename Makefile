@@ -26,8 +26,8 @@ test: setup
 	@python -m pytest -n 2
 
 check: setup
-	@ruff check src stages tests benchmarks examples
-	@ruff format --check src stages tests benchmarks examples
+	@ruff check src stages tests benchmarks examples docs
+	@ruff format --check src stages tests benchmarks examples docs
 	@mypy
 
 # Minutes together. The others take hours or a GPU and say so: losses, study, overfit, gpu.
