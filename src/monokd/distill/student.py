@@ -128,7 +128,7 @@ def train_student(
     """
     stage = Stage.begin(name, params)
     detector, info = load_detector(baseline, "image")
-    source, unlabelled = unlabelled_frames(params)
+    unlabelled = None if teacher is None else unlabelled_frames(params)
     weights = {} if teacher is None else params.term_weights()
     processes = all_processes(stage.fabric)
     step = DetectionStep(detector, modality="image", quirks=stage.quirks, processes=processes)
@@ -150,7 +150,7 @@ def train_student(
     modalities: tuple[Modality, ...] = ("image", "depth") if isinstance(step, DistillationStep) else ("image",)
     inputs = input_settings(params, depth_scaled_twice=depth_scaled_twice, modalities=modalities)
     labelled = training_set(params, stage.settings, labelled_frames(params), inputs)
-    frames = mixed_set(params, labelled, source, unlabelled) if unlabelled and teacher is not None else labelled
+    frames = mixed_set(params, labelled, *unlabelled) if unlabelled and unlabelled[1] else labelled
     terms = step.distillation.terms if isinstance(step, DistillationStep) else ()
     counts = len(labelled), len(frames) - len(labelled)
     state = stage.train(step, frames, history=history, counts=counts, starts=starts, terms=terms, weights=weights)

@@ -138,7 +138,8 @@ class Stage:
         """
         machine, fabric = self.params.active.machine, self.fabric
         if self.chunk.count > 1 and (machine.sync_batch_norm or self.chunk.count < fabric.world_size):
-            synchronise(step, self.chunk.sum, cuda=fabric.device.type == "cuda")
+            whole = self.chunk.count == fabric.world_size  # torch's own layer is for all processes
+            synchronise(step, self.chunk.sum, cuda=whole and fabric.device.type == "cuda")
         if machine.channels_last:
             step.to_memory_format(torch.channels_last)
         optimiser = build_optimiser(
