@@ -40,6 +40,7 @@ from monokd.depth.folder import densify_folder
 from monokd.distill.loss import DistillationLoss
 from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
+from monokd.kitti.splits import split_frames
 from monokd.losses.means import ALONE, Processes
 from monokd.models.detector import build_detector, feature_channels
 from monokd.params import PUBLISHED_WEIGHTS, Machine
@@ -202,7 +203,7 @@ def build(method: str, quirks: Quirks, processes: Processes) -> DetectionStep:
 def batches(folder: Path, steps: int, fabric: Fabric, quirks: Quirks) -> Iterator[list[Batch]]:
     """This process's part of the first steps, in chunks; the first two frames of the first batch keep no object."""
     root = KittiFolder(folder / "demo")
-    names = root.frames()
+    names = split_frames(folder / "demo", "trainval")
     inputs = InputSettings(64, 128, depth_scaled_twice=False)
     frames = SomeEmpty(root, names, inputs, depth_dir=folder / "depth", labels=True, augmentation=Augmentation())
     frames.empty = frozenset(names[i] for i in epoch_order(0, 0, len(names))[: BATCH // 2])

@@ -82,7 +82,7 @@ def test_wrong_modality(saved: Path) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none\.safetensors: cannot read the file of weights"):
+    with pytest.raises(DataError, match=r"none\.safetensors: no such file of weights"):
         load_detector(tmp_path / "none.safetensors")
 
 

@@ -109,7 +109,7 @@ def test_mirrored_camera_sees_mirrored_objects(left: float, right: float, x: flo
 
 def test_wrap_angle() -> None:
     found = wrap_angle(np.array([3 * np.pi / 2, -3 * np.pi / 2, np.pi, -np.pi, 0.5]))
-    np.testing.assert_allclose(found, [-np.pi / 2, np.pi / 2, np.pi, -np.pi, 0.5])
+    np.testing.assert_allclose(found, [-np.pi / 2, np.pi / 2, -np.pi, -np.pi, 0.5])
 
 
 def _normalised(image: Bytes, jitter: Jitter | None) -> Floats32:

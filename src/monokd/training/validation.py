@@ -32,7 +32,7 @@ def validation_losses(step: DetectionStep, loader: EpochLoader, fabric: Fabric) 
     sums = torch.zeros(len(DETECTION_TERMS) + 1, dtype=torch.float64, device=fabric.device)
     with torch.inference_mode(), fabric.autocast():
         for batch in loader.batches(0):
-            terms = step(batch.to(fabric.device))
+            terms = step([batch.to(fabric.device)])
             row = torch.stack([terms[name].double() for name in DETECTION_TERMS])
             sums += len(batch.frames) * torch.cat([row, row.new_ones(1)])
     step.detector.train(training)
