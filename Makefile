@@ -19,8 +19,7 @@ setup: .venv/.complete
 	@sh .ci/setup.sh
 
 repro: setup
-	@dvc repro
-	@python -m monokd.report.summary
+	@python stages/all.py
 
 test: setup
 	@python -m pytest -n 2

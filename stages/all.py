@@ -1,0 +1,107 @@
+"""`dvc repro` with one progress line over all stages, then the results. Usage: python stages/all.py [DVC ARGUMENTS]"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from threading import Thread
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from monokd.errors import run
+from monokd.params import load_params
+from monokd.report import summary
+
+# Of the demo, on one core. Only their proportions count once some stages have run.
+SECONDS = {
+    "scenes": 70, "depth": 55, "depth_unlabelled": 25, "teacher": 260, "baseline": 150, "label": 15, "control": 260,
+    "distill": 400, "predict@teacher": 12, "predict@baseline": 12, "predict@control": 12, "predict@student": 12,
+    "evaluate@teacher": 12, "evaluate@baseline": 12, "evaluate@control": 12, "evaluate@student": 12, "report": 25,
+}  # fmt: skip
+RUNS = re.compile(r"Running stage '([^']+)'")
+PASSED = re.compile(r"Stage '([^']+)' (?:didn't change|is cached)")
+
+
+@dataclass(slots=True)
+class Estimate:
+    """How much of a run is done, by what its stages took elsewhere and how fast those were that ran here."""
+
+    left: dict[str, float] = field(default_factory=lambda: dict(SECONDS))
+    current: str = ""
+    began_s: float = 0.0
+    expected_s: float = 0.0
+    measured_s: float = 0.0
+
+    def read(self, line: str, now_s: float) -> bool:
+        """Take in a line of DVC's; say whether a stage began."""
+        if found := PASSED.search(line):
+            self.left.pop(found[1], None)
+        if not (found := RUNS.search(line)):
+            return False
+        self.end(now_s)
+        self.current, self.began_s = found[1], now_s
+        return True
+
+    def end(self, now_s: float) -> None:
+        """Count the current stage as done."""
+        if self.current:
+            self.expected_s += self.left.pop(self.current, 0.0)
+            self.measured_s += now_s - self.began_s
+            self.current = ""
+
+    def left_s(self, now_s: float) -> float:
+        """Estimate the seconds to the end of the last stage."""
+        speed = self.measured_s / self.expected_s if self.expected_s else 1.0
+        spent = min(now_s - self.began_s, 0.98 * self.left.get(self.current, 0.0) * speed) if self.current else 0.0
+        return speed * sum(self.left.values()) - spent
+
+
+def follow(lines: Iterable[str], estimate: Estimate, console: Console, *, timed: bool) -> None:
+    """Print DVC's lines, and at each beginning of a stage how much is left over all."""
+    for line in lines:
+        began = estimate.read(line, time.monotonic())
+        console.print(line.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
+        if began:
+            left = f", {minutes_left(estimate)} in all" if timed else ""
+            console.print(f"stage {len(SECONDS) - len(estimate.left) + 1} of {len(SECONDS)}{left}", style="dim")
+
+
+def minutes_left(estimate: Estimate) -> str:
+    """Say how long it takes yet."""
+    return f"about {estimate.left_s(time.monotonic()) / 60:.0f} min left"
+
+
+def main() -> None:
+    began, timed = time.monotonic(), load_params().profile == "demo"
+    estimate, console = Estimate(), Console(stderr=True)
+    process = subprocess.Popen(
+        ["dvc", "repro", *sys.argv[1:]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    reader = Thread(target=follow, args=(process.stdout, estimate, console), kwargs={"timed": timed})
+    texts = TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}")
+    with Progress(
+        TextColumn("all stages"), BarColumn(), *texts, console=console, transient=True, disable=not timed
+    ) as bar:
+        task = bar.add_task("", total=1.0, left="")
+        reader.start()
+        while process.poll() is None:
+            now = time.monotonic()
+            share = (now - began) / (now - began + estimate.left_s(now))
+            bar.update(task, completed=share, left=minutes_left(estimate))
+            time.sleep(0.5)
+        reader.join()
+    if process.returncode:
+        sys.exit(process.returncode)
+    summary.main()
+
+
+if __name__ == "__main__":
+    run(main)
