@@ -1,6 +1,6 @@
 """The rank-correlation loss and the selective scan: time, exactness and memory of every form, ours and others'.
 
-    python benchmarks/kernels.py [--device cuda] [--repeats 5] [--only ranks scans] [--out FILE.json]
+    python benchmarks/kernels.py [--device cuda] [--repeats 5] [--only ranks scans]
 
 Everything runs in the deterministic mode of training. Forms take turns; medians are printed, on the CPU of processor
 time, with several threads their sum. Both sides of a comparison of ranks share the correlation. Memory is by how much
@@ -13,19 +13,17 @@ import argparse
 import importlib
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from statistics import median
 
 import torch
 import torch.nn.functional as F
 import torchsort
-from measure import Row, apart, in_turns, peak_mib, show
+from measure import Row, in_fresh_process, in_turns, peak_mib, show
 from torch import Tensor
 
 from monokd.distill.ranks import smooth_rank
 from monokd.distill.selective_scan import in_mamba_layout, reference_scan, selective_scan
 from monokd.distill.spearman import PUBLISHED_STRENGTH, TRUE_RANK_STRENGTH, correlations, published_ranks
-from monokd.files import write_json
 from monokd.training.devices import make_deterministic
 
 # Levels of the published size after resizing to 12×40: 64 to 512 channels of 480 positions.
@@ -42,21 +40,13 @@ Size = tuple[int, int]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=tuple(KINDS), default=list(KINDS))
-    parser.add_argument("--out", type=Path, help="JSON")
     options = parser.parse_args()
-    tables = {}
-    torch.set_num_threads(options.threads)
     for kind in options.only:
         title, first, sizes, more = KINDS[kind]
-        tables[kind] = apart(times, kind, sizes, options.repeats, options.device)
-        show(f"{title}, ms by {first}", tables[kind])
-        tables[f"{kind}, memory"] = apart(memory, kind, more, options.device)
-        show(f"{title}, peak MiB beyond the inputs", tables[f"{kind}, memory"])
-    if options.out:
-        write_json(options.out, tables)
+        show(f"{title}, ms by {first}", in_fresh_process(times, kind, sizes, options.repeats, options.device))
+        show(f"{title}, peak MiB beyond the inputs", in_fresh_process(memory, kind, more, options.device))
 
 
 def correlation_of(a: Tensor, b: Tensor) -> Tensor:
@@ -95,31 +85,16 @@ ESTIMATORS: dict[str, Loss] = {
 }
 
 
-def rank_pair(batch: int, size: int, device: str) -> tuple[Tensor, Tensor]:
-    """Student's and teacher's values, rectified normal ones."""
-    g = torch.Generator().manual_seed(size)
-    teacher = torch.relu(torch.randn(batch, size, generator=g))
-    student = torch.randn(batch, size, generator=g) + teacher
-    return student.to(device).requires_grad_(), teacher.to(device)
-
-
 def rank_passes(batch: int, size: int, device: str) -> Passes:
-    """The student's gradient by every estimator."""
-    student, teacher = rank_pair(batch, size, device)
+    """The student's gradient by every estimator, on rectified normal values."""
+    g = torch.Generator().manual_seed(size)
+    teacher = torch.relu(torch.randn(batch, size, generator=g)).to(device)
+    student = (torch.randn(batch, size, generator=g).to(device) + teacher).requires_grad_()
 
     def run(loss: Loss) -> list[Tensor]:
         return list(torch.autograd.grad(loss(student, teacher), student))
 
     return {name: partial(run, loss) for name, loss in ESTIMATORS.items()}
-
-
-def scan_inputs(length: int, channels: int, device: str) -> list[Tensor]:
-    g = torch.Generator().manual_seed(0)
-    u, raw = (torch.randn(1, length, channels, generator=g) for _ in range(2))
-    A = -torch.arange(1.0, STATES + 1).repeat(channels, 1)
-    B, C = (torch.randn(1, length, STATES, generator=g) for _ in range(2))
-    tensors = (u, F.softplus(raw - 4), A, B, C, torch.ones(channels))
-    return [x.to(device).requires_grad_() for x in tensors]
 
 
 def mamba(*given: Tensor) -> Tensor:
@@ -133,7 +108,11 @@ SCANS: dict[str, Scan] = {"in use": selective_scan, "mamba-ssm": mamba, "loop": 
 
 def scan_passes(length: int, channels: int, device: str) -> Passes:
     """Output and the six gradients by every form."""
-    given = scan_inputs(length, channels, device)
+    g = torch.Generator().manual_seed(0)
+    u, raw = (torch.randn(1, length, channels, generator=g) for _ in range(2))
+    A = -torch.arange(1.0, STATES + 1).repeat(channels, 1)
+    B, C = (torch.randn(1, length, STATES, generator=g) for _ in range(2))
+    given = [x.to(device).requires_grad_() for x in (u, F.softplus(raw - 4), A, B, C, torch.ones(channels))]
 
     def run(scan: Scan) -> list[Tensor]:
         y = scan(*given)
@@ -150,18 +129,19 @@ KINDS: dict[str, tuple[str, str, Sequence[Size], Sequence[Size]]] = {
 OURS = ("published, closed form", "true ranks, ours", "in use", "loop")
 
 
-def take_failing(passes: Passes) -> Row:
-    """Take the forms of other packages that cannot run here out of `passes`, and say why."""
-    reasons = {}
+def passes_and_row(kind: str, size: Size, device: str) -> tuple[Passes, Row]:
+    """The forms that run here, and a row that says why those of other packages cannot."""
+    passes = PASSES[kind](*size, device)
+    row: Row = {KINDS[kind][1]: f"{size[0]:,} × {size[1]:,}", **dict.fromkeys(passes)}
     for name, run in list(passes.items()):
         try:
-            run()
+            run()  # loads everything
         except (ImportError, RuntimeError, NotImplementedError, TypeError) as error:  # of others' extensions
             if name in OURS:
                 raise
-            reasons[name] = f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0][:60]}"
+            row[name] = f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0][:60]}"
             del passes[name]
-    return reasons
+    return passes, row
 
 
 def times(kind: str, sizes: Sequence[Size], repeats: int, device: str) -> list[Row]:
@@ -169,9 +149,7 @@ def times(kind: str, sizes: Sequence[Size], repeats: int, device: str) -> list[R
     make_deterministic()
     rows = []
     for size in sizes:
-        passes = PASSES[kind](*size, device)
-        row: Row = {KINDS[kind][1]: f"{size[0]:,} × {size[1]:,}", **dict.fromkeys(passes)}
-        row |= take_failing(passes)
+        passes, row = passes_and_row(kind, size, device)
         if kind == "scans":
             expected = passes["loop"]()
             row |= {f"error of {name}": error(run(), expected) for name, run in passes.items() if name != "loop"}
@@ -191,8 +169,7 @@ def memory(kind: str, sizes: Sequence[Size], device: str) -> list[Row]:
     make_deterministic()
     rows = []
     for size in sizes:
-        passes = PASSES[kind](*size, device)
-        row: Row = {KINDS[kind][1]: f"{size[0]:,} × {size[1]:,}"} | take_failing(passes)  # everything is loaded
+        passes, row = passes_and_row(kind, size, device)
         for name, run in passes.items():
             with peak_mib(device) as peak:
                 run()

@@ -1,9 +1,9 @@
 """How well each estimator of the rank correlation teaches, on the features of two trained detectors.
 
-    python benchmarks/rank_loss.py [--student FILE] [--teacher FILE] [--frames KITTI_FOLDER] [--depth FOLDER]
+    python benchmarks/rank_loss.py [DATA] [--steps 200]
 
-Correlations by strength against scipy's, and descent on the features themselves by every estimator's gradient. By
-default baseline and teacher of the demo. Times and memory: benchmarks/kernels.py.
+Correlations by strength against scipy's, and descent on the features themselves by every estimator's gradient, for
+baseline and teacher of the demo. Times and memory: benchmarks/kernels.py.
 """
 
 from __future__ import annotations
@@ -28,17 +28,14 @@ STRENGTHS = (1.0, 1 / 4, 1 / 16, 1 / 64, 1 / 256)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--student", type=Path, default=ROOT / "data/models/baseline.safetensors")
-    parser.add_argument("--teacher", type=Path, default=ROOT / "data/models/teacher.safetensors")
-    parser.add_argument("--frames", type=Path, default=ROOT / "data/demo", help="KITTI folder")
-    parser.add_argument("--depth", type=Path, default=ROOT / "data/depth", help="dense depth PNGs of the frames")
+    parser.add_argument("data", nargs="?", type=Path, default=ROOT / "data", help="the pipeline's, of the demo")
     parser.add_argument("--steps", type=int, default=200, help="of the descent")
     options = parser.parse_args()
-    if not (options.student.exists() and options.teacher.exists()):
+    models = [options.data / f"models/{name}.safetensors" for name in ("baseline", "teacher")]
+    if not all(model.exists() for model in models):
         print("rank_loss: needs two trained detectors; `make repro` makes the demo's")
         return
-    models = options.student, options.teacher
-    student, teacher = (resized_maps(model, options.frames, options.depth, 2) for model in models)
+    student, teacher = (resized_maps(model, options.data / "demo", options.data / "depth", 2) for model in models)
     correlations_by_strength(student, teacher)
     descent(student, teacher, options.steps)
 

@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -156,15 +157,17 @@ def run_arm(folder: Path, arm: str, params: Mapping[str, Any]) -> None:
 
 def workspace(folder: Path, params: Mapping[str, Any]) -> None:
     """Write params.yaml with some values replaced."""
-    tree = copy.deepcopy(PARAMS)
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump(changed(params), sort_keys=False))
+
+
+def changed(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree of params.yaml with the values of some dotted keys replaced."""
+    tree: dict[str, Any] = copy.deepcopy(PARAMS)
     for dotted, value in params.items():
         *parents, last = dotted.split(".")
-        node = tree
-        for parent in parents:
-            node = node[parent]
-        node[last] = value
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+        reduce(dict.__getitem__, parents, tree)[last] = value
+    return tree
 
 
 def run_stage(folder: Path, stage: str, *arguments: str) -> None:
