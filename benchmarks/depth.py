@@ -8,7 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from measure import Row, kitti_folder, show
+from measure import KITTI, Row, show
 
 from monokd.depth.completion import complete, dense_depth
 from monokd.depth.held_out import Method, measure_folder
@@ -19,7 +19,7 @@ from monokd.kitti.frames import KittiFolder
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("root", type=Path, nargs="?", default=kitti_folder())
+    parser.add_argument("root", type=Path, nargs="?", default=KITTI)
     parser.add_argument("--seeds", type=int, default=1)
     options = parser.parse_args()
     if not options.root.is_dir():

@@ -22,7 +22,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
-from measure import ROOT, Row, in_fresh_process, in_turns, kitti_folder, peak_mib, show, wait
+from measure import KITTI, ROOT, Row, in_fresh_process, in_turns, peak_mib, show, wait
 from torch import nn
 
 from monokd.depth.folder import densify_folder
@@ -91,7 +91,7 @@ ROWS = [
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", nargs="?", type=Path, default=kitti_folder())
+    parser.add_argument("root", nargs="?", type=Path, default=KITTI)
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--steps", type=int, default=4)
     options = parser.parse_args()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import math
 import subprocess
 import sys
@@ -28,11 +27,9 @@ from monokd.distill.selective_scan import reference_scan
 from monokd.distill.student import DistillationStep
 from monokd.files import read_json
 from monokd.models.arithmetic import set_tf32
-from monokd.params import Behaviour
 from monokd.samples.batch import Batch
 from monokd.training.devices import make_deterministic
 
-BEHAVIOURS: tuple[Behaviour, ...] = ("published", "corrected")
 LIMITS = {"terms, float64": 1e-4, "each gradient, float64": 1e-4, "terms, float32": 1e-3}
 PUBLISHED_FRAMES, PUBLISHED_S, GOAL = 3712, 186, 3  # an epoch of the published log, on several GPUs
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"]
@@ -48,7 +45,7 @@ def tests(options: Options) -> Found:
         print(done.stdout, done.stderr)
         found.verdict(done.returncode == 0, f"tests that need a GPU: {(done.stdout.splitlines() or ['no output'])[-1]}")
     rows = []
-    for method, behaviour in itertools.product(options.losses, BEHAVIOURS):
+    for method, behaviour in options.cases:
         settings = options.step(method=method, behaviour=behaviour, batch=4, tf32=True)
         first, second = options.call(repeated, settings, options.frames, options.depth)
         row = {"loss": method, "behaviour": behaviour, "sha256": first, "again": second, "same": first == second}
@@ -102,7 +99,7 @@ def agree(options: Options) -> Found:
     found, rows = Found(), []
     set_tf32(False)
     make_deterministic()
-    for method, behaviour in itertools.product(options.losses, BEHAVIOURS):
+    for method, behaviour in options.cases:
         settings = replace(options.tiny(4), method=method, behaviour=behaviour)
         chunks = chunks_of(settings, options.frames, options.depth)
         row: dict[str, Any] = {"loss": method, "behaviour": behaviour}
@@ -139,12 +136,9 @@ def stop(options: Options) -> Found:
     for name, launch, killed in runs if not options.small else (runs[0], runs[2]):
         folder = options.work / f"stop-{name}"
         prepare(folder, options.frames, options.depth, options.tiny(4), student=student, machine=machine)
-        first = start(options, folder, [] if options.small else launch, "--stop-after", "1") if killed else None
-        last = start(options, folder, launch)
-        if last.returncode:
-            raise RuntimeError(f"the stage failed: {last.stderr.strip()[-300:]}")
-        row = {"run": name, "exit status of the killed run": first.returncode if first else None}
-        row |= {"went on": "goes on after epoch 1" in last.stderr}
+        status = start([] if options.small else launch, folder, "--stop-after", "1").returncode if killed else None
+        row = {"run": name, "exit status of the killed run": status}
+        row |= {"went on": "goes on after epoch 1" in finish(options, launch, folder)}
         rows.append(row | {"sha256 of the weights": sha256((folder / "data/models/student.safetensors").read_bytes())})
     found = Found({"two epochs": rows})
     for row in rows[1:]:
@@ -154,14 +148,22 @@ def stop(options: Options) -> Found:
     return found
 
 
-def start(options: Options, folder: Path, launch: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the stage in a folder, alone or by torchrun; in this process where it is small and nothing else is asked."""
+def start(launch: list[str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the stage in a folder, by itself or by torchrun."""
     command = [sys.executable, *launch, str(ROOT / "benchmarks/stage.py"), *arguments]
-    if options.small and not launch and not arguments:
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+
+
+def finish(options: Options, launch: list[str], folder: Path) -> str:
+    """Run the stage to its end and return what it says; in this process where it is small and by itself."""
+    if options.small and not launch:
         with contextlib.chdir(folder):
             train()
-        return subprocess.CompletedProcess(command, 0, "", "")
-    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+        return ""
+    done = start(launch, folder)
+    if done.returncode:
+        raise RuntimeError(f"the stage failed: {done.stderr.strip()[-300:]}")
+    return done.stderr
 
 
 def epoch(options: Options) -> Found:
@@ -173,9 +175,7 @@ def epoch(options: Options) -> Found:
         student |= {"chunk_frames": step.batch} if options.small else {}
         folder, machine = options.work / f"epoch-{step.behaviour}", {"workers": 1} if options.small else {}
         prepare(folder, options.frames, options.depth, step, student=student, machine=machine)
-        done = start(options, folder, [])
-        if done.returncode:
-            raise RuntimeError(f"the stage failed: {done.stderr.strip()[-300:]}")
+        finish(options, [], folder)
         seconds = read_json(folder / "epochs.json")[1]
         row = {"behaviour": step.behaviour, "precision": step.precision, "seconds": seconds}
         rows.append(row | {"images a second": student["epoch_steps"] * step.batch / seconds})

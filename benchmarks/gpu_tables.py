@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
+import kernels
 from full_size import METHODS, StepSettings, measure
-from kernels import KINDS, Size, memory, times
+from kernels import KINDS, Size
 from measure import Row, in_fresh_process
 from samples import loader_row, moved
 
 from monokd.kitti.frames import KittiFolder
+from monokd.params import Behaviour
 
 R = TypeVar("R")
 TF32, BF16 = {"tf32": True}, {"precision": "bf16-mixed"}
@@ -29,26 +32,19 @@ WORKERS, BATCHES = (4, 8, 16), 24
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where and on what a part runs.
+    """Where and on what a part runs."""
 
-    Attributes:
-        device: cuda, or cpu in its place.
-        small: tiny sizes, in this process where that is possible.
-        work: a folder that goes away.
-        frames: a KITTI folder.
-        depth: dense depth of its frames.
-    """
-
-    device: str
-    small: bool
-    work: Path
-    frames: Path
-    depth: Path
+    device: str  # cuda, or cpu in its place
+    small: bool  # tiny sizes, in this process where that is possible
+    work: Path  # a folder that goes away
+    frames: Path  # a KITTI folder
+    depth: Path  # dense depth of its frames
 
     @property
-    def losses(self) -> tuple[str, ...]:
-        """All, or one."""
-        return ("monoskd",) if self.small else METHODS
+    def cases(self) -> list[tuple[str, Behaviour]]:
+        """All losses in both behaviours, or one."""
+        both: tuple[Behaviour, ...] = ("published", "corrected")
+        return [("monoskd", "published")] if self.small else list(product(METHODS, both))
 
     def step(self, **changes: Any) -> StepSettings:
         """A step at the published size, or a tiny one."""
@@ -95,11 +91,10 @@ def steps(options: Options) -> Found:
 def kernel_tables(options: Options) -> Found:
     """The tables of `kernels.py`; forms of other packages that cannot run here say why, ours must run."""
     found, device = Found(), options.device
-    for kind, (title, _, sizes, more) in KINDS.items():
-        chosen = (SMALL_SIZES[kind], SMALL_SIZES[kind], 2) if options.small else (sizes, more, 5)
-        rows = options.call(times, kind, chosen[0], chosen[2], device)
-        found.tables[f"{title}, ms"] = rows
-        found.tables[f"{title}, peak MiB beyond the inputs"] = options.call(memory, kind, chosen[1], device)
+    for kind, (title, _, sizes) in KINDS.items():
+        chosen = (SMALL_SIZES[kind], 2) if options.small else (sizes, kernels.REPEATS)
+        rows, memory = options.call(kernels.measure, kind, *chosen, device)
+        found.tables |= {f"{title}, ms": rows, f"{title}, peak MiB beyond the inputs": memory}
         for form, reason in ((form, reason) for form, reason in rows[0].items() if "Error: " in str(reason)):
             found.verdict(True, f"{title}: {form} cannot run here, training does not need it: {reason}")
         errors = [value for row in rows for key, value in row.items() if key.startswith("error")]

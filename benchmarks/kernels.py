@@ -1,6 +1,6 @@
 """The rank-correlation loss and the selective scan: time, exactness and memory of every form, ours and others'.
 
-    python benchmarks/kernels.py [--device cuda] [--repeats 5] [--only ranks scans]
+    python benchmarks/kernels.py [--device cuda]
 
 Everything runs in the deterministic mode of training. Forms take turns; medians are printed, on the CPU of processor
 time, with several threads their sum. Both sides of a comparison of ranks share the correlation. Memory is by how much
@@ -28,9 +28,8 @@ from monokd.training.devices import make_deterministic
 
 # Levels of the published size after resizing to 12×40: 64 to 512 channels of 480 positions.
 VALUES = [(batch, size) for batch in (2, 8) for size in (30_720, 61_440, 122_880, 245_760)]
-STATES = 16
-TOKENS = [(480, 512), (1920, 32), (30_720, 64)]  # tokens × channels
-MEMORY_TOKENS = [(length, 64) for length in (1024, 2048, 4096, 8192)]
+STATES, REPEATS = 16, 5
+TOKENS = [(480, 512), (1920, 32), (8192, 64), (30_720, 64)]  # tokens × channels
 Loss = Callable[[Tensor, Tensor], Tensor]
 Scan = Callable[..., Tensor]
 Passes = dict[str, Callable[[], list[Tensor]]]
@@ -40,13 +39,11 @@ Size = tuple[int, int]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", nargs="+", choices=tuple(KINDS), default=list(KINDS))
-    options = parser.parse_args()
-    for kind in options.only:
-        title, first, sizes, more = KINDS[kind]
-        show(f"{title}, ms by {first}", in_fresh_process(times, kind, sizes, options.repeats, options.device))
-        show(f"{title}, peak MiB beyond the inputs", in_fresh_process(memory, kind, more, options.device))
+    device = parser.parse_args().device
+    for kind, (title, _, sizes) in KINDS.items():
+        times, memory = in_fresh_process(measure, kind, sizes, REPEATS, device)
+        show(f"{title}, ms", times)
+        show(f"{title}, peak MiB beyond the inputs", memory)
 
 
 def correlation_of(a: Tensor, b: Tensor) -> Tensor:
@@ -122,60 +119,49 @@ def scan_passes(length: int, channels: int, device: str) -> Passes:
 
 
 PASSES = {"ranks": rank_passes, "scans": scan_passes}
-KINDS: dict[str, tuple[str, str, Sequence[Size], Sequence[Size]]] = {
-    "ranks": ("rank correlation, forward and backward", "batch × values", VALUES, VALUES),
-    "scans": (f"selective scan, {STATES} states, forward and backward", "tokens × channels", TOKENS, MEMORY_TOKENS),
+KINDS: dict[str, tuple[str, str, Sequence[Size]]] = {
+    "ranks": ("rank correlation, forward and backward", "batch × values", VALUES),
+    "scans": (f"selective scan, {STATES} states, forward and backward", "tokens × channels", TOKENS),
 }
 OURS = ("published, closed form", "true ranks, ours", "in use", "loop")
 
 
-def passes_and_row(kind: str, size: Size, device: str) -> tuple[Passes, Row]:
-    """The forms that run here, and a row that says why those of other packages cannot."""
-    passes = PASSES[kind](*size, device)
-    row: Row = {KINDS[kind][1]: f"{size[0]:,} × {size[1]:,}", **dict.fromkeys(passes)}
-    for name, run in list(passes.items()):
-        try:
-            run()  # loads everything
-        except (ImportError, RuntimeError, NotImplementedError, TypeError) as error:  # of others' extensions
-            if name in OURS:
-                raise
-            row[name] = f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0][:60]}"
-            del passes[name]
-    return passes, row
+def measure(kind: str, sizes: Sequence[Size], repeats: int, device: str) -> tuple[list[Row], list[Row]]:
+    """Milliseconds, and by how many MiB a pass raises the memory in use, by size and form.
 
-
-def times(kind: str, sizes: Sequence[Size], repeats: int, device: str) -> list[Row]:
-    """Milliseconds by size and form; of scans also the largest error, relative to the largest number of a tensor."""
+    Of scans also the largest error, relative to the largest number of a tensor. The forms of other packages that cannot
+    run here say why.
+    """
     make_deterministic()
-    rows = []
+    times, memory = [], []
     for size in sizes:
-        passes, row = passes_and_row(kind, size, device)
+        passes, results = PASSES[kind](*size, device), {}
+        ms: Row = {KINDS[kind][1]: f"{size[0]:,} × {size[1]:,}", **dict.fromkeys(passes)}
+        mib = dict(ms)
+        for name, run in list(passes.items()):
+            try:
+                run()  # loads everything
+                with peak_mib(device) as peak:
+                    results[name] = run()
+                mib[name] = peak[1]
+            except (ImportError, RuntimeError, NotImplementedError, TypeError) as error:  # of others' extensions
+                if name in OURS:
+                    raise
+                ms[name] = f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0][:60]}"
+                del passes[name]
         if kind == "scans":
-            expected = passes["loop"]()
-            row |= {f"error of {name}": error(run(), expected) for name, run in passes.items() if name != "loop"}
+            expected = results.pop("loop")
+            ms |= {f"error of {name}": largest_error(found, expected) for name, found in results.items()}
         slow = {"loop": passes.pop("loop")} if kind == "scans" and size[0] > 2000 else {}  # minutes, several times over
         for ways, rounds in ((passes, repeats), (slow, 1)):
-            row |= {name: 1e3 * median(ms) for name, ms in in_turns(ways, rounds, device=device).items()}
-        rows.append(row)
-    return rows
+            ms |= {name: 1e3 * median(seconds) for name, seconds in in_turns(ways, rounds, device=device).items()}
+        times.append(ms)
+        memory.append(mib)
+    return times, memory
 
 
-def error(found: list[Tensor], expected: list[Tensor]) -> float:
+def largest_error(found: list[Tensor], expected: list[Tensor]) -> float:
     return max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(found, expected, strict=True))
-
-
-def memory(kind: str, sizes: Sequence[Size], device: str) -> list[Row]:
-    """By how many MiB a pass raises the memory in use, by size and form."""
-    make_deterministic()
-    rows = []
-    for size in sizes:
-        passes, row = passes_and_row(kind, size, device)
-        for name, run in passes.items():
-            with peak_mib(device) as peak:
-                run()
-            row[name] = peak[1]
-        rows.append(row)
-    return rows
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How long one image takes, from its file to KITTI objects and in the network alone. `python benchmarks/latency.py`
+"""How long one image takes, from its file to KITTI objects. `python benchmarks/latency.py`
 
 torch against ONNX Runtime (examples/onnx_predict.py), one and two threads. Ways take turns within each round; medians
 are printed. Weights are random: the time does not depend on them.
@@ -19,14 +19,13 @@ import onnxruntime
 import torch
 from measure import ROOT, in_turns, show
 
-from monokd.commands.export import INPUTS, OUTPUTS, export
+from monokd.commands.export import export
 from monokd.kitti.frames import KittiFolder
 from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.decode import decode
 from monokd.models.detector import Detector, build_detector
 from monokd.models.fold_bn import fold_bn
-from monokd.models.outputs import DetectorOutput
-from monokd.samples.batch import Batch, collate
+from monokd.samples.batch import collate
 from monokd.samples.dataset import Frames, InputSettings
 from monokd.scenes.generate import generate_scenes
 from monokd.scenes.settings import SceneSettings
@@ -49,7 +48,7 @@ def main() -> None:
 
 
 def one_image(folder: Path, height: int, width: int, factor: float) -> dict[str, Callable[[], object]]:
-    """The ways from one image to its objects, and those of the network alone."""
+    """The ways from one image to its objects."""
     model, exported = folder / "model.safetensors", folder / "model.onnx"
     save_detector(build_detector(factor), model, DetectorInfo(width=factor, height_px=height, width_px=width))
     export(model, exported)
@@ -57,8 +56,6 @@ def one_image(folder: Path, height: int, width: int, factor: float) -> dict[str,
     detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     frames = Frames(files, ["000000"], InputSettings(height, width))
     detect = runpy.run_path(str(ROOT / "examples/onnx_predict.py"))["detect"]
-    batch = collate([frames[0, 0]])
-    inputs = {name: tensor.numpy() for name, tensor in zip(INPUTS, network_inputs(batch), strict=True)}
     paths = files.image("000000"), files.calibration("000000")
     ways: dict[str, Callable[[], object]] = {"reading and warping": lambda: frames[0, 0]}
     for threads in (1, 2):
@@ -68,29 +65,17 @@ def one_image(folder: Path, height: int, width: int, factor: float) -> dict[str,
         ways |= {
             f"torch, {threads} threads": partial(in_torch, detector, frames, threads),
             f"ONNX, {threads} threads": partial(detect, session, *paths, THRESHOLD),
-            f"network alone, torch, {threads} threads": partial(forward, detector, batch, threads),
-            f"network alone, ONNX, {threads} threads": partial(session.run, list(OUTPUTS), inputs),
         }
     return ways
 
 
-def network_inputs(batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    return batch.input("image"), batch.P2, batch.coord_range_px
-
-
 def in_torch(detector: Detector, frames: Frames, threads: int) -> object:
     """From a file to objects, as `monokd predict` goes."""
-    batch = collate([frames[0, 0]])
-    output = forward(detector, batch, threads)
-    return decode(detector, output, batch.P2, batch.coord_range_px, score_threshold=THRESHOLD)
-
-
-def forward(detector: Detector, batch: Batch, threads: int) -> DetectorOutput:
-    """The network alone."""
     torch.set_num_threads(threads)
+    batch = collate([frames[0, 0]])
     with torch.inference_mode():
-        output: DetectorOutput = detector(*network_inputs(batch))
-    return output
+        output = detector(batch.input("image"), batch.P2, batch.coord_range_px)
+    return decode(detector, output, batch.P2, batch.coord_range_px, score_threshold=THRESHOLD)
 
 
 if __name__ == "__main__":

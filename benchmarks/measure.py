@@ -21,27 +21,20 @@ from monokd.scenes.generate import generate_scenes
 from monokd.scenes.settings import SceneSettings
 
 ROOT = Path(__file__).resolve().parents[1]
+KITTI = Path(os.environ.get("MONOKD_KITTI", ROOT.parent / "shared/kitti"))  # where real frames may lie
 MIB = 2**20
 R = TypeVar("R")
 Row = dict[str, Any]
 
 
 def in_turns(
-    ways: Mapping[str, Callable[[], object]],
-    rounds: int,
-    *,
-    device: str = "cpu",
+    ways: Mapping[str, Callable[[], object]], rounds: int, *, device: str = "cpu",
     clock: Callable[[], float] | None = None,
-) -> dict[str, list[float]]:
+) -> dict[str, list[float]]:  # fmt: skip
     """Seconds of each way in every round, after one round that does not count.
 
-    Ways take turns within a round, so that a busy machine slows all alike.
-
-    Args:
-        ways: by name.
-        rounds: how many.
-        device: waited for at the borders of each run.
-        clock: by default processor time of all threads on the CPU, wall time on a GPU.
+    Ways take turns within a round, so that a busy machine slows all alike; `device` is waited for at the borders of
+    each run. By default processor time of all threads on the CPU, wall time on a GPU.
     """
     clock = clock or (time.process_time if device == "cpu" else time.perf_counter)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -89,11 +82,7 @@ def _resident_mib(kind: str) -> float:
 
 
 def in_fresh_process(function: Callable[..., R], *arguments: object) -> R:
-    """Call a function in a new process and return what it returns; what it raises is raised here.
-
-    Raises:
-        BrokenProcessPool: the process died.
-    """
+    """Call a function in a new process and return what it returns; what it raises is raised here."""
     os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", "65536")  # freed blocks are given back: peaks are what is held
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
@@ -107,7 +96,8 @@ def show(title: str, rows: Sequence[Row]) -> None:
 def markdown(rows: Sequence[Row]) -> str:
     """The same table for a page."""
     table = _cells(rows)
-    lines: list[list[str]] = [list(table), ["---", *["---:"] * (len(table.columns) - 1)], *table.to_numpy().tolist()]
+    columns = [str(column) for column in table.columns]
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *table.to_numpy().tolist()]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -132,11 +122,6 @@ def make_frames(folder: Path, depth: Path, count: int, *, width_px: int = 1242, 
     return root
 
 
-def kitti_folder() -> Path:
-    """Where real frames may lie."""
-    return Path(os.environ.get("MONOKD_KITTI", ROOT.parent / "shared" / "kitti"))
-
-
-def environment(threads: int = 1) -> dict[str, str]:
-    """For processes that run beside others."""
-    return os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT / "src")}
+def environment() -> dict[str, str]:
+    """Of a process on this source, with one thread."""
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}

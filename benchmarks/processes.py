@@ -8,12 +8,11 @@ on the same frames from the same weights, by gradient descent (Adam turns the ro
 of full length). In the first batch one process's share has no object. `corrected` synchronises batch normalisation;
 `published` gives each process a chunk of its own, which the one process computes one after the other (quirk Q5).
 
-The table has the largest difference over the steps: of a loss, relative to its value; of the gradient over all
-parameters, |Δ| / |gradient|; of weights and running statistics after the last step, |Δ| / |weights|. Several steps run
-in float64, every cast to float32 lifted: a first step of a fresh network amplifies the rounding of float32, in which
-sums over two halves differ from one sum, to per cents of the second step's gradient, which would hide a fault as large.
-One step runs in float32. More than 1e-5 in a loss or a float64 gradient, or 1e-3 in a float32 gradient, ends with exit
-status 1.
+The table has the largest difference over the steps: of a loss, relative to its value; of the gradient and, after the
+last step, of weights and running statistics, |Δ| / |·| over all of them. Several steps run in float64, every cast to
+float32 lifted, for rounding to float32 grows to per cents within two steps of a fresh network, and would hide a fault
+as large. One step runs in float32. More than 1e-5 in a loss or a float64 gradient, or 1e-3 in a float32 gradient, ends
+with exit status 1.
 """
 
 from __future__ import annotations

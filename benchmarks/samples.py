@@ -13,14 +13,13 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import count, cycle, islice
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 
 import cv2
 import torch
-from measure import Row, in_turns, kitti_folder, make_frames, show
+from measure import KITTI, Row, in_turns, make_frames, show
 from PIL import Image
 
 from monokd.kitti.frames import KittiFolder, read_image, read_stored_depth
@@ -34,10 +33,9 @@ PUBLISHED = (384, 1280)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", nargs="?", type=Path, default=kitti_folder())
+    parser.add_argument("root", nargs="?", type=Path, default=KITTI)
     parser.add_argument("depth", nargs="?", type=Path)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--batches", type=int, default=8)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -48,7 +46,7 @@ def main() -> None:
             root = make_frames(Path(name) / "kitti", depth, 16)
         show(f"one frame of {root.folder}, augmented, with targets, one core", one_sample(root, depth))
         show("bytes", moved(root, depth, options.batch))
-        rows = [loader_row(root, depth, options.batch, options.batches, workers) for workers in options.workers]
+        rows = [loader_row(root, depth, options.batch, 8, workers) for workers in options.workers]
         show(f"loader, batches of {options.batch}, from files", rows)
 
 
@@ -74,11 +72,8 @@ def one_sample(root: KittiFolder, depth: Path, rounds: int = 40) -> list[Row]:
         "sample, files cached": lambda i: kept[0, i],
         "sample from files": lambda i: files[0, i],
     }
-
-    def on_next(way: Callable[[int], object], numbers: count[int]) -> object:
-        return way(next(numbers) % len(names))
-
-    seconds = in_turns({name: partial(on_next, way, count()) for name, way in ways.items()}, rounds)
+    on_next = {name: map(way, cycle(range(len(names)))).__next__ for name, way in ways.items()}
+    seconds = in_turns(on_next, rounds)
     pillow = seconds["Pillow decodes the image"]
     return [
         {"way": name, "ms": 1e3 * median(times), "least": 1e3 * min(times),

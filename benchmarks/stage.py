@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import runpy
 import signal
 import time
 from collections.abc import Mapping
@@ -23,7 +24,6 @@ import yaml
 from full_size import StepSettings
 from measure import ROOT
 
-from monokd.distill.student import train_student
 from monokd.errors import run
 from monokd.files import write_json
 from monokd.models.checkpoint import DetectorInfo, save_detector
@@ -51,10 +51,8 @@ def train(stop_after: int = 0) -> None:
         if len(rows) == stop_after:  # its state has been saved
             os.kill(os.getpid(), signal.SIGKILL)
 
-    teacher, baseline, student = (MODELS / f"{name}.safetensors" for name in ("teacher", "baseline", "student"))
-    history = Path("metrics/student/history.csv")
     with patch.object(loop, "write_history", noted):
-        train_student(load_params(), "distill", teacher=teacher, baseline=baseline, out=student, history=history)
+        runpy.run_path(str(ROOT / "stages/distill.py"))["main"]()
     write_json(Path("epochs.json"), [end - start for start, end in pairwise(ends[:-1])])  # the last is written twice
 
 
