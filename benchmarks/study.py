@@ -49,7 +49,7 @@ ARMS: Arms = {
     "labels": {BOXES: "labels", "loss": "none"},
 }
 """Parameters of each arm over the demo's; the control is a stage of its own."""
-SETTINGS: dict[str, dict[str, Any]] = {
+SETTINGS: Arms = {
     "scores from 0.15, uncertain from 0.1": {"keep_score": 0.15, "ignore_score": 0.1},
     "scores from 0.25, uncertain from 0.15": {"keep_score": 0.25, "ignore_score": 0.15},
     "weights by score": {"score_weights": True},
@@ -62,14 +62,6 @@ FACTORS, LABELLED_FRAMES = (0.1, 1, 10), (16, 40, 80, 160, 320)
 FIGURES = {
     f"{metric}_{iou_set}": (iou_set, f"{metric}_R40") for metric in ("3d", "bev") for iou_set in ("loose", "strict")
 }
-
-
-def settings_arms() -> Arms:
-    """The teacher's boxes with one setting changed."""
-    return {
-        f"teacher's boxes, {name}": {"loss": "none", **{f"{UNLABELLED}.{key}": value for key, value in changes.items()}}
-        for name, changes in SETTINGS.items()
-    }
 
 
 def weights_arms() -> Arms:
@@ -86,8 +78,12 @@ def weights_arms() -> Arms:
 
 TABLES: dict[str, Arms] = {
     "arms": ARMS,
-    "curve": {name: ARMS[name] for name in ("control", f"teacher's boxes + {PARAMS['loss']}")},
-    "settings": {"control": {}, **TEACHERS, **settings_arms()},
+    "curve": {name: ARMS[name] for name in ("control", "teacher's boxes + monoskd")},
+    "settings": {"control": {}, **TEACHERS}
+    | {
+        f"teacher's boxes, {name}": {"loss": "none"} | {f"{UNLABELLED}.{key}": value for key, value in changes.items()}
+        for name, changes in SETTINGS.items()
+    },
     "weights": {"control": {}, **TEACHERS, **weights_arms()},
 }
 
@@ -97,7 +93,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--table", default="arms", choices=tuple(TABLES))
     parser.add_argument("--out", type=Path, default=ROOT / "metrics/study.json")
-    parser.add_argument("--seeds", type=int, nargs="*", help="without: 0 to 4 for the arms, 0 to 2 for the others")
+    parser.add_argument("--seeds", type=int, nargs="*", help="default: 0 to 4 for the arms, 0 to 2 for the others")
     parser.add_argument("--arms", nargs="+", help="some of the table's, by name")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of params.yaml, for all arms")
     args = parser.parse_args()
@@ -113,7 +109,6 @@ def main() -> None:
             prepare(folder, params)
             for arm in arms:
                 run_arm(folder, arm, params | TABLES[args.table][arm])
-        write_study(args.folder, args.out, args.table)
     write_study(args.folder, args.out, args.table)
 
 
