@@ -49,7 +49,7 @@ ARMS: Arms = {
     "labels": {BOXES: "labels", "loss": "none"},
 }
 """Parameters of each arm over the demo's; the control is a stage of its own."""
-SETTINGS: Arms = {
+SETTINGS: Arms = {  # of `unlabelled`, each varied alone
     "scores from 0.15, uncertain from 0.1": {"keep_score": 0.15, "ignore_score": 0.1},
     "scores from 0.25, uncertain from 0.15": {"keep_score": 0.25, "ignore_score": 0.15},
     "weights by score": {"score_weights": True},
@@ -57,7 +57,6 @@ SETTINGS: Arms = {
     "0.9 of the batch": {"share": 0.9},
     "full headings": {"headings": "full"},
 }
-"""Of `unlabelled`, each varied alone."""
 FACTORS, LABELLED_FRAMES = (0.1, 1, 10), (16, 40, 80, 160, 320)
 FIGURES = {
     f"{metric}_{iou_set}": (iou_set, f"{metric}_R40") for metric in ("3d", "bev") for iou_set in ("loose", "strict")
