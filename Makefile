@@ -29,8 +29,8 @@ check: setup
 	@ruff format --check src stages tests benchmarks examples docs
 	@mypy
 
-# Minutes together. The others take hours or a GPU and say so: losses, study, overfit, gpu.
-BENCHMARKS := evaluation scenes depth samples rank_loss kernels processes latency full_size
+# Minutes together. The others take hours or a GPU and say so: study, gpu.
+BENCHMARKS := depth samples rank_loss kernels processes latency full_size
 
 bench: setup
 	@for name in $(BENCHMARKS); do echo "== $$name"; python benchmarks/$$name.py || exit 1; done

@@ -1,6 +1,6 @@
 """Training steps at the published size (384×1280, DLA-34): losses, time phase by phase, peak memory.
 
-    python benchmarks/full_size.py [KITTI_ROOT] [--batch 2] [--steps 4] [--out FILE.json]
+    python benchmarks/full_size.py [KITTI_ROOT] [--batch 2] [--steps 4]
 
 Every row is a process of its own on the same frames, with the optimiser, precision and deterministic kernels of the
 training stages. The total loss of the steps must be finite and fall. Times are medians over steps, the first left out.
@@ -11,12 +11,10 @@ detection terms.
 from __future__ import annotations
 
 import argparse
-import itertools
-import math
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -24,13 +22,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
-from measure import ROOT, Row, apart, in_turns, kitti_folder, peak_mib, show, wait
+from measure import KITTI, ROOT, Row, in_fresh_process, in_turns, peak_mib, show, wait
 from torch import nn
 
 from monokd.depth.folder import densify_folder
 from monokd.distill.loss import DistillationLoss
 from monokd.distill.student import DistillationStep
-from monokd.files import write_json
 from monokd.kitti.frames import KittiFolder
 from monokd.losses.means import ALONE, Processes
 from monokd.models.detector import build_detector, feature_channels
@@ -42,6 +39,7 @@ from monokd.samples.dataset import Frames, InputSettings
 from monokd.training.devices import all_processes, start
 from monokd.training.schedule import build_optimiser
 from monokd.training.steps import DetectionStep
+from monokd.typing import Modality
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -69,6 +67,13 @@ class StepSettings:
     steps: int = 4
 
     @property
+    def label(self) -> str:
+        """What differs from the defaults."""
+        switches = [(field.name, getattr(self, field.name), field.default) for field in fields(self)[2:7]]
+        changed = [f"{name} {value}" for name, value, default in switches if value != default]
+        return ", ".join([f"{self.method} {self.behaviour}", *changed])
+
+    @property
     def machine(self) -> Machine:
         """What a training stage would read."""
         own = {"accelerator": self.device, "precision": self.precision, "tf32": self.tf32, "compile": self.compile}
@@ -86,72 +91,33 @@ ROWS = [
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", nargs="?", type=Path, default=kitti_folder())
-    parser.add_argument("--depth", type=Path, help="dense depth PNGs; made on the spot without")
+    parser.add_argument("root", nargs="?", type=Path, default=KITTI)
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--out", type=Path, help="JSON")
     options = parser.parse_args()
     if not options.root.is_dir():
         print(f"full_size: needs frames in KITTI's layout, found none in {options.root}")
         return
+    wanted = [replace(settings, batch=options.batch, steps=options.steps) for settings in ROWS]
     with tempfile.TemporaryDirectory() as name:
-        depth = options.depth or Path(name)
-        if options.depth is None:
-            densify_folder(KittiFolder(options.root), depth, with_cars(KittiFolder(options.root))[:8], workers=1)
-        rows = []
-        for settings in ROWS:
-            rows.append(
-                apart(measure, replace(settings, batch=options.batch, steps=options.steps), options.root, depth)
-            )
-            totals = rows[-1]["totals"]
-            falling = all(b < a for a, b in itertools.pairwise(totals)) and all(map(math.isfinite, totals))
-            print(
-                label(settings),
-                *(f"{total:.2f}" for total in totals),
-                "falling" if falling else "NOT FALLING",
-                flush=True,
-            )
-    show("training steps", [summary(row) for row in rows])
-    show("phases, ms", phase_rows(rows))
-    if options.out:
-        write_json(options.out, rows)
+        root, depth = KittiFolder(options.root), Path(name)
+        densify_folder(root, depth, with_cars(root)[:8], workers=1)
+        rows = [in_fresh_process(measure, settings, options.root, depth) for settings in wanted]
+    show("training steps", [row["step"] for row in rows])
+    show("phases, ms", [row["phases"] for row in rows if "phases" in row])
 
 
-def label(settings: StepSettings) -> str:
-    """What differs from the defaults."""
-    changed = [
-        f"{field.name} {getattr(settings, field.name)}"
-        for field in fields(StepSettings)[2:7]
-        if getattr(settings, field.name) != field.default
-    ]
-    return ", ".join([f"{settings.method} {settings.behaviour}", *changed])
-
-
-def summary(row: Mapping[str, Any]) -> Row:
-    """A line of the table."""
-    if "error" in row:
-        return {"step": row["step"], "images a second": row["error"]}
-    return {
-        "step": row["step"], "images a second": row["images_per_s"], "ms a step": 1e3 * row["step_s"],
-        "peak MiB": row["peak_mib"],
-    }  # fmt: skip
-
-
-def phase_rows(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """The phases of the rows that have them."""
-    return [{"step": row["step"]} | row["phases_ms"] for row in rows if "phases_ms" in row]
-
-
-def measure(settings: StepSettings, root: Path, depth: Path) -> dict[str, Any]:
-    """Losses, time and memory of one configuration; one that does not fit the memory of a GPU says so."""
+def measure(settings: StepSettings, root: Path, depth: Path) -> dict[str, Row]:
+    """A line for the table of steps and one for that of phases; what does not fit the memory of a GPU says so."""
+    name: Row = {"step": settings.label}
     try:
-        return {"step": label(settings)} | _measured(settings, root, depth)
+        found = _measured(settings, root, depth)
     except torch.OutOfMemoryError:
-        return {"step": label(settings), "error": "out of memory"}
+        return {"step": name | {"images a second": "out of memory"}}
+    return {kind: name | row for kind, row in found.items()}
 
 
-def _measured(settings: StepSettings, root: Path, depth: Path) -> dict[str, Any]:
+def _measured(settings: StepSettings, root: Path, depth: Path) -> dict[str, Row]:
     fabric = start(settings.machine, 0)
     step = build_step(settings, fabric.device, all_processes(fabric))
     optimiser = build_optimiser(step, kind="adam", learning_rate=1e-4, weight_decay=1e-5)
@@ -169,27 +135,29 @@ def _measured(settings: StepSettings, root: Path, depth: Path) -> dict[str, Any]
         wrapped_optimiser.zero_grad(set_to_none=True)
         totals.append(float(total.detach()))
 
+    rounds = max(settings.steps - 1, 1)
     with peak_mib(settings.device) as peak:
-        seconds = median(
-            in_turns({"": train}, max(settings.steps - 1, 1), device=settings.device, clock=time.perf_counter)[""]
-        )
-    row: dict[str, Any] = {"totals": totals, "step_s": seconds}
-    row |= {"images_per_s": settings.batch / seconds, "peak_mib": peak[0]}
+        (times,) = in_turns({"": train}, rounds, device=settings.device, clock=time.perf_counter).values()
+    row: Row = {"images a second": settings.batch / median(times), "ms a step": 1e3 * median(times)}
+    found = {"step": row | {"peak MiB": peak[0], "losses": " ".join(f"{total:.2f}" for total in totals)}}
     if not settings.compile:
-        row["phases_ms"] = phases(step, wrapped, wrapped_optimiser, chunks, fabric)
-    return row
+        found["phases"] = phases(step, wrapped, wrapped_optimiser, chunks, fabric)
+    return found
 
 
-def build_step(settings: StepSettings, device: torch.device, processes: Processes = ALONE) -> DetectionStep:
-    """The student's step of the training stage, with fresh weights."""
+def build_step(
+    settings: StepSettings, device: torch.device, processes: Processes = ALONE, modality: Modality = "image"
+) -> DetectionStep:
+    """The step of a training stage, the student's where `method` has terms, with fresh weights."""
     quirks = Quirks.of(settings.behaviour)
     student, teacher = (build_detector(settings.width, quirks=quirks, upsampling=settings.upsampling) for _ in range(2))
-    step = DetectionStep(student, modality="image", quirks=quirks, processes=processes)
+    step = DetectionStep(student, modality=modality, quirks=quirks, processes=processes)
     if settings.method != "none":
         channels = feature_channels(settings.width)
         wanted = tuple(PUBLISHED_WEIGHTS[settings.method])
         loss = DistillationLoss(wanted, fused_channels=channels, backbone_channels=channels, quirks=quirks)
-        step = DistillationStep(student, teacher.to(device), loss, quirks=quirks, processes=processes)
+        chunk = ALONE if quirks.per_replica_normaliser else processes
+        step = DistillationStep(student, teacher.to(device), loss, quirks=quirks, processes=processes, chunk=chunk)
     if settings.channels_last:
         step.to_memory_format(torch.channels_last)
     return step
@@ -205,31 +173,32 @@ def chunks_of(settings: StepSettings, root: Path, depth: Path) -> list[Batch]:
     folder = KittiFolder(root)
     names = [frame for frame in with_cars(folder) if (depth / f"{frame}.png").exists()]
     frames = Frames(folder, names, InputSettings(settings.height_px, settings.width_px), depth_dir=depth, labels=True)
-    size = settings.batch
-    if settings.behaviour == "published" and settings.batch % CHUNK_FRAMES == 0:
-        size = CHUNK_FRAMES
+    in_chunks = settings.behaviour == "published" and settings.batch % CHUNK_FRAMES == 0
+    size = CHUNK_FRAMES if in_chunks else settings.batch
     samples = [frames[0, index % len(names)] for index in range(settings.batch)]
     return [collate(samples[first : first + size]) for first in range(0, len(samples), size)]
 
 
-def phases(step: DetectionStep, wrapped: Any, optimiser: Any, chunks: list[Batch], fabric: Fabric) -> dict[str, float]:
+def phases(step: DetectionStep, wrapped: Any, optimiser: Any, chunks: list[Batch], fabric: Fabric) -> Row:
     """Milliseconds of each phase of a step, the median of three, with a wait for the device at every border."""
-    device, repeats, ms = fabric.device.type, 3, defaultdict[str, list[float]](list)
+    spent: dict[str, float] = {}
 
     @contextmanager
     def timed(name: str) -> Iterator[None]:
-        wait(device)
+        wait(fabric.device.type)
         began = time.perf_counter()
         yield
-        wait(device)
-        ms[name].append(1e3 * (time.perf_counter() - began))
+        wait(fabric.device.type)
+        spent[name] = spent.get(name, 0.0) + 1e3 * (time.perf_counter() - began)
 
     watched: dict[str, nn.Module] = {"student": step.detector}
     if isinstance(step, DistillationStep):
         watched |= {"teacher": step.teacher, "distillation": step.distillation}
     for name, module in watched.items():
-        module.forward = _timed(module.forward, name, timed)
-    for _ in range(repeats):
+        module.forward = timed(name)(module.forward)
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for _ in range(3):
+        spent.clear()
         with timed("forward"):
             total = torch.stack(list(wrapped(chunks).values())).sum()
         with timed("backward"):
@@ -237,24 +206,10 @@ def phases(step: DetectionStep, wrapped: Any, optimiser: Any, chunks: list[Batch
         with timed("optimiser"):
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-    for module in watched.values():
-        del module.__dict__["forward"]
-    each = {name: len(times) // repeats for name, times in ms.items()}
-    found = {
-        name: median(sum(times[i : i + each[name]]) for i in range(0, len(times), each[name]))
-        for name, times in ms.items()
-    }
-    rest = found.pop("forward") - sum(found[name] for name in watched)
-    last = {name: found.pop(name) for name in ("backward", "optimiser")}
-    return found | {"rest of forward": rest} | last
-
-
-def _timed(forward: Callable[..., Any], name: str, timed: Callable[[str], Any]) -> Callable[..., Any]:
-    def run(*arguments: Any, **keywords: Any) -> Any:
-        with timed(name):
-            return forward(*arguments, **keywords)
-
-    return run
+        spent["rest of forward"] = spent["forward"] - sum(spent[name] for name in watched)
+        for name in (*watched, "rest of forward", "backward", "optimiser"):
+            found[name].append(spent[name])
+    return {name: median(ms) for name, ms in found.items()}
 
 
 if __name__ == "__main__":

@@ -23,8 +23,7 @@ from typing import Any
 
 import torch
 from gpu_checks import agree, epoch, stop, tests
-from gpu_parts import Found, Options
-from gpu_tables import data, kernel_tables, steps
+from gpu_tables import Found, Options, data, kernel_tables, steps
 from measure import make_frames, markdown, show
 
 from monokd import __version__
@@ -51,7 +50,8 @@ def main() -> None:
     if arguments.device == "cuda" and not torch.cuda.is_available():
         print("gpu: this machine has no CUDA device; `--device cpu --small` runs the same in miniature")
         return
-    report: dict[str, Any] = {"device": device_name(arguments.device), "torch": torch.__version__}
+    device = torch.cuda.get_device_name() if arguments.device == "cuda" else "CPU"
+    report: dict[str, Any] = {"device": device, "torch": torch.__version__}
     report |= {"monokd": __version__, "small": arguments.small, "parts": {}}
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
@@ -80,10 +80,6 @@ def run(name: str, options: Options) -> dict[str, Any]:
         show(table, rows)
     seconds = time.perf_counter() - began
     return {"title": title, "seconds": seconds, "verdicts": found.verdicts, "tables": found.tables}
-
-
-def device_name(device: str) -> str:
-    return torch.cuda.get_device_name() if device == "cuda" else "CPU"
 
 
 def line(verdict: dict[str, Any]) -> str:

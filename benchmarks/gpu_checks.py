@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import itertools
 import math
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
@@ -17,10 +16,10 @@ from unittest.mock import patch
 
 import torch
 from full_size import StepSettings, build_step, chunks_of
-from gpu_parts import Found, Options
-from measure import ROOT, Row, environment
+from gpu_tables import Found, Options
+from measure import ROOT, environment
 from processes import cast
-from stage import prepare
+from stage import prepare, train
 from torch import Tensor
 
 from monokd.distill import align_select
@@ -28,14 +27,10 @@ from monokd.distill.selective_scan import reference_scan
 from monokd.distill.student import DistillationStep
 from monokd.files import read_json
 from monokd.models.arithmetic import set_tf32
-from monokd.params import Behaviour
 from monokd.samples.batch import Batch
 from monokd.training.devices import make_deterministic
 
-BEHAVIOURS: tuple[Behaviour, ...] = ("published", "corrected")
-LIMITS = {
-    "terms, float64": 1e-4, "each gradient, float64": 1e-4, "terms, float32": 1e-3
-}  # fmt: skip
+LIMITS = {"terms, float64": 1e-4, "each gradient, float64": 1e-4, "terms, float32": 1e-3}
 PUBLISHED_FRAMES, PUBLISHED_S, GOAL = 3712, 186, 3  # an epoch of the published log, on several GPUs
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"]
 Gradients = tuple[dict[str, Tensor], dict[str, Tensor]]
@@ -50,18 +45,11 @@ def tests(options: Options) -> Found:
         print(done.stdout, done.stderr)
         found.verdict(done.returncode == 0, f"tests that need a GPU: {(done.stdout.splitlines() or ['no output'])[-1]}")
     rows = []
-    for method, behaviour in itertools.product(options.losses, BEHAVIOURS):
+    for method, behaviour in options.cases:
         settings = options.step(method=method, behaviour=behaviour, batch=4, tf32=True)
-        first, second = options.apart(repeated, settings, options.frames, options.depth)
-        rows.append(
-            {
-                "loss": method,
-                "behaviour": behaviour,
-                "sha256": first[:16],
-                "again": second[:16],
-                "same": first == second,
-            }
-        )
+        first, second = options.call(repeated, settings, options.frames, options.depth)
+        row = {"loss": method, "behaviour": behaviour, "sha256": first, "again": second, "same": first == second}
+        rows.append(row)
     found.tables["losses and gradients of one step, deterministic mode"] = rows
     atomic = "monoasd" if options.device == "cuda" and find_spec("mamba_ssm") else ""  # its gradients are atomic sums
     text = f"every loss{f' but {atomic} (mamba-ssm)' if atomic else ''} in both behaviours repeats to the same bits"
@@ -69,7 +57,7 @@ def tests(options: Options) -> Found:
     return found
 
 
-def repeated(settings: StepSettings, frames: Path, depth: Path) -> tuple[str, str]:
+def repeated(settings: StepSettings, frames: Path, depth: Path) -> list[str]:
     """Hashes of losses and gradients of a step, twice from the same seed."""
     make_deterministic()
     set_tf32(settings.tf32)
@@ -77,9 +65,12 @@ def repeated(settings: StepSettings, frames: Path, depth: Path) -> tuple[str, st
     hashes = []
     for _ in range(2):
         terms, gradients = one_step(settings, chunks, settings.device, torch.float32)
-        tensors = [*terms.values(), *gradients.values()]
-        hashes.append(hashlib.sha256(b"".join(t.cpu().numpy().tobytes() for t in tensors)).hexdigest())
-    return hashes[0], hashes[1]
+        hashes.append(sha256(b"".join(t.numpy().tobytes() for t in (*terms.values(), *gradients.values()))))
+    return hashes
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def one_step(settings: StepSettings, chunks: list[Batch], device: str, dtype: torch.dtype) -> Gradients:
@@ -88,9 +79,8 @@ def one_step(settings: StepSettings, chunks: list[Batch], device: str, dtype: to
     with ExitStack() as stack:
         if dtype == torch.float64:
             stack.enter_context(patch.object(Tensor, "float", Tensor.double))
-            stack.enter_context(
-                patch.object(align_select, "selective_scan", reference_scan)
-            )  # others know float32 alone
+            scan = patch.object(align_select, "selective_scan", reference_scan)  # others know float32 alone
+            stack.enter_context(scan)
         step = build_step(settings, torch.device(device)).to(dtype).to(device).train()
         if isinstance(step, DistillationStep):
             step.teacher.to(dtype)
@@ -109,7 +99,7 @@ def agree(options: Options) -> Found:
     found, rows = Found(), []
     set_tf32(False)
     make_deterministic()
-    for method, behaviour in itertools.product(options.losses, BEHAVIOURS):
+    for method, behaviour in options.cases:
         settings = replace(options.tiny(4), method=method, behaviour=behaviour)
         chunks = chunks_of(settings, options.frames, options.depth)
         row: dict[str, Any] = {"loss": method, "behaviour": behaviour}
@@ -119,9 +109,8 @@ def agree(options: Options) -> Found:
             terms, whole, each = differences(plain, other)
             row |= {f"terms, {name}": terms, f"whole gradient, {name}": whole, f"each gradient, {name}": each}
         rows.append(row)
-    found.tables["largest relative differences: of a term, of the gradient over all parameters, of a parameter's"] = (
-        rows
-    )
+    title = "largest relative differences: of a term, of the gradient over all parameters, of a parameter's"
+    found.tables[title] = rows
     for key, limit in LIMITS.items():
         worst = max(float(row[key]) for row in rows)
         found.verdict(worst <= limit, f"CPU and device agree, {key}: {worst:.1e} at most, limit {limit:g}")
@@ -132,88 +121,64 @@ def differences(expected: Gradients, found: Gradients) -> tuple[float, float, fl
     """The largest of the terms, of the whole gradient, and of a parameter's that is not nothing beside the whole."""
     terms = max(float((found[0][n] - t).abs() / t.abs().clamp(min=1e-3)) for n, t in expected[0].items())
     norms = {name: float(g.norm()) for name, g in expected[1].items()}
-    apart = {name: float((found[1][name] - g).norm()) for name, g in expected[1].items()}
+    changes = {name: float((found[1][name] - g).norm()) for name, g in expected[1].items()}
     whole = math.hypot(*norms.values())
-    each = max(apart[name] / max(norm, 1e-6 * whole) for name, norm in norms.items())
-    return terms, math.hypot(*apart.values()) / whole, each
+    each = max(changes[name] / max(norm, 1e-6 * whole) for name, norm in norms.items())
+    return terms, math.hypot(*changes.values()) / whole, each
 
 
 def stop(options: Options) -> Found:
     """The student's stage, killed by signal 9 after its first epoch and started again, alone and under torchrun."""
-    tiny = options.tiny(4)
-    student = {"epochs": 2, "epoch_steps": 3, "batch_size": 4, "chunk_frames": 0}
-    data = {"height_px": tiny.height_px, "width_px": tiny.width_px}
-    machine = {"accelerator": options.device, "save_minutes": 0, "workers": 0}
-
-    alone: list[str] = []
-    runs = [(alone, False), (alone, True), (TORCHRUN, True)]
-    if options.small:
-        runs = [(alone, False), (TORCHRUN, True)]
-    folders = [
-        prepare(
-            options.work / f"stop-{number}", options.frames, options.depth, data=data, student=student,
-            machine=machine, behaviour="corrected", width=tiny.width,
-        )
-        for number in range(len(runs))
-    ]  # fmt: skip
-
-    def train(folder: Path, launch: list[str], killed: bool) -> Row:
-        before = alone if options.small else launch
-        first = start(folder, before, "--stop-after", "1").returncode if killed else None
-        last = start(folder, launch)
-        if last.returncode:
-            raise RuntimeError(f"the stage failed: {last.stderr.strip()[-300:]}")
-        digest = hashlib.sha256((folder / "data/models/student.safetensors").read_bytes()).hexdigest()
-        return {
-            "run": "torchrun" if launch else "alone", "exit status of the killed run": first,
-            "went on": "goes on after epoch 1" in last.stderr, "sha256 of the weights": digest[:16],
-        }  # fmt: skip
-
-    with ThreadPoolExecutor(len(runs)) as pool:
-        rows = list(pool.map(train, folders, *zip(*runs, strict=True)))
-    found = Found({"two epochs; the first run is undisturbed": rows})
+    student = {"epochs": 2, "epoch_steps": 3, "chunk_frames": 0}
+    machine = {"save_minutes": 0, "workers": 0}
+    runs = [("undisturbed", [], False), ("alone", [], True), ("torchrun", TORCHRUN, True)]
+    rows = []
+    for name, launch, killed in runs if not options.small else (runs[0], runs[2]):
+        folder = options.work / f"stop-{name}"
+        prepare(folder, options.frames, options.depth, options.tiny(4), student=student, machine=machine)
+        status = start([] if options.small else launch, folder, "--stop-after", "1").returncode if killed else None
+        row = {"run": name, "exit status of the killed run": status}
+        row |= {"went on": "goes on after epoch 1" in finish(options, launch, folder)}
+        rows.append(row | {"sha256 of the weights": sha256((folder / "data/models/student.safetensors").read_bytes())})
+    found = Found({"two epochs": rows})
     for row in rows[1:]:
         same = row["sha256 of the weights"] == rows[0]["sha256 of the weights"]
-        found.verdict(
-            same and bool(row["went on"]) and bool(row["exit status of the killed run"]),
-            f"{row['run']}: killed after an epoch, continued {'to the same bits' if same else 'to OTHER weights'}",
-        )
+        text = f"{row['run']}: killed after an epoch, continued {'to the same bits' if same else 'to OTHER weights'}"
+        found.verdict(same and bool(row["went on"] and row["exit status of the killed run"]), text)
     return found
 
 
-def start(folder: Path, launch: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the stage in a folder, alone or by torchrun."""
+def start(launch: list[str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the stage in a folder, by itself or by torchrun."""
     command = [sys.executable, *launch, str(ROOT / "benchmarks/stage.py"), *arguments]
     return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
 
 
+def finish(options: Options, launch: list[str], folder: Path) -> str:
+    """Run the stage to its end and return what it says; in this process where it is small and by itself."""
+    if options.small and not launch:
+        with contextlib.chdir(folder):
+            train()
+        return ""
+    done = start(launch, folder)
+    if done.returncode:
+        raise RuntimeError(f"the stage failed: {done.stderr.strip()[-300:]}")
+    return done.stderr
+
+
 def epoch(options: Options) -> Found:
     """The second epoch of the student's stage on synthetic frames, as params.yaml says and at its fastest."""
-    step, rows = options.step(), []
-    frames = 8 if options.small else PUBLISHED_FRAMES
-    student = {"epochs": 2, "epoch_steps": frames // step.batch, "batch_size": step.batch}
-    if options.small:
-        student["chunk_frames"] = step.batch
-    data = {"height_px": step.height_px, "width_px": step.width_px}
-    for behaviour, precision in (("published", "32"), ("corrected", "bf16-mixed"))[: 1 if options.small else 2]:
-        folder = options.work / f"epoch-{behaviour}"
-        machine = {"accelerator": options.device, "precision": precision} | ({"workers": 1} if options.small else {})
-        prepare(
-            folder, options.frames, options.depth, data=data, student=student, machine=machine, behaviour=behaviour,
-            width=step.width,
-        )  # fmt: skip
-        done = start(folder, [])
-        if done.returncode:
-            raise RuntimeError(f"the stage failed: {done.stderr.strip()[-300:]}")
+    rows, frames = [], 8 if options.small else PUBLISHED_FRAMES
+    wanted = [options.step(behaviour="published"), options.step(precision="bf16-mixed")]
+    for step in wanted[: 1 if options.small else 2]:
+        student = {"epochs": 2, "epoch_steps": frames // step.batch}
+        student |= {"chunk_frames": step.batch} if options.small else {}
+        folder, machine = options.work / f"epoch-{step.behaviour}", {"workers": 1} if options.small else {}
+        prepare(folder, options.frames, options.depth, step, student=student, machine=machine)
+        finish(options, [], folder)
         seconds = read_json(folder / "epochs.json")[1]
-        rows.append(
-            {
-                "behaviour": behaviour,
-                "precision": precision,
-                "seconds": seconds,
-                "images a second": student["epoch_steps"] * step.batch / seconds,
-            }
-        )
+        row = {"behaviour": step.behaviour, "precision": step.precision, "seconds": seconds}
+        rows.append(row | {"images a second": student["epoch_steps"] * step.batch / seconds})
     goal, fastest = GOAL * PUBLISHED_FRAMES / PUBLISHED_S, max(row["images a second"] for row in rows)
     found = Found({f"the student by monoskd, {frames} frames, the second epoch, state and history written": rows})
     text = f"an epoch: {fastest:.0f} images a second; published {PUBLISHED_FRAMES / PUBLISHED_S:.0f}, goal {goal:.0f}"

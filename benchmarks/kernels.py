@@ -1,6 +1,6 @@
 """The rank-correlation loss and the selective scan: time, exactness and memory of every form, ours and others'.
 
-    python benchmarks/kernels.py [--device cuda] [--repeats 5] [--only ranks scans] [--out FILE.json]
+    python benchmarks/kernels.py [--device cuda]
 
 Everything runs in the deterministic mode of training. Forms take turns; medians are printed, on the CPU of processor
 time, with several threads their sum. Both sides of a comparison of ranks share the correlation. Memory is by how much
@@ -13,26 +13,23 @@ import argparse
 import importlib
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from statistics import median
 
 import torch
 import torch.nn.functional as F
 import torchsort
-from measure import Row, apart, in_turns, peak_mib, show
+from measure import Row, in_fresh_process, in_turns, peak_mib, show
 from torch import Tensor
 
 from monokd.distill.ranks import smooth_rank
 from monokd.distill.selective_scan import in_mamba_layout, reference_scan, selective_scan
-from monokd.distill.spearman import PUBLISHED_STRENGTH, TRUE_RANK_STRENGTH, correlations, published_ranks
-from monokd.files import write_json
+from monokd.distill.spearman import TRUE_RANK_STRENGTH, correlations, published_ranks
 from monokd.training.devices import make_deterministic
 
 # Levels of the published size after resizing to 12×40: 64 to 512 channels of 480 positions.
 VALUES = [(batch, size) for batch in (2, 8) for size in (30_720, 61_440, 122_880, 245_760)]
-STATES = 16
-TOKENS = [(480, 512), (1920, 32), (30_720, 64)]  # tokens × channels
-MEMORY_TOKENS = [(length, 64) for length in (1024, 2048, 4096, 8192)]
+STATES, REPEATS = 16, 5
+TOKENS = [(480, 512), (1920, 32), (8192, 64), (30_720, 64)]  # tokens × channels
 Loss = Callable[[Tensor, Tensor], Tensor]
 Scan = Callable[..., Tensor]
 Passes = dict[str, Callable[[], list[Tensor]]]
@@ -42,21 +39,11 @@ Size = tuple[int, int]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", nargs="+", choices=tuple(KINDS), default=list(KINDS))
-    parser.add_argument("--out", type=Path, help="JSON")
-    options = parser.parse_args()
-    tables = {}
-    torch.set_num_threads(options.threads)
-    for kind in options.only:
-        title, first, sizes, more = KINDS[kind]
-        tables[kind] = apart(times, kind, sizes, options.repeats, options.device)
-        show(f"{title}, ms by {first}", tables[kind])
-        tables[f"{kind}, memory"] = apart(memory, kind, more, options.device)
-        show(f"{title}, peak MiB beyond the inputs", tables[f"{kind}, memory"])
-    if options.out:
-        write_json(options.out, tables)
+    device = parser.parse_args().device
+    for kind, (title, _, sizes) in KINDS.items():
+        times, memory = in_fresh_process(measure, kind, sizes, REPEATS, device)
+        show(f"{title}, ms", times)
+        show(f"{title}, peak MiB beyond the inputs", memory)
 
 
 def correlation_of(a: Tensor, b: Tensor) -> Tensor:
@@ -66,10 +53,6 @@ def correlation_of(a: Tensor, b: Tensor) -> Tensor:
 def pearson(a: Tensor, b: Tensor) -> Tensor:
     """The published loss as it is here: its regime checked, in closed form."""
     return correlation_of(a, published_ranks([b])[0])
-
-
-def published(a: Tensor, b: Tensor) -> Tensor:
-    return correlation_of(a, torchsort.soft_rank(b, regularization_strength=PUBLISHED_STRENGTH))
 
 
 def true_rank(strength: float) -> Loss:
@@ -89,37 +72,22 @@ def sorted_rank(strength: float) -> Loss:
 
 ESTIMATORS: dict[str, Loss] = {
     "published, closed form": pearson,
-    "published, torchsort": published,
+    "published, torchsort": lambda a, b: correlation_of(a, torchsort.soft_rank(b, regularization_strength=1.0)),
     "true ranks, ours": true_rank(TRUE_RANK_STRENGTH),
     "true ranks, torchsort": sorted_rank(TRUE_RANK_STRENGTH),
 }
 
 
-def rank_pair(batch: int, size: int, device: str) -> tuple[Tensor, Tensor]:
-    """Student's and teacher's values, rectified normal ones."""
-    g = torch.Generator().manual_seed(size)
-    teacher = torch.relu(torch.randn(batch, size, generator=g))
-    student = torch.randn(batch, size, generator=g) + teacher
-    return student.to(device).requires_grad_(), teacher.to(device)
-
-
 def rank_passes(batch: int, size: int, device: str) -> Passes:
-    """The student's gradient by every estimator."""
-    student, teacher = rank_pair(batch, size, device)
+    """The student's gradient by every estimator, on rectified normal values."""
+    g = torch.Generator().manual_seed(size)
+    teacher = torch.relu(torch.randn(batch, size, generator=g)).to(device)
+    student = (torch.randn(batch, size, generator=g).to(device) + teacher).requires_grad_()
 
     def run(loss: Loss) -> list[Tensor]:
         return list(torch.autograd.grad(loss(student, teacher), student))
 
     return {name: partial(run, loss) for name, loss in ESTIMATORS.items()}
-
-
-def scan_inputs(length: int, channels: int, device: str) -> list[Tensor]:
-    g = torch.Generator().manual_seed(0)
-    u, raw = (torch.randn(1, length, channels, generator=g) for _ in range(2))
-    A = -torch.arange(1.0, STATES + 1).repeat(channels, 1)
-    B, C = (torch.randn(1, length, STATES, generator=g) for _ in range(2))
-    tensors = (u, F.softplus(raw - 4), A, B, C, torch.ones(channels))
-    return [x.to(device).requires_grad_() for x in tensors]
 
 
 def mamba(*given: Tensor) -> Tensor:
@@ -133,7 +101,11 @@ SCANS: dict[str, Scan] = {"in use": selective_scan, "mamba-ssm": mamba, "loop": 
 
 def scan_passes(length: int, channels: int, device: str) -> Passes:
     """Output and the six gradients by every form."""
-    given = scan_inputs(length, channels, device)
+    g = torch.Generator().manual_seed(0)
+    u, raw = (torch.randn(1, length, channels, generator=g) for _ in range(2))
+    A = -torch.arange(1.0, STATES + 1).repeat(channels, 1)
+    B, C = (torch.randn(1, length, STATES, generator=g) for _ in range(2))
+    given = [x.to(device).requires_grad_() for x in (u, F.softplus(raw - 4), A, B, C, torch.ones(channels))]
 
     def run(scan: Scan) -> list[Tensor]:
         y = scan(*given)
@@ -143,62 +115,49 @@ def scan_passes(length: int, channels: int, device: str) -> Passes:
 
 
 PASSES = {"ranks": rank_passes, "scans": scan_passes}
-KINDS: dict[str, tuple[str, str, Sequence[Size], Sequence[Size]]] = {
-    "ranks": ("rank correlation, forward and backward", "batch × values", VALUES, VALUES),
-    "scans": (f"selective scan, {STATES} states, forward and backward", "tokens × channels", TOKENS, MEMORY_TOKENS),
+KINDS: dict[str, tuple[str, str, Sequence[Size]]] = {
+    "ranks": ("rank correlation, forward and backward", "batch × values", VALUES),
+    "scans": (f"selective scan, {STATES} states, forward and backward", "tokens × channels", TOKENS),
 }
 OURS = ("published, closed form", "true ranks, ours", "in use", "loop")
 
 
-def take_failing(passes: Passes) -> Row:
-    """Take the forms of other packages that cannot run here out of `passes`, and say why."""
-    reasons = {}
-    for name, run in list(passes.items()):
-        try:
-            run()
-        except (ImportError, RuntimeError, NotImplementedError, TypeError) as error:  # of others' extensions
-            if name in OURS:
-                raise
-            reasons[name] = f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0][:60]}"
-            del passes[name]
-    return reasons
+def measure(kind: str, sizes: Sequence[Size], repeats: int, device: str) -> tuple[list[Row], list[Row]]:
+    """Milliseconds, and by how many MiB a pass raises the memory in use, by size and form.
 
-
-def times(kind: str, sizes: Sequence[Size], repeats: int, device: str) -> list[Row]:
-    """Milliseconds by size and form; of scans also the largest error, relative to the largest number of a tensor."""
+    Of scans also the largest error, relative to the largest number of a tensor. The forms of other packages that cannot
+    run here say why.
+    """
     make_deterministic()
-    rows = []
+    times, memory = [], []
     for size in sizes:
-        passes = PASSES[kind](*size, device)
-        row: Row = {KINDS[kind][1]: f"{size[0]:,} × {size[1]:,}", **dict.fromkeys(passes)}
-        row |= take_failing(passes)
+        passes, results = PASSES[kind](*size, device), {}
+        ms: Row = {KINDS[kind][1]: f"{size[0]:,} × {size[1]:,}", **dict.fromkeys(passes)}
+        mib = dict(ms)
+        for name, run in list(passes.items()):
+            try:
+                run()  # loads everything
+                with peak_mib(device) as peak:
+                    results[name] = run()
+                mib[name] = peak[1]
+            except (ImportError, RuntimeError, NotImplementedError, TypeError) as error:  # of others' extensions
+                if name in OURS:
+                    raise
+                ms[name] = f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0][:60]}"
+                del passes[name]
         if kind == "scans":
-            expected = passes["loop"]()
-            row |= {f"error of {name}": error(run(), expected) for name, run in passes.items() if name != "loop"}
+            expected = results.pop("loop")
+            ms |= {f"error of {name}": largest_error(found, expected) for name, found in results.items()}
         slow = {"loop": passes.pop("loop")} if kind == "scans" and size[0] > 2000 else {}  # minutes, several times over
         for ways, rounds in ((passes, repeats), (slow, 1)):
-            row |= {name: 1e3 * median(ms) for name, ms in in_turns(ways, rounds, device=device).items()}
-        rows.append(row)
-    return rows
+            ms |= {name: 1e3 * median(seconds) for name, seconds in in_turns(ways, rounds, device=device).items()}
+        times.append(ms)
+        memory.append(mib)
+    return times, memory
 
 
-def error(found: list[Tensor], expected: list[Tensor]) -> float:
+def largest_error(found: list[Tensor], expected: list[Tensor]) -> float:
     return max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(found, expected, strict=True))
-
-
-def memory(kind: str, sizes: Sequence[Size], device: str) -> list[Row]:
-    """By how many MiB a pass raises the memory in use, by size and form."""
-    make_deterministic()
-    rows = []
-    for size in sizes:
-        passes = PASSES[kind](*size, device)
-        row: Row = {KINDS[kind][1]: f"{size[0]:,} × {size[1]:,}"} | take_failing(passes)  # everything is loaded
-        for name, run in passes.items():
-            with peak_mib(device) as peak:
-                run()
-            row[name] = peak[1]
-        rows.append(row)
-    return rows
 
 
 if __name__ == "__main__":

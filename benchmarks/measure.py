@@ -10,12 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from statistics import median
 from typing import Any, TypeVar
 
+import pandas as pd
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from monokd.depth.folder import densify_folder
 from monokd.kitti.frames import KittiFolder
@@ -23,27 +21,20 @@ from monokd.scenes.generate import generate_scenes
 from monokd.scenes.settings import SceneSettings
 
 ROOT = Path(__file__).resolve().parents[1]
+KITTI = Path(os.environ.get("MONOKD_KITTI", ROOT.parent / "shared/kitti"))  # where real frames may lie
 MIB = 2**20
 R = TypeVar("R")
 Row = dict[str, Any]
 
 
 def in_turns(
-    ways: Mapping[str, Callable[[], object]],
-    rounds: int,
-    *,
-    device: str = "cpu",
+    ways: Mapping[str, Callable[[], object]], rounds: int, *, device: str = "cpu",
     clock: Callable[[], float] | None = None,
-) -> dict[str, list[float]]:
+) -> dict[str, list[float]]:  # fmt: skip
     """Seconds of each way in every round, after one round that does not count.
 
-    Ways take turns within a round, so that a busy machine slows all alike.
-
-    Args:
-        ways: by name.
-        rounds: how many.
-        device: waited for at the borders of each run.
-        clock: by default processor time of all threads on the CPU, wall time on a GPU.
+    Ways take turns within a round, so that a busy machine slows all alike; `device` is waited for at the borders of
+    each run. By default processor time of all threads on the CPU, wall time on a GPU.
     """
     clock = clock or (time.process_time if device == "cpu" else time.perf_counter)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -56,11 +47,6 @@ def in_turns(
             if turn >= 0:
                 seconds[name].append(clock() - began)
     return seconds
-
-
-def ratio(seconds: Mapping[str, Sequence[float]], name: str, base: str) -> float:
-    """The median over rounds of a way's time over another's in the same round."""
-    return median(a / b for a, b in zip(seconds[name], seconds[base], strict=True))
 
 
 def wait(device: str) -> None:
@@ -95,50 +81,35 @@ def _resident_mib(kind: str) -> float:
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith(kind))) / 1024
 
 
-def apart(function: Callable[..., R], *arguments: object) -> R:
-    """Call a function in a fresh process and return what it returns; what it raises is raised here.
-
-    Raises:
-        BrokenProcessPool: the process died.
-    """
-    os.environ.setdefault(
-        "MALLOC_MMAP_THRESHOLD_", "65536"
-    )  # freed blocks are given back, so that peaks are what is held
+def in_fresh_process(function: Callable[..., R], *arguments: object) -> R:
+    """Call a function in a new process and return what it returns; what it raises is raised here."""
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", "65536")  # freed blocks are given back: peaks are what is held
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
 
 def show(title: str, rows: Sequence[Row]) -> None:
     """Print rows as a table; columns are the rows' keys in order of their first appearance."""
-    columns = columns_of(rows)
-    table = Table(title=title, title_justify="left", min_width=min(len(title) + 2, 110))
-    for column in columns:
-        table.add_column(column, justify="right" if column != columns[0] else "left")
-    for row in rows:
-        table.add_row(*(cell(row.get(column)) for column in columns))
-    Console(width=130, markup=False, highlight=False).print(table)
+    print(f"\n{title}\n{_cells(rows).to_string(index=False, max_colwidth=80)}", flush=True)
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """The same table for a page."""
-    columns = columns_of(rows)
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)]]
-    lines += [[cell(row.get(column)).replace("|", "\\|") for column in columns] for row in rows]
+    table = _cells(rows)
+    columns = [str(column) for column in table.columns]
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *table.to_numpy().tolist()]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def columns_of(rows: Sequence[Row]) -> list[str]:
-    """The keys of all rows."""
-    return list(dict.fromkeys(key for row in rows for key in row))
+def _cells(rows: Sequence[Row]) -> pd.DataFrame:
+    return pd.DataFrame([{key: _cell(value) for key, value in row.items()} for row in rows]).fillna("")
 
 
-def cell(value: object) -> str:
+def _cell(value: object) -> str:
     """A number in four digits, other values as they are."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1e}" if 0 < abs(value) < 1e-3 else f"{value:.4g}"
-    return str(value)
+    if not isinstance(value, float):
+        return "" if value is None else str(value).replace("|", "\\|")
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1e}" if 0 < abs(value) < 1e-3 else f"{value:.4g}"
 
 
 def make_frames(folder: Path, depth: Path, count: int, *, width_px: int = 1242, height_px: int = 375) -> KittiFolder:
@@ -151,16 +122,6 @@ def make_frames(folder: Path, depth: Path, count: int, *, width_px: int = 1242, 
     return root
 
 
-def kitti_folder() -> Path:
-    """Where real frames may lie."""
-    return Path(os.environ.get("MONOKD_KITTI", ROOT.parent / "shared" / "kitti"))
-
-
-def environment(threads: int = 1) -> dict[str, str]:
-    """For processes that run beside others."""
-    return os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT / "src")}
-
-
-def fastest_ms(function: Callable[[], Any], rounds: int = 5) -> float:
-    """The least processor time of several runs in milliseconds, which other processes disturb least."""
-    return 1e3 * min(in_turns({"": function}, rounds)[""])
+def environment() -> dict[str, str]:
+    """Of a process on this source, with one thread."""
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}

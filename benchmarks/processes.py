@@ -1,18 +1,18 @@
 """Two processes against one at the same global batch: losses, gradients, and weights after a few steps.
 
+    python benchmarks/processes.py [--steps 5] [--methods teacher baseline monodistill monoskd monoasd]
+        [--behaviours corrected published] [--data ROOT]
+
 Starts two gloo processes on the CPU through torchrun, as `launch: torchrun --nproc-per-node=2` does; both sides train
 on the same frames from the same weights, by gradient descent (Adam turns the rounding of a gradient near 0 into a step
 of full length). In the first batch one process's share has no object. `corrected` synchronises batch normalisation;
 `published` gives each process a chunk of its own, which the one process computes one after the other (quirk Q5).
 
-Shown is the largest difference over the steps: of a loss, relative to its value; of the gradient over all parameters,
-|Δ| / |gradient|; of weights and running statistics after the last step, |Δ| / |weights|. Several steps run in float64,
-every cast to float32 lifted: a first step of a fresh network amplifies the rounding of float32, in which sums over two
-halves differ from one sum, to per cents of the second step's gradient, which would hide a fault as large. One step runs
-in float32. More than 1e-5 in a loss or a float64 gradient, or 1e-3 in a float32 gradient, ends with exit status 1.
-
-Usage: python benchmarks/processes.py [--steps 5] [--methods teacher baseline monodistill monoskd monoasd]
-       [--behaviours corrected published] [--data ROOT]
+The table has the largest difference over the steps: of a loss, relative to its value; of the gradient and, after the
+last step, of weights and running statistics, |Δ| / |·| over all of them. Several steps run in float64, every cast to
+float32 lifted, for rounding to float32 grows to per cents within two steps of a fresh network, and would hide a fault
+as large. One step runs in float32. More than 1e-5 in a loss or a float64 gradient, or 1e-3 in a float32 gradient, ends
+with exit status 1.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -32,29 +32,21 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
+from full_size import StepSettings, build_step
+from measure import environment, make_frames, show
 from torch import Tensor
 
-from monokd.depth.folder import densify_folder
-from monokd.distill.loss import DistillationLoss
 from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import split_frames
-from monokd.losses.means import ALONE, Processes
-from monokd.models.detector import build_detector, feature_channels
-from monokd.params import PUBLISHED_WEIGHTS, Machine
+from monokd.params import PUBLISHED_WEIGHTS
 from monokd.quirks import Quirks
 from monokd.samples.augment import Augmentation
 from monokd.samples.dataset import Frame, Frames, InputSettings
 from monokd.samples.loader import EpochLoader
 from monokd.samples.order import Chunks, EpochBatches, epoch_order
-from monokd.scenes.generate import generate_scenes
-from monokd.scenes.settings import SceneSettings
 from monokd.training.batch_norm import synchronise
 from monokd.training.devices import all_processes, start
-from monokd.training.steps import DetectionStep
-from monokd.typing import Modality
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -62,10 +54,10 @@ if TYPE_CHECKING:
     from monokd.samples.batch import Batch
 
 STEPS = ("teacher", "baseline", *PUBLISHED_WEIGHTS)
-LOSS_LIMIT, GRADIENT_LIMITS = 1e-5, {"float64": 1e-5, "float32": 1e-3}
-WIDTH, BATCH, RATE = 0.125, 4, 1e-4
-REST: dict[str, Any] = {"channels_last": False, "compile": False, "sync_batch_norm": True}
-REST |= {"workers": 0, "cache_images": False}
+LOSS_LIMIT, GRADIENT_LIMITS = 1e-5, {torch.float64: 1e-5, torch.float32: 1e-3}
+BATCH, RATE = 4, 1e-4
+TINY = StepSettings(height_px=64, width_px=128, width=0.125, channels_last=False)
+Key = tuple[str, str, torch.dtype]
 
 
 def main() -> None:
@@ -78,44 +70,39 @@ def main() -> None:
     args = parser.parse_args()
     if args.worker:
         results = trained(args.data, args.methods, args.behaviours, args.steps)
-        if int(os.environ["RANK"]) == 0:
-            torch.save(results, args.worker)
+        torch.save(results, args.worker / f"{os.environ['RANK']}.pt")
         return
     with tempfile.TemporaryDirectory() as name:
-        folder = args.data or world(Path(name))
-        two = Path(name) / "two.pt"
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-        chosen = ["--steps", str(args.steps), "--data", str(folder), "--methods", *args.methods]
-        chosen += ["--behaviours", *args.behaviours]
-        with subprocess.Popen(
-            [*torchrun, __file__, *chosen, "--worker", str(two)], env=os.environ | {"OMP_NUM_THREADS": "1"}
-        ) as process:
+        folder = args.data or Path(name)
+        if args.data is None:
+            make_frames(folder / "demo", folder / "depth", 8, width_px=416, height_px=128)
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", __file__]
+        command += ["--steps", str(args.steps), "--data", str(folder), "--methods", *args.methods]
+        command += ["--behaviours", *args.behaviours, "--worker", name]
+        with subprocess.Popen(command, env=environment()) as process:
             one = trained(folder, args.methods, args.behaviours, args.steps)
         if process.returncode:
             sys.exit("processes: the two processes failed")
-        sys.exit(compare(one, torch.load(two)))
+        sys.exit(compare(one, torch.load(Path(name) / "0.pt", weights_only=True)))
 
 
-def compare(one: dict[tuple[str, str, str], Any], two: dict[tuple[str, str, str], Any]) -> int:
+def compare(one: dict[Key, Any], two: dict[Key, Any]) -> int:
     """Print the table; 1 if anything differs too much."""
-    title = "two processes against one, relative differences"
-    table = Table("", "", "numbers", "steps", "losses", "gradient", "weights", title=title)
-    failed = 0
-    for (method, behaviour, numbers), alone in one.items():
-        both = two[method, behaviour, numbers]
-        steps = list(zip(alone["steps"], both["steps"], strict=True))
+    rows, failed = [], 0
+    for (method, behaviour, dtype), single in one.items():
+        both = two[method, behaviour, dtype]
+        steps = list(zip(single["steps"], both["steps"], strict=True))
         losses = max(
             abs(b["losses"][name] - value) / max(abs(value), 1e-3)
             for a, b in steps
             for name, value in a["losses"].items()
         )
         gradient = max(relative(b["gradient"], a["gradient"]) for a, b in steps)
-        weights = relative(both["weights"], alone["weights"])
-        failed |= not (losses <= LOSS_LIMIT and gradient <= GRADIENT_LIMITS[numbers])
-        table.add_row(
-            method, behaviour, numbers, str(len(steps)), *(f"{value:.1e}" for value in (losses, gradient, weights))
-        )
-    Console().print(table)
+        row = {"": f"{method} {behaviour}", "numbers": str(dtype).removeprefix("torch."), "steps": len(steps)}
+        row |= {"losses": losses, "gradient": gradient, "weights": relative(both["weights"], single["weights"])}
+        rows.append(row)
+        failed |= not (losses <= LOSS_LIMIT and gradient <= GRADIENT_LIMITS[dtype])
+    show("two processes against one, relative differences", rows)
     return failed
 
 
@@ -123,35 +110,24 @@ def relative(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).norm() / expected.norm())
 
 
-def world(folder: Path) -> Path:
-    """A few small frames with depth."""
-    settings = SceneSettings(train_frames=8, val_frames=1, width_px=416, height_px=128, objects_per_frame=9.0)
-    generate_scenes(folder / "demo", settings, seed=3)
-    root = KittiFolder(folder / "demo")
-    densify_folder(root, folder / "depth", root.frames(), workers=1)
-    return folder
-
-
-def trained(folder: Path, methods: list[str], behaviours: list[str], steps: int) -> dict[tuple[str, str, str], Any]:
+def trained(folder: Path, methods: list[str], behaviours: list[Any], steps: int) -> dict[Key, Any]:
     """By method, behaviour and precision, losses and gradients of every step and the last weights."""
     torch.set_num_threads(1)
-    fabric = start(Machine(accelerator="cpu", precision="32", **REST), 0)
+    fabric = start(TINY.machine, 0)
     results = {}
     for method, behaviour in itertools.product(methods, behaviours):
-        quirks = Quirks.of(behaviour)  # type: ignore[arg-type]
         for dtype, count in ((torch.float32, 1), (torch.float64, steps)):
             with patch.object(Tensor, "float", Tensor.double) if dtype == torch.float64 else nullcontext():
-                found = run(fabric, method, quirks, batches(folder, count, fabric, quirks), dtype)
-            results[method, behaviour, str(dtype).removeprefix("torch.")] = found
+                results[method, behaviour, dtype] = run(fabric, folder, method, behaviour, count, dtype)
     return results
 
 
-def run(
-    fabric: Fabric, method: str, quirks: Quirks, shown: Iterable[list[Batch]], dtype: torch.dtype
-) -> dict[str, Any]:
-    """Train one method on the batches."""
-    processes = all_processes(fabric)
-    step = build(method, quirks, processes).to(dtype)
+def run(fabric: Fabric, folder: Path, method: str, behaviour: Any, count: int, dtype: torch.dtype) -> dict[str, Any]:
+    """Train one method for some steps."""
+    processes, quirks = all_processes(fabric), Quirks.of(behaviour)
+    torch.manual_seed(0)
+    settings = replace(TINY, method=method if method in PUBLISHED_WEIGHTS else "none", behaviour=behaviour)
+    step = build_step(settings, fabric.device, processes, "depth" if method == "teacher" else "image").to(dtype)
     if fabric.world_size > 1 and not quirks.per_replica_normaliser:
         synchronise(step, processes.sum, cuda=False)
     if isinstance(step, DistillationStep):
@@ -160,11 +136,12 @@ def run(
     wrapped, wrapped_optimiser = fabric.setup(step, optimiser)
     wrapped.train()
     steps = []
-    for chunks in shown:
+    for chunks in batches(folder, count, fabric, quirks):
         terms = wrapped([cast(chunk, dtype) for chunk in chunks])
         fabric.backward(torch.stack(list(terms.values())).sum())
         losses = {name: float(processes.sum(term.detach())) / fabric.world_size for name, term in terms.items()}
-        steps.append({"losses": losses, "gradient": gradient(step)})
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in step.parameters()]
+        steps.append({"losses": losses, "gradient": torch.cat([gradient.flatten() for gradient in gradients])})
         wrapped_optimiser.step()
         wrapped_optimiser.zero_grad()
     weights = [value.flatten() for value in step.state_dict().values() if value.is_floating_point()]
@@ -172,44 +149,19 @@ def run(
 
 
 def cast(batch: Batch, dtype: torch.dtype) -> Batch:
-    def move(value: Tensor) -> Tensor:
-        return value.to(dtype) if value.is_floating_point() else value
-
-    return batch.each(move)
-
-
-def gradient(step: DetectionStep) -> Tensor:
-    return torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in step.parameters()])
-
-
-def build(method: str, quirks: Quirks, processes: Processes) -> DetectionStep:
-    torch.manual_seed(0)
-    if method in ("teacher", "baseline"):
-        modality: Modality = "depth" if method == "teacher" else "image"
-        return DetectionStep(
-            build_detector(WIDTH, quirks=quirks), modality=modality, quirks=quirks, processes=processes
-        )
-    channels = feature_channels(WIDTH)
-    return DistillationStep(
-        build_detector(WIDTH, quirks=quirks),
-        build_detector(WIDTH, quirks=quirks),
-        DistillationLoss(PUBLISHED_WEIGHTS[method], fused_channels=channels, backbone_channels=channels, quirks=quirks),
-        quirks=quirks,
-        processes=processes,
-        chunk=ALONE if quirks.per_replica_normaliser else processes,
-    )
+    return batch.each(lambda value: value.to(dtype) if value.is_floating_point() else value)
 
 
 def batches(folder: Path, steps: int, fabric: Fabric, quirks: Quirks) -> Iterator[list[Batch]]:
     """This process's part of the first steps, in chunks; the first two frames of the first batch keep no object."""
     root = KittiFolder(folder / "demo")
     names = split_frames(folder / "demo", "trainval")
-    inputs = InputSettings(64, 128, depth_scaled_twice=False)
+    inputs = InputSettings(TINY.height_px, TINY.width_px, depth_scaled_twice=False)
     frames = SomeEmpty(root, names, inputs, depth_dir=folder / "depth", labels=True, augmentation=Augmentation())
     frames.empty = frozenset(names[i] for i in epoch_order(0, 0, len(names))[: BATCH // 2])
-    rank, processes = fabric.global_rank, fabric.world_size
-    pieces = 2 // processes if quirks.per_replica_normaliser else 1
-    order = EpochBatches(len(names), BATCH, seed=0, shuffle=True, drop_last=True, process=(rank, processes))
+    process = (fabric.global_rank, fabric.world_size)
+    pieces = 2 // fabric.world_size if quirks.per_replica_normaliser else 1
+    order = EpochBatches(len(names), BATCH, seed=0, shuffle=True, drop_last=True, process=process)
     loader = EpochLoader(frames, Chunks(order, pieces))
     endless = (batch for epoch in range(steps) for batch in loader.batches(epoch))
     return ([next(endless) for _ in range(pieces)] for _ in range(steps))

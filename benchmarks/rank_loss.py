@@ -1,9 +1,9 @@
 """How well each estimator of the rank correlation teaches, on the features of two trained detectors.
 
-    python benchmarks/rank_loss.py [--student FILE] [--teacher FILE] [--frames KITTI_FOLDER] [--depth FOLDER]
+    python benchmarks/rank_loss.py [DATA] [--steps 100]
 
-Correlations by strength against scipy's, and descent on the features themselves by every estimator's gradient. By
-default baseline and teacher of the demo. Times and memory: benchmarks/kernels.py.
+Correlations by strength against scipy's, and descent on the features themselves by every estimator's gradient, for
+baseline and teacher of the demo. Times and memory: benchmarks/kernels.py.
 """
 
 from __future__ import annotations
@@ -20,36 +20,32 @@ from torch import Tensor
 from monokd.distill.maps import to_coarsest
 from monokd.kitti.frames import KittiFolder
 from monokd.models.checkpoint import load_detector
+from monokd.samples.batch import collate
 from monokd.samples.dataset import Frames, InputSettings
-from monokd.samples.loader import build_loader
 
 STRENGTHS = (1.0, 1 / 4, 1 / 16, 1 / 64, 1 / 256)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--student", type=Path, default=ROOT / "data/models/baseline.safetensors")
-    parser.add_argument("--teacher", type=Path, default=ROOT / "data/models/teacher.safetensors")
-    parser.add_argument("--frames", type=Path, default=ROOT / "data/demo", help="KITTI folder")
-    parser.add_argument("--depth", type=Path, default=ROOT / "data/depth", help="dense depth PNGs of the frames")
-    parser.add_argument("--steps", type=int, default=200, help="of the descent")
+    parser.add_argument("data", nargs="?", type=Path, default=ROOT / "data", help="the pipeline's, of the demo")
+    parser.add_argument("--steps", type=int, default=100, help="of the descent")
     options = parser.parse_args()
-    if not (options.student.exists() and options.teacher.exists()):
+    models = [options.data / f"models/{name}.safetensors" for name in ("baseline", "teacher")]
+    if not all(model.exists() for model in models):
         print("rank_loss: needs two trained detectors; `make repro` makes the demo's")
         return
-    models = options.student, options.teacher
-    student, teacher = (resized_maps(model, options.frames, options.depth, 2) for model in models)
+    student, teacher = (resized_maps(model, options.data) for model in models)
     correlations_by_strength(student, teacher)
     descent(student, teacher, options.steps)
 
 
-def resized_maps(model: Path, frames: Path, depth: Path, count: int) -> list[Tensor]:
-    """Fused maps of a detector on a folder's first frames, resized as the loss does: B×N each level."""
+def resized_maps(model: Path, data: Path) -> list[Tensor]:
+    """Fused maps of a detector on a frame that has depth, resized as the loss does: 1×N each level."""
     detector, info = load_detector(model)
-    names = sorted(path.stem for path in depth.glob("*.png"))[:count]
+    name = min(path.stem for path in (data / "depth").glob("*.png"))
     inputs = InputSettings(info.height_px, info.width_px, depth_scaled_twice=info.depth_scaled_twice)
-    samples = Frames(KittiFolder(frames), names, inputs, depth_dir=depth)
-    (batch,) = build_loader(samples, batch_size=count, training=False).batches(0)
+    batch = collate([Frames(KittiFolder(data / "demo"), [name], inputs, depth_dir=data / "depth")[0, 0]])
     with torch.no_grad():
         output = detector.eval()(batch.input(info.modality), batch.P2, batch.coord_range_px)
     return [level.flatten(1) for level in to_coarsest(output.fused)]
@@ -57,8 +53,7 @@ def resized_maps(model: Path, frames: Path, depth: Path, count: int) -> list[Ten
 
 def correlations_by_strength(student: list[Tensor], teacher: list[Tensor]) -> None:
     rows = []
-    for own, their in zip(student, teacher, strict=True):
-        a, b = own[:1], their[:1]
+    for a, b in zip(student, teacher, strict=True):
         row: dict[str, object] = {"values": a.numel(), "spread": float(b.std())}
         row |= {"scipy": float(spearmanr(a[0], b[0]).statistic), "Pearson": 1 - float(correlation_of(a, b))}
         row |= {f"ours 1/{1 / s:.0f}": 1 - float(true_rank(s)(a, b)) for s in STRENGTHS}
@@ -71,7 +66,7 @@ def descent(student: list[Tensor], teacher: list[Tensor], steps: int) -> None:
     estimators: dict[str, Loss] = {"Pearson (published)": pearson, "hard rank × density": density}
     estimators |= {f"ours, 1/{1 / s:.0f}": true_rank(s) for s in STRENGTHS[1:]}
     estimators |= {f"torchsort, {s:g}": sorted_rank(s) for s in (1 / 64, 1.0, 16.0, 256.0)}
-    a, b, rows = student[0][:1], teacher[0][:1], []
+    a, b, rows = student[0], teacher[0], []
     for name, loss in estimators.items():
         moved = a.clone().requires_grad_()
         optimiser = torch.optim.Adam([moved], lr=0.02 * float(a.std()))

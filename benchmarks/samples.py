@@ -2,7 +2,7 @@
 
     python benchmarks/samples.py [KITTI_ROOT DEPTH] [--batch 16] [--workers 0 1 2]
 
-Times of one sample are of one core, parts in turns, ratios taken within a round. Loaders give batches at the published
+Times of one sample are of one core, ways in turns, ratios taken within a round. Loaders give batches at the published
 size, from files, without a network behind; processor time is that of all processes. Without frames some are made.
 """
 
@@ -19,7 +19,7 @@ from statistics import median
 
 import cv2
 import torch
-from measure import Row, in_turns, kitti_folder, make_frames, ratio, show
+from measure import KITTI, Row, in_turns, make_frames, show
 from PIL import Image
 
 from monokd.kitti.frames import KittiFolder, read_image, read_stored_depth
@@ -28,15 +28,14 @@ from monokd.samples.batch import collate, tensors_of
 from monokd.samples.dataset import Frames, InputSettings
 from monokd.samples.loader import BATCHES_AHEAD, build_loader
 
-PUBLISHED, DEMO = (384, 1280), (96, 320)
+PUBLISHED = (384, 1280)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", nargs="?", type=Path, default=kitti_folder())
+    parser.add_argument("root", nargs="?", type=Path, default=KITTI)
     parser.add_argument("depth", nargs="?", type=Path)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--batches", type=int, default=8)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -47,7 +46,7 @@ def main() -> None:
             root = make_frames(Path(name) / "kitti", depth, 16)
         show(f"one frame of {root.folder}, augmented, with targets, one core", one_sample(root, depth))
         show("bytes", moved(root, depth, options.batch))
-        rows = [loader_row(root, depth, options.batch, options.batches, workers) for workers in options.workers]
+        rows = [loader_row(root, depth, options.batch, 8, workers) for workers in options.workers]
         show(f"loader, batches of {options.batch}, from files", rows)
 
 
@@ -63,32 +62,24 @@ def frames_of(
 
 
 def one_sample(root: KittiFolder, depth: Path, rounds: int = 40) -> list[Row]:
-    """Every round times each part once on the next frame."""
-    files, kept, small = (
-        frames_of(root, depth),
-        frames_of(root, depth, cache=True),
-        frames_of(root, depth, DEMO, cache=True),
-    )
+    """Every round times each way once on the next frame."""
+    files, kept = frames_of(root, depth), frames_of(root, depth, cache=True)
     names = files.frames
-
-    def on_next(part: Callable[[int], object]) -> Callable[[], object]:
-        numbers = cycle(range(len(names)))
-        return lambda: part(next(numbers))
-
-    parts: dict[str, Callable[[int], object]] = {
+    ways: dict[str, Callable[[int], object]] = {
         "Pillow decodes the image": lambda i: Image.open(root.image(names[i])).load(),
         "image decoded": lambda i: read_image(root.image(names[i])),
         "depth map decoded": lambda i: read_stored_depth(depth / f"{names[i]}.png"),
-        "sample, files cached, 384×1280": lambda i: kept[0, i],
-        "sample, files cached, 96×320": lambda i: small[0, i],
-        "sample from files, 384×1280": lambda i: files[0, i],
+        "sample, files cached": lambda i: kept[0, i],
+        "sample from files": lambda i: files[0, i],
     }
-    seconds = in_turns({name: on_next(part) for name, part in parts.items()}, rounds)
-    base = "Pillow decodes the image"
+    on_next = {name: map(way, cycle(range(len(names)))).__next__ for name, way in ways.items()}
+    seconds = in_turns(on_next, rounds)
+    pillow = seconds["Pillow decodes the image"]
     return [
-        {"part": name, "ms": 1e3 * median(times), "least": 1e3 * min(times), "× Pillow": ratio(seconds, name, base)}
+        {"way": name, "ms": 1e3 * median(times), "least": 1e3 * min(times),
+         "× Pillow": median(own / base for own, base in zip(times, pillow, strict=True))}
         for name, times in seconds.items()
-    ]
+    ]  # fmt: skip
 
 
 def moved(root: KittiFolder, depth: Path, batch_size: int, size: tuple[int, int] = PUBLISHED) -> list[Row]:
@@ -114,22 +105,13 @@ def loader_row(
     loader = build_loader(frames, batch_size=batch_size, training=True, workers=workers, device=torch.device(device))
     for _ in loader.batches(0):  # starts the workers and loads compiled code
         pass
-    began, used = time.perf_counter(), processor_s(loader_processes(loader.workers))
-    count = sum(len(batch.frames) for batch in loader.batches(1))
-    rate = count / (time.perf_counter() - began)
-    busy = processor_s(loader_processes(loader.workers)) - used
-    return {
-        "workers": loader.workers,
-        "samples a second": rate,
-        "ms of a core": 1e3 * busy / count,
-        "a second and core": count / busy,
-    }
-
-
-def loader_processes(workers: int) -> Sequence[int]:
-    """This process and its children, the loader's workers."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split() if workers else []
-    return [os.getpid(), *map(int, children)]
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split() if loader.workers else []
+    processes = [os.getpid(), *map(int, children)]
+    began, used = time.perf_counter(), processor_s(processes)
+    number = sum(len(batch.frames) for batch in loader.batches(1))
+    seconds, busy = time.perf_counter() - began, processor_s(processes) - used
+    row: Row = {"workers": loader.workers, "samples a second": number / seconds}
+    return row | {"ms of a core": 1e3 * busy / number, "a second and core": number / busy}
 
 
 def processor_s(processes: Sequence[int]) -> float:

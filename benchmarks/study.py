@@ -1,63 +1,121 @@
 """Does distillation help, by how much, and against which control? Arms × seeds on the demo's world.
 
-For every seed (of the training and of the world alike) one folder below FOLDER gets its own frames, teacher, baseline
-and boxes; every arm starts from that baseline and takes the same optimiser steps. A figure that stands already is not
-made again, so a study that was stopped goes on. Written is one JSON of runs (table, arm, seed, figures), from which
-docs/make_tables.py makes the pages' tables: means, and paired differences to the control with 95 % intervals.
+    python benchmarks/study.py FOLDER                     every arm, five seeds
+    python benchmarks/study.py FOLDER --table curve       by the number of labelled frames
+    python benchmarks/study.py FOLDER --table settings    thresholds, weights by score, share of the batch, headings
+    python benchmarks/study.py FOLDER --table weights     each distillation term alone, over two decades
+    python benchmarks/study.py FOLDER --seeds             only collect the figures that stand in FOLDER
 
-Usage: python benchmarks/study.py FOLDER [--out FILE] [--seeds 0 1 …] [--arms control …] [--table arms]
-       [--set KEY=VALUE …]
+For every seed (of the training and of the world alike) one folder below FOLDER gets its own frames, teacher, baseline
+and boxes, which all tables share; only the curve trains a teacher and a baseline for each number of frames. Every arm
+starts from the baseline and takes the same optimiser steps. A figure that stands already is not made again, so a study
+that was stopped goes on; other seeds may run at the same time. Written is one JSON of runs (table, arm, seed, figures),
+from which docs/make_tables.py makes the pages' tables: means, and paired differences to the control with 95 %
+intervals.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import yaml
+from measure import ROOT, environment
 
-ROOT = Path(__file__).resolve().parents[1]
+from monokd.files import read_json, write_json, write_text
+
+Arms = dict[str, dict[str, Any]]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 METHODS = ("monodistill", "monoskd", "monoasd")
 LABELLED = {"profiles.demo.data.unlabelled_split": ""}
-BOXES = "profiles.demo.unlabelled.boxes"
-ARMS: dict[str, dict[str, Any]] = {
+FRAMES, UNLABELLED = "profiles.demo.scenes.train_frames", "profiles.demo.unlabelled"
+BOXES = f"{UNLABELLED}.boxes"
+TEACHERS: Arms = {"teacher's boxes": {"loss": "none"}}
+ARMS: Arms = {
     "control": {},
     **{f"{method}, labelled": LABELLED | {"loss": method} for method in METHODS},
-    "teacher's boxes": {"loss": "none"},
+    **TEACHERS,
     **{f"{method}, features": {BOXES: "none", "loss": method} for method in METHODS},
     **{f"teacher's boxes + {method}": {"loss": method} for method in METHODS},
     "baseline's boxes": {BOXES: "baseline", "loss": "none"},
     "labels": {BOXES: "labels", "loss": "none"},
 }
 """Parameters of each arm over the demo's; the control is a stage of its own."""
+SETTINGS: Arms = {  # of `unlabelled`, each varied alone
+    "scores from 0.15, uncertain from 0.1": {"keep_score": 0.15, "ignore_score": 0.1},
+    "scores from 0.25, uncertain from 0.15": {"keep_score": 0.25, "ignore_score": 0.15},
+    "weights by score": {"score_weights": True},
+    "half of the batch": {"share": 0.5},
+    "0.9 of the batch": {"share": 0.9},
+    "full headings": {"headings": "full"},
+}
+FACTORS, LABELLED_FRAMES = (0.1, 1, 10), (16, 40, 80, 160, 320)
 FIGURES = {
     f"{metric}_{iou_set}": (iou_set, f"{metric}_R40") for metric in ("3d", "bev") for iou_set in ("loose", "strict")
+}
+
+
+def weights_arms() -> Arms:
+    """One distillation term each, at its method's weight times a factor, on labelled frames and beside boxes."""
+    losses, arms = PARAMS["losses"], {}
+    for term in losses["none"]:
+        weight = max(weights[term] for weights in losses.values())
+        for factor in FACTORS:
+            params = {"losses.single": losses["none"] | {term: factor * weight}, "loss": "single"}
+            arms[f"{term} × {factor}, labelled"] = LABELLED | params
+            arms[f"teacher's boxes + {term} × {factor}"] = params
+    return arms
+
+
+TABLES: dict[str, Arms] = {
+    "arms": ARMS,
+    "curve": {name: ARMS[name] for name in ("control", "teacher's boxes + monoskd")},
+    "settings": {"control": {}, **TEACHERS}
+    | {
+        f"teacher's boxes, {name}": {"loss": "none"} | {f"{UNLABELLED}.{key}": value for key, value in changes.items()}
+        for name, changes in SETTINGS.items()
+    },
+    "weights": {"control": {}, **TEACHERS, **weights_arms()},
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--table", default="arms", choices=tuple(TABLES))
     parser.add_argument("--out", type=Path, default=ROOT / "metrics/study.json")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
-    parser.add_argument("--table", default="arms", help="which table of docs/distillation.md the runs belong to")
+    parser.add_argument("--seeds", type=int, nargs="*", help="default: 0 to 4 for the arms, 0 to 2 for the others")
+    parser.add_argument("--arms", nargs="+", help="some of the table's, by name")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of params.yaml, for all arms")
     args = parser.parse_args()
+    arms = args.arms or list(TABLES[args.table])
+    if unknown := [arm for arm in arms if arm not in TABLES[args.table]]:
+        parser.error(f"--arms: expected some of {', '.join(TABLES[args.table])}, found {unknown[0]}")
     common = {key: yaml.safe_load(value) for key, _, value in (pair.partition("=") for pair in args.set)}
-    for seed in args.seeds:
-        folder = args.folder / f"seed{seed}"
-        prepare(folder, common | {"seed": seed, "data_seed": seed})
-        for arm in args.arms:
-            run_arm(folder, arm, common | {"seed": seed, "data_seed": seed})
-        write_study(args.folder, args.out, args.table)
+    seeds = range(5 if args.table == "arms" else 3) if args.seeds is None else args.seeds
+    for seed in seeds:
+        for frames, place in places(args.folder, args.table).items():
+            folder = place / f"seed{seed}"
+            params = {FRAMES: frames, **common, "seed": seed, "data_seed": seed}
+            prepare(folder, params)
+            for arm in arms:
+                run_arm(folder, arm, params | TABLES[args.table][arm])
+    write_study(args.folder, args.out, args.table)
+
+
+def places(folder: Path, table: str) -> dict[int, Path]:
+    """Folders of the seeds by the number of labelled frames."""
+    usual = PARAMS["profiles"]["demo"]["scenes"]["train_frames"]
+    numbers = LABELLED_FRAMES if table == "curve" else (usual,)
+    return {frames: folder if frames == usual else folder / f"labelled{frames}" for frames in numbers}
 
 
 def prepare(folder: Path, params: Mapping[str, Any]) -> None:
@@ -77,39 +135,39 @@ def run_arm(folder: Path, arm: str, params: Mapping[str, Any]) -> None:
     figures = folder / f"{arm}.json"
     if figures.exists():
         return
-    own = folder / "arm"
+    own = folder / "runs" / arm
     shutil.rmtree(own, ignore_errors=True)
-    workspace(own, {**params, **ARMS[arm]})
-    for name in ("demo", "depth", "depth_unlabelled", "models"):
-        target = (folder / "data" / name).resolve()
-        shutil.copytree(target, own / "data" / name) if name == "models" else (own / "data" / name).symlink_to(target)
-    if arm == "control":
-        run_stage(own, "control")
-    else:
+    workspace(own, params)
+    for name in ("demo", "depth", "depth_unlabelled"):
+        (own / "data" / name).symlink_to((folder / "data" / name).resolve())
+    shutil.copytree(folder / "data/models", own / "data/models")
+    if arm != "control":
         run_stage(own, "label")
-        run_stage(own, "distill")
         shutil.copy(own / "metrics/labels.json", folder / f"{arm} labels.json")
+    run_stage(own, "control" if arm == "control" else "distill")
     score(own, "control" if arm == "control" else "student", figures)
+    shutil.rmtree(own)
 
 
 def workspace(folder: Path, params: Mapping[str, Any]) -> None:
     """Write params.yaml with some values replaced."""
-    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump(changed(params), sort_keys=False))
+
+
+def changed(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree of params.yaml with the values of some dotted keys replaced."""
+    tree: dict[str, Any] = copy.deepcopy(PARAMS)
     for dotted, value in params.items():
         *parents, last = dotted.split(".")
-        node = tree
-        for parent in parents:
-            node = node[parent]
-        node[last] = value
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+        reduce(dict.__getitem__, parents, tree)[last] = value
+    return tree
 
 
 def run_stage(folder: Path, stage: str, *arguments: str) -> None:
     """Run a script of stages/ in `folder`."""
     command = [sys.executable, str(ROOT / "stages" / f"{stage}.py"), *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    subprocess.run(command, cwd=folder, env=environment, check=True)
+    subprocess.run(command, cwd=folder, env=environment(), check=True)
 
 
 def score(folder: Path, network: str, out: Path) -> None:
@@ -117,22 +175,23 @@ def score(folder: Path, network: str, out: Path) -> None:
     run_stage(folder, "predict", network)
     command = [sys.executable, "-m", "monokd.cli", "evaluate", "data/demo/training/label_2"]
     command += [f"data/predictions/{network}", "--split", "data/demo/ImageSets/val.txt", "--classes", "Car", "--json"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, env=environment(), check=True, stdout=subprocess.PIPE)
     found = json.loads(done.stdout)
-    out.write_text(json.dumps({name: found[s]["Car"][key]["moderate"] for name, (s, key) in FIGURES.items()}))
+    write_json(out, {name: found[s]["Car"][key]["moderate"] for name, (s, key) in FIGURES.items()})
 
 
 def write_study(folder: Path, out: Path, table: str) -> None:
     """Collect what stands in the folders of all seeds; runs of other tables stay."""
-    runs = [run for run in json.loads(out.read_text())["runs"] if run["table"] != table] if out.exists() else []
-    for ready in sorted(folder.glob("seed*/ready")):
-        seed = int(ready.parent.name.removeprefix("seed"))
-        for arm in ("teacher", "baseline", *ARMS):
-            figures = ready.parent / f"{arm}.json"
-            if figures.exists():
-                runs.append({"table": table, "arm": arm, "seed": seed} | json.loads(figures.read_text()))
-    out.write_text(json.dumps({"runs": runs}, indent=1) + "\n")
+    runs = [run for run in read_json(out)["runs"] if run["table"] != table] if out.exists() else []
+    for arm in ("teacher", "baseline", *TABLES[table]):
+        for frames, place in places(folder, table).items():
+            for ready in sorted(place.glob("seed*/ready")):
+                run = {"table": table, "arm": arm, "seed": int(ready.parent.name.removeprefix("seed"))}
+                run |= {"labelled": frames} if table == "curve" else {}
+                figures = ready.parent / f"{arm}.json"
+                runs += [run | read_json(figures)] if figures.exists() else []
+    lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)
+    write_text(out, f'{{"runs": [\n{lines}\n]}}\n')
 
 
 if __name__ == "__main__":

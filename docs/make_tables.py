@@ -3,18 +3,20 @@
 A page holds `<!-- table:NAME -->` and `<!-- /table -->`; what stands between them is written here and checked by
 tests/test_tables.py. A table whose file is missing says so.
 
-metrics/study.json: {"runs": [{"table": "arms", "arm": "control", "seed": 0, "3d_loose": 27.9, …}, …]}. Every run is one
-student's moderate AP|R40 of Car by the names of metrics/summary.json; arms of a table are compared by seed with the arm
-`control`, the share of the ceiling with the arm `labels`.
+metrics/study.json, by benchmarks/study.py: {"runs": [{"table": "arms", "arm": "control", "seed": 0, "3d_loose": 27.9,
+…}, …]}. Every run is one network's moderate AP|R40 of Car by the names of metrics/summary.json; arms of a table are
+compared by seed with the arm `control`, the share of the ceiling with the arm `labels`. Runs of the curve have a number
+of `labelled` frames too, and are compared with the control of as many.
 """
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
+
+from scipy import stats
 
 from monokd.files import read_json
 from monokd.report.networks import CONTROL, NETWORKS, STUDENT, style_of
@@ -48,12 +50,19 @@ QUALITY = {
     "median_depth_error_m": "median depth error, m",
     "flipped_headings": "turned round, %",
 }
-# Two-sided 95 % of Student's t by degrees of freedom.
-T_95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
 MISSING = "(No such results yet.)\n"
-SENTENCES = ("finding", "spread")
-"""Left out where their file is missing."""
+LEFT_OUT = ("finding", "spread", "losses", "picture")
+"""Where their file is missing."""
+METHODS = ("monodistill", "monoskd", "monoasd")
+BOXES = "teacher's boxes"
+LOSS_ARMS = [CONTROL, *(f"{name}, labelled" for name in METHODS), BOXES, *(f"{BOXES} + {name}" for name in METHODS)]
+PICTURE = """\
+![Dots of each seed and the mean of each arm, 3D and BEV at IoU 0.5](pictures/study.png)
+
+*A dot is a seed, a bar the mean of the arm, the dashed line the control's mean.*
+"""
 Numbers = Mapping[str, float | None]
+Run = Mapping[str, Any]
 
 
 def filled(text: str, metrics: Path = METRICS) -> str:
@@ -62,19 +71,20 @@ def filled(text: str, metrics: Path = METRICS) -> str:
 
 
 def table(name: str, metrics: Path = METRICS) -> str:
-    """What stands at a marker: `summary`, `finding`, `spread`, `seeds`, `labels`, or `study:TABLE`."""
+    """What stands at a marker: `summary`, `finding`, `spread`, `labels`, `losses`, `picture`, or `study:TABLE`."""
+    kind, _, which = name.partition(":")
     known: dict[str, tuple[str, Callable[[Path], str]]] = {
         "summary": ("summary.json", summary_table),
         "finding": ("student/ap.csv", finding_text),
         "spread": ("spread.json", lambda folder: spread_note(read_spread(folder)) + "\n"),
-        "seeds": ("losses.json", seeds_table),
         "labels": ("labels.json", labels_table),
+        "study": ("study.json", partial(study_table, which, ())),
+        "losses": ("study.json", partial(study_table, "arms", LOSS_ARMS)),
+        "picture": ("study.json", lambda folder: PICTURE if study_runs("arms", folder) else ""),
     }
-    kind, _, which = name.partition(":")
-    file, make = ("study.json", partial(study_table, which)) if kind == "study" else known[name]
-    if (metrics / file).exists():
-        return make(metrics)
-    return "" if name in SENTENCES else MISSING
+    file, make = known[kind]
+    text = make(metrics) if (metrics / file).exists() else ""
+    return text or ("" if name in LEFT_OUT else MISSING)
 
 
 def summary_table(metrics: Path) -> str:
@@ -100,66 +110,45 @@ def labels_table(metrics: Path) -> str:
     return _markdown(["Whose boxes", *whole], [[str(figures.get("boxes", "–")), *whole.values()]])
 
 
-def seeds_table(metrics: Path) -> str:
-    """What benchmarks/losses.py --out wrote: mean and spread over seeds, and paired differences to the control."""
-    entries = read_json(metrics / "losses.json")
-    names = list(dict.fromkeys(str(entry["loss"]) for entry in entries))
-    cells = {(entry["loss"], entry["value"]): entry for entry in entries}
-    rows = [[name, *(_spread(cells.get((name, key)), "mean", "spread") for key in HEADS)] for name in names]
-    differences = [
-        [f"{name} − control", *(_spread(cells.get((name, key)), "difference", "difference_spread") for key in HEADS)]
-        for name in names
-        if not name.startswith("(") and any(cells.get((name, key), {}).get("difference") is not None for key in HEADS)
-    ]
-    return _markdown(["Mean ± standard deviation over seeds", *HEADS.values()], rows + differences)
+def study_runs(which: str, metrics: Path) -> list[Run]:
+    """The runs of one of the study's tables."""
+    return [run for run in read_json(metrics / "study.json")["runs"] if run["table"] == which]
 
 
-def study_table(which: str, metrics: Path) -> str:
+def study_table(which: str, only: Sequence[str], metrics: Path) -> str:
     """Arms of the study: mean, paired difference to the control with its 95 % interval, share of the ceiling."""
-    runs = [run for run in read_json(metrics / "study.json")["runs"] if run["table"] == which]
-    if not runs:
-        return MISSING
-    arms = list(dict.fromkeys(str(run["arm"]) for run in runs))
-    by_seed = {arm: {run["seed"]: run for run in runs if run["arm"] == arm} for arm in arms}
+    arms: dict[tuple[int, str], dict[int, Run]] = {}
+    for run in study_runs(which, metrics):
+        if not only or run["arm"] in only:
+            arms.setdefault((run.get("labelled", 0), run["arm"]), {})[run["seed"]] = run
     rows = []
-    for arm in arms:
-        row = [arm, str(len(by_seed[arm]))]
-        for key in HEADS:
-            pairs = [
-                (run.get(key), by_seed.get(CONTROL, {}).get(seed, {}).get(key)) for seed, run in by_seed[arm].items()
-            ]
-            values = [value for value, _ in pairs if value is not None]
-            row.append(_ap(mean(values) if values else None) + ("" if arm == CONTROL else _change(pairs)))
-        rows.append([*row, _share(arm, by_seed)])
-    heads = ["Arm", "Seeds", *(f"{head} (− control)" for head in HEADS.values()), "Share of the ceiling, 3D, 0.5"]
-    return _markdown(heads, rows)
+    for (labelled, name), own in arms.items():
+        control, ceiling = arms.get((labelled, CONTROL), {}), arms.get((labelled, CEILING))
+        row = {"Labelled frames": str(labelled)} if labelled else {}
+        row |= {"Arm": name, "Seeds": str(len(own))}
+        compared = {} if name == CONTROL else control
+        row |= {f"{head} (− control)": _mean_and_change(own, compared, key) for key, head in HEADS.items()}
+        row |= {"Share of the ceiling, 3D, 0.5": _share(own, compared, ceiling)} if ceiling else {}
+        rows.append(row)
+    return _markdown(list(rows[0]), [list(row.values()) for row in rows]) if rows else ""
 
 
-def _change(pairs: Sequence[tuple[float | None, float | None]]) -> str:
-    """Mean paired difference and half its 95 % interval, in brackets."""
-    differences = [value - control for value, control in pairs if value is not None and control is not None]
+def _mean_and_change(own: Mapping[int, Run], control: Mapping[int, Run], key: str) -> str:
+    """Mean over seeds; in brackets the mean paired difference and half its 95 % interval, by Student's t."""
+    values = {seed: run[key] for seed, run in own.items() if run.get(key) is not None}
+    differences = [value - control[seed][key] for seed, value in values.items() if key in control.get(seed, {})]
+    text, n = _ap(mean(values.values()) if values else None), len(differences)
     if not differences:
-        return ""
-    n = len(differences)
-    half = f" ± {T_95.get(n - 1, 1.96) * stdev(differences) / math.sqrt(n):.1f}" if n > 1 else ""
-    return f" ({_signed(mean(differences))}{half})"
+        return text
+    half = f" ± {stats.t.ppf(0.975, n - 1) * stats.sem(differences):.1f}" if n > 1 else ""
+    return f"{text} ({_signed(mean(differences))}{half})"
 
 
-def _share(arm: str, by_seed: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> str:
+def _share(own: Mapping[int, Run], control: Mapping[int, Run], ceiling: Mapping[int, Run]) -> str:
     """How much of the way from the control to true labels an arm goes, over the seeds that all three have."""
-    control, ceiling, key = by_seed.get(CONTROL, {}), by_seed.get(CEILING, {}), "3d_loose"
-    seeds = [seed for seed in by_seed[arm] if seed in control and seed in ceiling]
-    if arm == CONTROL or not seeds:
-        return "–"
-    whole = sum(ceiling[seed][key] - control[seed][key] for seed in seeds)
-    return f"{sum(by_seed[arm][seed][key] - control[seed][key] for seed in seeds) / whole:.2f}" if whole > 0 else "–"
-
-
-def _spread(entry: Mapping[str, Any] | None, value: str, spread: str) -> str:
-    if entry is None or entry.get(value) is None:
-        return "–"
-    text = _ap(entry[value]) if value == "mean" else _signed(entry[value])
-    return text if entry.get(spread) is None else f"{text} ± {entry[spread]:.2f}"
+    key, seeds = "3d_loose", own.keys() & control.keys() & ceiling.keys()
+    gained, whole = (sum(arm[seed][key] - control[seed][key] for seed in seeds) for arm in (own, ceiling))
+    return f"{gained / whole:.2f}".replace("-", "−") if whole > 0 else "–"
 
 
 def _ap(value: float | None) -> str:

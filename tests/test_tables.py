@@ -42,18 +42,29 @@ def test_the_study_by_hand(tmp_path: Path) -> None:
     assert table("study:curve", tmp_path) == MISSING
 
 
-def test_seeds_show_the_paired_difference(tmp_path: Path) -> None:
-    entry = {"value": "3d_loose", "loss": "monoskd", "mean": 44.0, "spread": 1.0}
-    control = entry | {"loss": "none", "difference": None, "difference_spread": None}
-    entries = [control, entry | {"difference": -0.5, "difference_spread": 0.25}]
-    (tmp_path / "losses.json").write_text(json.dumps(entries))
-    assert "| monoskd − control | −0.50 ± 0.25 | – | – | – |" in table("seeds", tmp_path)
+def test_points_of_the_curve_are_compared_with_their_own_control(tmp_path: Path) -> None:
+    values = [(16, "control", 5.0), (16, "boxes", 9.0), (80, "control", 30.0), (80, "boxes", 31.0)]
+    runs = [{"table": "curve", "arm": arm, "seed": 0, "labelled": n, "3d_loose": ap} for n, arm, ap in values]
+    (tmp_path / "study.json").write_text(json.dumps({"runs": runs}))
+    text = table("study:curve", tmp_path)
+    assert "| Labelled frames | Arm | Seeds |" in text
+    assert "| 16 | boxes | 1 | 9.00 (+4.00) |" in text
+    assert "| 80 | boxes | 1 | 31.00 (+1.00) |" in text
+
+
+def test_the_table_of_losses_has_the_methods_with_and_without_boxes(tmp_path: Path) -> None:
+    arms = ("teacher", "control", "monoskd, labelled", "teacher's boxes + monoskd", "labels")
+    runs = [{"table": "arms", "arm": arm, "seed": 0, "3d_loose": 30.0} for arm in arms]
+    (tmp_path / "study.json").write_text(json.dumps({"runs": runs}))
+    names = [line.split(" | ")[0] for line in table("losses", tmp_path).splitlines()[3:] if line]
+    assert names == ["| control", "| monoskd, labelled", "| teacher's boxes + monoskd"]
 
 
 def test_missing_files_say_so(tmp_path: Path) -> None:
-    for name in ("summary", "seeds", "study:arms"):
+    for name in ("summary", "study:arms"):
         assert table(name, tmp_path) == MISSING
-    assert table("finding", tmp_path) == table("spread", tmp_path) == ""
+    for name in ("finding", "spread", "losses", "picture"):
+        assert not table(name, tmp_path)
 
 
 def test_quality_of_boxes_leaves_out_what_is_unknown(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks/gpu.py"
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """Run the script here, as `python benchmarks/gpu.py` does, and return its exit status."""
-    monkeypatch.syspath_prepend(SCRIPT.parent)
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), *arguments])
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(SCRIPT), run_name="__main__")
@@ -40,6 +39,7 @@ def test_every_part_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "mamba-ssm cannot run here" in page
 
 
+@pytest.mark.usefixtures("settings_restored")
 def test_the_stage_is_killed_and_continued_and_an_epoch_is_timed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,7 +68,6 @@ def test_a_part_that_breaks_is_a_verdict_and_the_next_one_runs(tmp_path: Path, m
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_without_cuda_one_line_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.syspath_prepend(SCRIPT.parent)
     monkeypatch.setattr(sys, "argv", [str(SCRIPT)])
     runpy.run_path(str(SCRIPT), run_name="__main__")
     assert capsys.readouterr().out.count("\n") == 1
