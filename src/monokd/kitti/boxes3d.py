@@ -26,10 +26,7 @@ FRONT = np.array([0, 1, 5, 4])  # the front face, around
 def box_corners(sizes_m: Floats, locations_m: Floats, rotation_y_rad: Floats) -> Floats:
     """Place the corners of N boxes in camera coordinates, N×8×3 metres, in the order of `CORNERS`.
 
-    Args:
-        sizes_m: N×3 height, width, length.
-        locations_m: N×3 centres of the bottom faces.
-        rotation_y_rad: N headings.
+    `sizes_m` are N×3 height, width, length; `locations_m` N×3 centres of the bottom faces.
     """
     height, width, length = sizes_m.T[:, :, None]
     cos, sin = np.cos(rotation_y_rad)[:, None], np.sin(rotation_y_rad)[:, None]
@@ -48,15 +45,14 @@ def box_coordinates(points_m: Floats, location_m: Floats, rotation_y_rad: float)
     return np.stack([cos * x - sin * z, y, sin * x + cos * z], axis=1)
 
 
-def cut_edges(starts: Floats, ends: Floats, near: float = NEAR_M) -> tuple[Floats, Floats]:
-    """Cut edges (…×3 each end) at the plane where the third coordinate is `near`; NaN where both ends lie before it.
+def cut_ends(points: Floats, others: Floats, near: float = NEAR_M) -> Floats:
+    """Cut edges from `points` to `others` (…×3 each) where the third coordinate is `near`; NaN where all is nearer.
 
     The points may be camera coordinates, or homogeneous pixels of `Calibration.P2`.
+
+    Returns:
+        …×3, where the edges begin: `points`, or the cut.
     """
-    return _moved(starts, ends, near), _moved(ends, starts, near)
-
-
-def _moved(points: Floats, others: Floats, near: float) -> Floats:
     depth, other = points[..., 2:], others[..., 2:]
     behind, crossing = depth < near, other >= near
     share = np.where(behind & crossing, (near - depth) / np.where(other == depth, 1.0, other - depth), 0.0)
@@ -82,7 +78,8 @@ def cut_polygon(points: Floats, near: float) -> Floats:
 def project_edges(corners_m: Floats, calibration: Calibration, edges: Ints = EDGES) -> Floats:
     """Project edges of N×8×3 `corners_m` cut at `NEAR_M`, N×E×2×2 pixels (edge, end, x and y); NaN behind it."""
     points = corners_m @ calibration.P2[:, :3].T + calibration.P2[:, 3]
-    cut = np.stack(cut_edges(points[:, edges[:, 0]], points[:, edges[:, 1]]), axis=2)
+    ends = points[:, edges]
+    cut = cut_ends(ends, ends[:, :, ::-1])
     return np.asarray(cut[..., :2] / cut[..., 2:])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,22 +43,12 @@ class Objects:
     def select(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Objects:
         """The objects that a mask or an index array chooses."""
         index = np.arange(len(self))[chosen]
-        return Objects(
-            tuple(self.names[i] for i in index),
-            self.truncation[index],
-            self.occlusion[index],
-            self.alpha_rad[index],
-            self.boxes_px[index],
-            self.sizes_m[index],
-            self.locations_m[index],
-            self.rotation_y_rad[index],
-            self.scores[index],
-        )
+        names = tuple(self.names[i] for i in index)
+        return Objects(names, *(getattr(self, column.name)[index] for column in fields(self)[1:]))
 
 
 def from_rows(names: tuple[str, ...], rows: Array) -> Objects:
     """Objects from N×15 rows: the numbers of KITTI lines in the file's order, the score last (NaN in labels)."""
     rows = rows.reshape(-1, 15)
-    return Objects(
-        names, rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3:7], rows[:, 7:10], rows[:, 10:13], rows[:, 13], rows[:, 14]
-    )
+    (truncation, occlusion, alpha), (rotation_y, scores) = rows[:, :3].T, rows[:, 13:].T
+    return Objects(names, truncation, occlusion, alpha, rows[:, 3:7], rows[:, 7:10], rows[:, 10:13], rotation_y, scores)

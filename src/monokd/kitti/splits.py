@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 
@@ -43,13 +43,7 @@ TRAIN_BITS = """
 
 
 def official_split(name: SplitName) -> list[str]:
-    """Ids of the official split, ascending: train 3,712, val 3,769, trainval 7,481, test 7,518.
-
-    Raises:
-        ValueError: another name.
-    """
-    if name not in get_args(SplitName):
-        raise ValueError(f"expected one of {', '.join(get_args(SplitName))}, found {name!r}")
+    """Ids of the official split, ascending: train 3,712, val 3,769, trainval 7,481, test 7,518."""
     if name == "test":
         return [f"{number:06d}" for number in range(TEST_FRAMES)]
     packed = np.frombuffer(bytes.fromhex("".join(TRAIN_BITS.split())), dtype=np.uint8)
@@ -73,51 +67,33 @@ def has_labels(name: str) -> bool:
     return split_half(name) == "training"
 
 
-def split_frames(root: Path, name: str, *, present_only: bool = True) -> list[str]:
+def split_frames(root: Path, name: str) -> list[str]:
     """Ids of a split: ROOT/ImageSets/NAME.txt where it exists, else the official split.
 
-    Args:
-        root: the folder that holds `training` and `testing`.
-        name: train, val, trainval, test, or any file of ROOT/ImageSets.
-        present_only: leave out frames of the official split that have no image, as in a part of KITTI
-            (`absent_frames` tells which); otherwise they are an error, as they always are for a list of one's own.
+    Frames of the official split that have no image are left out, as in a part of KITTI; in a list of one's own they
+    are an error.
 
     Raises:
         DataError: no such split, no image folder, a missing frame, or no frame left.
     """
-    wanted, absent = _wanted(root, name), set(absent_frames(root, name))
-    if absent and (not present_only or _list_of(root, name).is_file()):
-        reason = f"expected the {len(wanted)} frames of split {name}, {len(absent)} have no image, first {min(absent)}"
+    listed = root / "ImageSets" / f"{name}.txt"
+    if listed.is_file():
+        wanted = read_split(listed)
+    elif name in get_args(SplitName):
+        wanted = official_split(cast(SplitName, name))
+    else:
+        known = ", ".join(get_args(SplitName))
+        raise DataError(f"expected a file of frame ids, or a split {known}; found neither", listed)
+    present = set(split_files(root, name).frames())
+    frames = [frame for frame in wanted if frame in present]
+    absent = len(wanted) - len(frames)
+    if absent and listed.is_file():
+        first = min(set(wanted) - present)
+        reason = f"expected the {len(wanted)} frames of split {name}, {absent} have no image, first {first}"
         raise DataError(reason, root / split_half(name))
-    frames = [frame for frame in wanted if frame not in absent]
     if not frames:
         raise DataError(f"expected frames of split {name}, found none of {len(wanted)}", root / split_half(name))
     return frames
-
-
-def absent_frames(root: Path, name: str) -> list[str]:
-    """Ids of a split without an image in the folder, in the split's order.
-
-    Raises:
-        DataError: no such split, or no image folder.
-    """
-    wanted = _wanted(root, name)
-    present = set(KittiFolder(root, split_half(name)).frames())
-    return [frame for frame in wanted if frame not in present]
-
-
-def _list_of(root: Path, name: str) -> Path:
-    return root / "ImageSets" / f"{name}.txt"
-
-
-def _wanted(root: Path, name: str) -> list[str]:
-    listed = _list_of(root, name)
-    if listed.is_file():
-        return read_split(listed)
-    for known in get_args(SplitName):
-        if known == name:
-            return official_split(known)
-    raise DataError(f"expected a file of frame ids, or a split {', '.join(get_args(SplitName))}; found neither", listed)
 
 
 def unlabelled_frames(
@@ -133,39 +109,25 @@ def unlabelled_frames(
         every: of raw drives, keep the frames whose number this divides.
         apart_m: for `places`, the least distance from a val frame.
 
-    Returns:
-        Their source and their ids.
-
     Raises:
         DataError: no such split, drives, mapping or positions, or no frame left.
     """
     if name == "test":
         return KittiFolder(root, "testing"), split_frames(root, "test")
-    if name not in get_args(UnlabelledSplit):
-        raise DataError(f"unlabelled split: expected {', '.join(get_args(UnlabelledSplit))}, found {name!r}")
     source, mapping, val = RawDrives(raw), read_mapping(raw), official_split("val")
     frames = [frame for frame in source.frames() if int(frame[-10:]) % every == 0]
     frames = outside_val_drives(frames, mapping, val)
     if name == "places" and frames:
         val_m = source.positions_m([mapping[frame] for frame in val])
         far = far_from(source.positions_m(frames), val_m, apart_m)
-        frames = [frame for frame, apart in zip(frames, far, strict=True) if apart]
+        frames = [frames[i] for i in np.flatnonzero(far)]
     if not frames:
         raise DataError(f"expected frames of split {name}, found none", raw)
     return source, frames
 
 
 def outside_val_drives(frames: Sequence[str], mapping: Mapping[str, str], val: Sequence[str]) -> list[str]:
-    """Keep the raw frames whose drive holds no val frame.
-
-    Args:
-        frames: ids of raw frames.
-        mapping: raw frame by object frame, of `read_mapping`.
-        val: ids of object frames.
-
-    Raises:
-        DataError: the mapping lacks a val frame.
-    """
+    """Keep the raw frames whose drive holds no val frame; a mapping (`read_mapping`) that lacks one is a DataError."""
     unmapped = [frame for frame in val if frame not in mapping]
     if unmapped:
         raise DataError(f"mapping: expected every val frame, found {len(unmapped)} missing, first {unmapped[0]}")
