@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from monokd.classes import ClassName
 from monokd.errors import DataError
 from monokd.files import read_bytes
 from monokd.quirks import QUIRK_NAMES, Quirks
@@ -23,7 +23,6 @@ Pixels = Annotated[int, Field(gt=0, le=16_384)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-ClassName = Literal["Pedestrian", "Car", "Cyclist"]
 Behaviour = Literal["published", "corrected"]
 
 
@@ -120,7 +119,7 @@ class Machine(_Section):
     """How to compute; nothing here changes what is computed, beyond rounding."""
 
     accelerator: Literal["auto", "cpu", "cuda"]
-    precision: Literal["32", "bf16-mixed"]
+    precision: Annotated[Literal["32", "bf16-mixed"], BeforeValidator(str)]  # YAML takes 32 for a number
     tf32: bool = False
     channels_last: bool
     compile: bool
@@ -128,11 +127,6 @@ class Machine(_Section):
     workers: Literal["auto"] | Count
     cache_images: bool
     save_minutes: Weight = 0.0
-
-    @field_validator("precision", mode="before")
-    @classmethod
-    def _precision_as_text(cls, value: object) -> object:
-        return str(value) if isinstance(value, int) else value
 
 
 class Predict(_Section):
@@ -271,37 +265,20 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         params = Params.model_validate(tree)
     except ValidationError as error:
         raise DataError(_first_problem(error), path) from error
-    _check_names(params, path)
+    names = [("profile", params.profile, params.profiles), ("loss", params.loss, params.losses)]
+    for key, value, known in [*names, *(("quirks", name, dict.fromkeys(QUIRK_NAMES)) for name in params.quirks)]:
+        if value not in known:
+            raise DataError(f"{key}: expected one of {', '.join(known)[:400]}, found {value[:80]!r}", path)
     return params
 
 
 def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
+    first, *others = error.errors()
     dotted = ".".join(str(part)[:80] for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"{dotted}: unknown parameter"
     if first["type"] == "missing":
         return f"{dotted}: missing parameter"
-    rest = len(error.errors()) - 1
-    more = f" (and {rest} more)" if rest else ""
-    return f"{dotted}: {first['msg'].lower()}, found {_shown(first['input'])}{more}"
-
-
-def _shown(value: object) -> str:
-    """A value, shortened: aliases make a small file huge when it is written out."""
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # Python refuses to write out an integer of thousands of digits
-        return "a huge number"
-
-
-def _check_names(params: Params, path: str | Path) -> None:
-    _check_name("profile", params.profile, params.profiles, path)
-    _check_name("loss", params.loss, params.losses, path)
-    for name in params.quirks:
-        _check_name("quirks", name, QUIRK_NAMES, path)
-
-
-def _check_name(key: str, value: str, known: Collection[str], path: str | Path) -> None:
-    if value not in known:
-        raise DataError(f"{key}: expected one of {', '.join(known)[:400]}, found {value[:80]!r}", path)
+    more = f" (and {len(others)} more)" if others else ""
+    # Shortened: aliases make a small file huge when it is written out.
+    return f"{dotted}: {first['msg'].lower()}, found {reprlib.repr(first['input'])}{more}"

@@ -1,17 +1,20 @@
-"""Every published layout, every key accounted for."""
+"""`monokd import`: every published layout, every key accounted for, what is written and printed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from monokd.commands.published import Imported, groups, read_published
+from monokd.commands.import_checkpoint import import_checkpoint
+from monokd.commands.published import groups, read_published
 from monokd.errors import DataError
-from monokd.models.checkpoint import DetectorInfo, empty_detector, fill
-from monokd.models.detector import Detector, build_detector
+from monokd.models.checkpoint import empty_detector, fill, load_backbone, load_detector
+from monokd.models.detector import build_detector
+from monokd.typing import Modality
 
 WIDTH = 0.125
 
@@ -38,14 +41,7 @@ def save(path: Path, tensors: dict[str, Tensor]) -> Path:
     return path
 
 
-def imported_detector(path: Path, part: str | None) -> Detector:
-    imported = read_published(path, part)
-    detector = empty_detector(imported.info())
-    fill(detector, imported.tensors, path)
-    return detector
-
-
-def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+def assert_equal(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     assert list(found) == list(expected)
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
@@ -58,10 +54,11 @@ def test_detector_alone(tmp_path: Path, part: str | None, network_: str) -> None
     assert [key.name for key in imported.keys if key.status != "used"] == ["epoch", "optimizer_state"]
 
 
+OTHERS = {1: ("centernet_depth", "the teacher: --part teacher"), 2: ("centernet_rgb", "the student: --part student")}
+
+
 @pytest.mark.parametrize("module", ["", "module."])
-@pytest.mark.parametrize(
-    ("part", "seed", "network_"), [(None, 1, "image"), ("student", 1, "image"), ("teacher", 2, "depth")]
-)
+@pytest.mark.parametrize(("part", "seed", "network_"), [(None, 1, "image"), ("teacher", 2, "depth")])
 def test_distillation_checkpoint(tmp_path: Path, module: str, part: str | None, seed: int, network_: str) -> None:
     path = save(tmp_path / "kd.pth", distillation(module))
     imported = read_published(path, part)
@@ -69,14 +66,9 @@ def test_distillation_checkpoint(tmp_path: Path, module: str, part: str | None, 
     assert_equal(imported.tensors, network(seed))
     fill(empty_detector(imported.info()), imported.tensors, path)
     ignored = {(name, note) for name, status, note, *_ in groups(imported.keys) if status == "ignored"}
-    other = (
-        ("centernet_depth", "the teacher: --part teacher")
-        if seed == 1
-        else ("centernet_rgb", "the student: --part student")
-    )
-    only = {(name, "distillation only") for name in ("rgb_fs", "compute_align_select_loss")}
-    only |= {(f"adapt_layer{s}", "distillation only") for s in (4, 8, 16, 32)}
-    assert ignored == only | {other, ("epoch", "no weights"), ("optimizer_state", "no weights")}
+    names = ("rgb_fs", "compute_align_select_loss", *(f"adapt_layer{s}" for s in (4, 8, 16, 32)))
+    only = {(name, "distillation only") for name in names}
+    assert ignored == only | {OTHERS[seed], ("epoch", "no weights"), ("optimizer_state", "no weights")}
 
 
 def test_every_key_is_counted_once(tmp_path: Path) -> None:
@@ -100,17 +92,12 @@ def test_imagenet_backbone_without_counters(tmp_path: Path) -> None:
     assert {key.name for key in imported.keys if key.status == "missing"} == whole.keys() - old.keys()
 
 
-def test_half_precision_becomes_single(tmp_path: Path) -> None:
+def test_half_precision_becomes_single_and_shared_memory_is_separated(tmp_path: Path) -> None:
+    """Entries may be views of one tensor, which safetensors would refuse to write."""
     tensors = {name: t.half() if t.is_floating_point() else t for name, t in network(1).items()}
+    tensors["backbone.level0.1.bias"] = tensors["backbone.level0.1.weight"]
     imported = read_published(save(tmp_path / "half.pth", tensors))
     assert {t.dtype for t in imported.tensors.values()} == {torch.float32, torch.int64}
-
-
-def test_shared_memory_is_separated(tmp_path: Path) -> None:
-    """Entries may be views of one tensor, which safetensors would refuse to write."""
-    tensors = network(1)
-    tensors["backbone.level0.1.bias"] = tensors["backbone.level0.1.weight"]
-    imported = read_published(save(tmp_path / "shared.pth", tensors))
     pointers = [t.data_ptr() for t in imported.tensors.values()]
     assert len(set(pointers)) == len(pointers)
 
@@ -126,17 +113,6 @@ def test_missing_tensors(tmp_path: Path) -> None:
         fill(empty_detector(imported.info()), imported.tensors, path)
 
 
-def test_what_the_file_of_an_imported_network_says() -> None:
-    """Every published network has the same geometry and scale of depth; its classes are asked for."""
-    imported = Imported({}, "depth", WIDTH, "", ())
-    info = DetectorInfo(
-        width=WIDTH, modality="depth", classes=("Car",), height_px=384, width_px=1280,
-        anisotropic_decode=True, clamped_heights=True, depth_scaled_twice=True,
-    )  # fmt: skip
-    assert imported.info() == info
-    assert imported.info(["Pedestrian", "Car"]).classes == ("Pedestrian", "Car")
-
-
 @pytest.mark.parametrize(
     ("change", "part", "reason"),
     [
@@ -148,25 +124,62 @@ def test_what_the_file_of_an_imported_network_says() -> None:
     ],
 )
 def test_refusals(tmp_path: Path, change: dict[str, Tensor], part: str | None, reason: str) -> None:
-    path = save(tmp_path / "bad.pth", network(1) | change)
+    path, out = save(tmp_path / "bad.pth", network(1) | change), tmp_path / "out.safetensors"
     with pytest.raises(DataError, match=reason) as caught:
-        imported_detector(path, part)
+        import_checkpoint(path, out, part)
     assert "\n" not in str(caught.value)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(
-    ("tensors", "part", "reason"),
+    ("name", "part", "reason"),
     [
-        (
-            {"conv1.weight": torch.zeros(3)},
-            None,
-            "expected keys of a detector .* found 'conv1.weight'",
-        ),
-        ({"backbone.x": torch.zeros(3)}, None, "level5.root.conv.weight is missing"),
-        ({"base_layer.0.weight": torch.zeros(3)}, "student", "found a backbone alone"),
+        ("conv1.weight", None, "expected keys of a detector .* found 'conv1.weight'"),
+        ("backbone.x", None, "level5.root.conv.weight is missing"),
+        ("base_layer.0.weight", "student", "found a backbone alone"),
     ],
 )
-def test_other_networks(tmp_path: Path, tensors: dict[str, Tensor], part: str | None, reason: str) -> None:
-    torch.save(tensors, tmp_path / "other.pth")
+def test_other_networks(tmp_path: Path, name: str, part: str | None, reason: str) -> None:
+    torch.save({name: torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(DataError, match=reason):
         read_published(tmp_path / "other.pth", part)
+
+
+@pytest.mark.parametrize(("part", "seed", "modality"), [(None, 1, "image"), ("teacher", 2, "depth")])
+def test_writes_the_chosen_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str | None, seed: int, modality: Modality
+) -> None:
+    out = tmp_path / "out.safetensors"
+    import_checkpoint(save(tmp_path / "kd.pth", distillation("module.")), out, part)
+    detector, info = load_detector(out, modality)
+    assert (info.width, info.anisotropic_decode, info.classes) == (WIDTH, True, ("Car",))
+    assert_equal(detector.state_dict(), network(seed))
+    printed = capsys.readouterr().out
+    words = ("kd.pth", "backbone.level3", "feat_up.ida_2", "adapt_layer32", "used", "ignored", "missing")
+    assert all(word in printed for word in (*words, str(len(network(seed)))))
+
+
+def test_writes_a_backbone(tmp_path: Path) -> None:
+    torch.save(dict(build_detector(WIDTH).backbone.state_dict()), tmp_path / "dla34.pth")
+    import_checkpoint(tmp_path / "dla34.pth", tmp_path / "out.safetensors")
+    load_backbone(build_detector(WIDTH), tmp_path / "out.safetensors", None)
+
+
+def test_incomplete_checkpoint_prints_the_table_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tensors = network(1)
+    del tensors["heatmap.2.bias"]
+    with pytest.raises(DataError, match="heatmap"):
+        import_checkpoint(save(tmp_path / "part.pth", tensors), tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+    assert "needed" in capsys.readouterr().out
+
+
+def test_classes_are_stored_and_checked(tmp_path: Path) -> None:
+    checkpoint, out = save(tmp_path / "a.pth", network(1)), tmp_path / "out.safetensors"
+    with pytest.raises(DataError, match="--classes: expected some of Pedestrian,Car,Cyclist, found 'Car,Bus'"):
+        import_checkpoint(checkpoint, out, classes="Car,Bus")
+    assert not out.exists()
+    import_checkpoint(checkpoint, out, classes="Car,Cyclist")
+    assert load_detector(out)[1].classes == ("Car", "Cyclist")

@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
 from monokd.errors import DataError, printable, say
 from monokd.evaluation.bootstrap import Resampling, read_groups
-from monokd.evaluation.evaluate import Evaluation, ResultSet, evaluate_results, read_result_set
+from monokd.evaluation.evaluate import Evaluation, evaluate_results, read_result_set
 from monokd.evaluation.precision import SAMPLES
 from monokd.evaluation.rules import DIFFICULTY_NAMES, IOU_SETS, METRICS
 from monokd.evaluation.table import (
@@ -49,20 +49,14 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resamples.")] = 0,
     classes: Annotated[str, typer.Option(help="Which of the three.")] = "Car,Pedestrian,Cyclist",
 ) -> None:
-    """Score results by the KITTI rules: AP R40 and R11; bbox, bev, 3d, aos; easy, moderate, hard.
-
-    Raises:
-        DataError: a folder, a file, a line or an argument is wrong.
-    """
-    result_set = read_result_set(labels, results, None if split is None else frames_of(split))
-    evaluation = _scored(result_set, results, rule, classes)
-    other = None
-    if against is not None:
-        other = _scored(read_result_set(labels, against, result_set.frames), against, rule, classes)
+    """Score results by the KITTI rules: AP R40 and R11; bbox, bev, 3d, aos; easy, moderate, hard."""
+    frames = None if split is None else frames_of(split)
+    evaluation = _scored(labels, results, frames, rule, classes)
+    other = None if against is None else _scored(labels, against, evaluation.frames, rule, classes)
     resampling = Resampling(
         resamples=bootstrap or (DEFAULT_RESAMPLES if against or groups else 0),
         seed=seed,
-        groups=None if groups is None else read_groups(groups, result_set.frames),
+        groups=None if groups is None else read_groups(groups, evaluation.frames),
     )
     rows = ap_table(evaluation, other, resampling)
     if csv is not None:
@@ -77,25 +71,21 @@ def evaluate(
 
 
 def frames_of(split: str) -> Sequence[str]:
-    """Frame ids of the field's train, val or trainval, or of a file.
-
-    Raises:
-        DataError: neither a name nor a file, or the file is wrong.
-    """
+    """Give the frame ids of the field's train, val or trainval, or of a file (DataError)."""
     from monokd.kitti.frames import read_split  # noqa: PLC0415  (OpenCV is slow to import)
     from monokd.kitti.splits import SplitName, official_split  # noqa: PLC0415
 
-    for name in get_args(SplitName):
-        if split == name:
-            return official_split(name)
+    if split in get_args(SplitName):
+        return official_split(cast(SplitName, split))
     if not Path(split).exists():
         raise DataError(f"split: expected train, val, trainval or a file of frame ids, found '{split}'")
     return read_split(split)
 
 
-def _scored(result_set: ResultSet, folder: Path, rule: str, classes: str) -> Evaluation:
+def _scored(labels: Path, results: Path, frames: Sequence[str] | None, rule: str, classes: str) -> Evaluation:
+    result_set = read_result_set(labels, results, frames)
     evaluation = evaluate_results(result_set, rule, classes.split(","))
-    for warning in result_set.warnings(folder):
+    for warning in result_set.warnings(results):
         say(warning)
     return evaluation
 

@@ -24,12 +24,7 @@ def import_checkpoint(
     part: Annotated[str | None, typer.Option(help="student or teacher, of a distillation checkpoint.")] = None,
     classes: Annotated[str, typer.Option(help="The classes that it was trained for.")] = "Car",
 ) -> None:
-    """Turn a published checkpoint into a model file, with a table of every key.
-
-    Raises:
-        DataError: unreadable, code inside, no known layout, tensors missing or of another shape, an unknown class;
-            nothing is written.
-    """
+    """Turn a published checkpoint into a model file, with a table of every key."""
     trained = tuple(classes.split(","))
     if not set(trained) <= set(CLASSES):
         raise DataError(f"--classes: expected some of {','.join(CLASSES)}, found {classes!r}")
@@ -50,10 +45,9 @@ def import_checkpoint(
 
 
 def key_table(imported: Imported, checkpoint: Path) -> Table:
-    """Every key of the checkpoint counted in one row, by module and by what became of it, and the three sums."""
-    place = f"keys under {imported.prefix}" if imported.prefix else "keys"
+    """Count the checkpoint's keys by module and by what became of them, with the three sums."""
     table = Table(title=Text(printable(checkpoint.name)), title_justify="left")
-    table.add_column(Text(place), no_wrap=True)
+    table.add_column(Text(f"keys under {imported.prefix}" if imported.prefix else "keys"), no_wrap=True)
     table.add_column("")
     table.add_column("tensors", justify="right")
     table.add_column("numbers", justify="right", no_wrap=True)

@@ -6,17 +6,19 @@ Layouts: a detector alone; a distillation checkpoint with the student under `cen
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from monokd.errors import DataError
 from monokd.models.checkpoint import COUNTER, DetectorInfo, empty_detector
 from monokd.models.torch_file import TorchFile, read_torch_file
+from monokd.typing import Modality
 
 PREFIXES = {"student": "centernet_rgb.", "teacher": "centernet_depth."}
 NETWORKS: dict[str, Network] = {"student": "image", "teacher": "depth"}
@@ -25,21 +27,13 @@ Network = Literal["image", "depth", "backbone"]
 Status = Literal["used", "ignored", "missing"]
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What became of one key.
-
-    Attributes:
-        name: in the checkpoint (in the detector, where it is missing).
-        status: used, ignored or missing.
-        note: why.
-        numbers: how many it holds.
-    """
+class Key(NamedTuple):
+    """What became of one key of a checkpoint, or of a key of our network that it lacks."""
 
     name: str
     status: Status
-    note: str
-    numbers: int
+    note: str  # why
+    numbers: int  # how many it holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +41,7 @@ class Imported:
     """A checkpoint's network.
 
     Attributes:
-        tensors: by their names in our detector (or in its backbone), in its order; some may be missing, which `fill`
-            of `models.checkpoint` refuses.
+        tensors: by their names in our detector (or in its backbone), in its order; some may be missing.
         network: what the detector sees, or `backbone`.
         width: factor of the channels.
         prefix: of the network's keys in the checkpoint.
@@ -63,13 +56,9 @@ class Imported:
 
     def info(self, classes: Sequence[str] = ("Car",)) -> DetectorInfo:
         """Say what the file of this network says: input and geometry as all published ones, and its classes."""
+        modality: Modality = "depth" if self.network == "depth" else "image"
         return DetectorInfo(
-            width=self.width,
-            modality="depth" if self.network == "depth" else "image",
-            classes=tuple(classes),
-            anisotropic_decode=True,
-            clamped_heights=True,
-            depth_scaled_twice=True,
+            self.width, modality, tuple(classes), anisotropic_decode=True, clamped_heights=True, depth_scaled_twice=True
         )
 
 
@@ -92,21 +81,24 @@ def read_published(path: str | Path, part: str | None = None) -> Imported:
     width = _width(found, network, path)
     detector = empty_detector(DetectorInfo(width=width))
     expected = (detector.backbone if network == "backbone" else detector).state_dict()
-    tensors = {name: _standard(found[name]) for name in expected if name in found}
-    keys = (*_found_keys(file, prefix, expected), *_missing_keys(expected, found))
-    return Imported(tensors, network, width, prefix, keys)
+    # Copies, because entries of a checkpoint may share memory, which safetensors does not write.
+    tensors = {
+        name: t.detach().to(torch.float32 if t.is_floating_point() else t.dtype, copy=True).contiguous()
+        for name, t in ((name, found[name]) for name in expected if name in found)
+    }
+    return Imported(tensors, network, width, prefix, tuple(_keys(file, prefix, expected)))
 
 
 def _layout(names: Mapping[str, Tensor], part: str | None, path: str | Path) -> tuple[str, Network]:
     """Give the prefix of the wanted network's keys, and what it is."""
     held = [name for name, prefix in PREFIXES.items() if any(key.startswith(prefix) for key in names)]
+    wanted = part or "student"
     if held:
-        wanted = part or "student"
         if wanted not in held:
             raise DataError(f"expected a {wanted} ('{PREFIXES[wanted]}…'), found only a {held[0]}", path)
         return PREFIXES[wanted], NETWORKS[wanted]
     if any(key.startswith("backbone.") for key in names):
-        return "", NETWORKS[part or "student"]
+        return "", NETWORKS[wanted]
     if "base_layer.0.weight" in names:
         if part is not None:
             raise DataError(f"expected a detector to take the {part} from, found a backbone alone", path)
@@ -120,57 +112,42 @@ def _width(found: Mapping[str, Tensor], network: Network, path: str | Path) -> f
     if name not in found:
         raise DataError(f"tensor {name} is missing", path)
     shape = tuple(found[name].shape)
-    channels = shape[0] if len(shape) == 4 else 0
-    if not 8 <= channels <= 4 * FULL_WIDTH_CHANNELS:
+    if len(shape) != 4 or not 8 <= shape[0] <= 4 * FULL_WIDTH_CHANNELS:
         raise DataError(f"tensor {name}: expected 8 to {4 * FULL_WIDTH_CHANNELS} channels, found shape {shape}", path)
-    return channels / FULL_WIDTH_CHANNELS
+    return shape[0] / FULL_WIDTH_CHANNELS
 
 
-def _found_keys(file: TorchFile, prefix: str, expected: Mapping[str, Tensor]) -> list[Key]:
-    keys = []
+def _keys(file: TorchFile, prefix: str, expected: Mapping[str, Tensor]) -> Iterator[Key]:
     for name, tensor in file.tensors.items():
-        used = name.startswith(prefix) and name.removeprefix(prefix) in expected
-        status: Status = "used" if used else "ignored"
-        keys.append(Key(name, status, "" if used else _reason(name, prefix), tensor.numel()))
-    return keys + [Key(name, "ignored", "no weights", 0) for name in file.others]
-
-
-def _missing_keys(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[Key]:
-    return [
-        Key(name, "missing", "counts batches: set to 0" if name.endswith(COUNTER) else "needed", tensor.numel())
-        for name, tensor in expected.items()
-        if name not in found
-    ]
-
-
-def _reason(name: str, prefix: str) -> str:
-    other = [part for part, start in PREFIXES.items() if name.startswith(start) and start != prefix]
-    if other:
-        return f"the {other[0]}: --part {other[0]}"
-    return "not in the network" if name.startswith(prefix) and prefix else "distillation only"
-
-
-def _standard(tensor: Tensor) -> Tensor:
-    # A copy, because entries of a checkpoint may share memory, which safetensors does not write.
-    return tensor.detach().to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True).contiguous()
+        own = name.startswith(prefix)
+        other = [part for part, start in PREFIXES.items() if name.startswith(start) and start != prefix]
+        if own and name.removeprefix(prefix) in expected:
+            yield Key(name, "used", "", tensor.numel())
+        elif other:
+            yield Key(name, "ignored", f"the {other[0]}: --part {other[0]}", tensor.numel())
+        else:
+            yield Key(name, "ignored", "not in the network" if own and prefix else "distillation only", tensor.numel())
+    for name in file.others:
+        yield Key(name, "ignored", "no weights", 0)
+    for name, tensor in expected.items():
+        if prefix + name not in file.tensors:
+            note = "counts batches: set to 0" if name.endswith(COUNTER) else "needed"
+            yield Key(name, "missing", note, tensor.numel())
 
 
 def groups(keys: Sequence[Key]) -> list[tuple[str, Status, str, int, int]]:
     """Count keys of one module with one status: (module, status, note, tensors, numbers), in order of appearance."""
-    counts: dict[tuple[str, Status, str], tuple[int, int]] = {}
-    for key in keys:
-        group = _module(key), key.status, key.note
-        tensors, numbers = counts.get(group, (0, 0))
-        counts[group] = tensors + 1, numbers + key.numbers
-    return [(*group, *count) for group, count in counts.items()]
+    table = pd.DataFrame(keys).assign(module=[_module(key) for key in keys])
+    counts = table.groupby(["module", "status", "note"], sort=False)["numbers"].agg(["size", "sum"])
+    return list(counts.reset_index().itertuples(index=False, name=None))
 
 
 def _module(key: Key) -> str:
     """`backbone.level3` and the like of the wanted network, without its prefix; whole modules of all else."""
-    parts = key.name.split(".")
+    first, *rest = key.name.split(".")
     if key.status == "missing" and key.name.endswith(COUNTER):
         return "*.num_batches_tracked"
     if key.status == "ignored":
-        return parts[0]
-    inner = parts[1:] if f"{parts[0]}." in PREFIXES.values() else parts
-    return ".".join(inner[: 2 if inner[0] in ("backbone", "feat_up") else 1])
+        return first
+    names = rest if f"{first}." in PREFIXES.values() else [first, *rest]
+    return ".".join(names[: 2 if names[0] in ("backbone", "feat_up") else 1])

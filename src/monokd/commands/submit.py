@@ -22,9 +22,9 @@ from monokd.kitti.frames import KittiFolder
 from monokd.kitti.images import read_png_header
 from monokd.kitti.labels import read_results
 from monokd.kitti.objects import Objects
+from monokd.kitti.splits import TEST_FRAMES
 from monokd.models.checkpoint import load_detector
 
-TEST_FRAMES = 7518
 LONGEST_M = 30.0
 FARTHEST_M = 1000.0
 DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say: equal results give equal bytes
@@ -43,9 +43,6 @@ def submit(
 
     Objects whose 2D box lies outside the image are left out, as the benchmark asks, and so are those whose numbers no
     object has; one line says how many.
-
-    Raises:
-        DataError: a file is missing or broken, or the model sees depth; nothing is written.
     """
     if out.suffix != ".zip":
         raise DataError("expected a name that ends in .zip", out)
@@ -71,11 +68,7 @@ def submit(
 
 
 def numbered_frames(files: KittiFolder) -> list[str]:
-    """List the frames of a test half: numbered from 000000 without a gap, each with a calibration file.
-
-    Raises:
-        DataError: another name, a gap, or a missing calibration file.
-    """
+    """List the frames of a test half: numbered from 000000 without a gap, each with a calibration file (DataError)."""
     names = files.frames()
     for number, name in enumerate(names):
         if name != f"{number:06d}":
@@ -102,33 +95,22 @@ def write_zip(out: Path, folder: Path, frames: list[str]) -> None:
 
 
 def unfit(objects: Objects, i: int, image_size_px: tuple[int, int]) -> str:
-    """Say why the server would not take object `i`, as an expectation; "" where it would.
-
-    Args:
-        objects: as they are written, rounded.
-        i: which of them.
-        image_size_px: width and height of the frame's image.
-    """
+    """Say why the server would not take object `i`, rounded as it is written, of an image; "" where it would."""
     left, top, right, bottom = box = objects.boxes_px[i].tolist()
     sizes_m, location_m = objects.sizes_m[i], objects.locations_m[i]
     width, height = image_size_px
     seen = right > 0 and bottom > 0 and left < width and top < height
     angle_rad = max(abs(objects.alpha_rad[i]), abs(objects.rotation_y_rad[i]))
-    demands = (
-        (objects.names[i] in CLASSES, f"class: expected {', '.join(CLASSES)}, found {objects.names[i]}"),
-        (left < right and top < bottom, f"box: expected left < right and top < bottom, found {box}"),
-        (seen, f"box: expected a part in the image, {width}×{height}, found {box}"),
-        (
-            (sizes_m > 0).all() and (sizes_m <= LONGEST_M).all(),
-            f"size: expected up to {LONGEST_M:g} m and above 0, found {sizes_m.tolist()}",
-        ),
-        (
-            np.abs(location_m).max() <= FARTHEST_M,
-            f"location: expected within {FARTHEST_M:g} m, found {location_m.tolist()}",
-        ),
-        (angle_rad <= math.pi + 0.01, "angle: expected within ±π"),
-    )
-    return next((reason for holds, reason in demands if not holds), "")
+    size = f"size: expected up to {LONGEST_M:g} m and above 0, found {sizes_m.tolist()}"
+    demands = {
+        f"class: expected {', '.join(CLASSES)}, found {objects.names[i]}": objects.names[i] in CLASSES,
+        f"box: expected left < right and top < bottom, found {box}": left < right and top < bottom,
+        f"box: expected a part in the image, {width}×{height}, found {box}": seen,
+        size: (sizes_m > 0).all() and (sizes_m <= LONGEST_M).all(),
+        f"location: expected within {FARTHEST_M:g} m, found {location_m.tolist()}": abs(location_m).max() <= FARTHEST_M,
+        "angle: expected within ±π": angle_rad <= math.pi + 0.01,
+    }
+    return next((reason for reason, met in demands.items() if not met), "")
 
 
 def _submittable(
