@@ -12,19 +12,12 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from monokd.errors import DataError, printable, say
+from monokd.evaluation import table as tables
 from monokd.evaluation.bootstrap import Resampling, read_groups
 from monokd.evaluation.evaluate import Evaluation, evaluate_results, read_result_set
 from monokd.evaluation.precision import SAMPLES
 from monokd.evaluation.rules import DIFFICULTY_NAMES, IOU_SETS, METRICS
-from monokd.evaluation.table import (
-    AP_COLUMNS,
-    CURVE_COLUMNS,
-    ApRow,
-    ap_table,
-    curve_rows,
-    table_json,
-    write_table,
-)
+from monokd.evaluation.table import ApRow
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -58,14 +51,14 @@ def evaluate(
         seed=seed,
         groups=None if groups is None else read_groups(groups, evaluation.frames),
     )
-    rows = ap_table(evaluation, other, resampling)
+    rows = tables.ap_table(evaluation, other, resampling)
     if csv is not None:
-        write_table(csv, AP_COLUMNS, rows)
+        tables.write_table(csv, tables.AP_COLUMNS, rows)
     if curves is not None:
-        write_table(curves, CURVE_COLUMNS, curve_rows(evaluation))
+        tables.write_table(curves, tables.CURVE_COLUMNS, tables.curve_rows(evaluation))
     subtracted = None if against is None else str(against)
     if json_output:
-        print(json.dumps(table_json(evaluation, rows, resampling, subtracted), indent=2, allow_nan=False))
+        print(json.dumps(tables.table_json(evaluation, rows, resampling, subtracted), indent=2, allow_nan=False))
     else:
         print_tables(evaluation, rows, resampling, subtracted)
 
@@ -139,9 +132,8 @@ def _notes(evaluation: Evaluation, resampling: Resampling, against: str | None) 
     notes = []
     if resampling.resamples:
         drawn = "frames" if resampling.groups is None else "groups of frames"
-        notes.append(
-            f"[low, high]: 95 % over {resampling.resamples:,} resamples of the {drawn}, seed {resampling.seed}."
-        )
+        resamples = f"{resampling.resamples:,} resamples of the {drawn}, seed {resampling.seed}"
+        notes.append(f"[low, high]: 95 % over {resamples}.")
     if against is not None:
         notes.append(f"Second lines: minus {against}, on the same resamples. No 0 inside: a difference.")
     few = {

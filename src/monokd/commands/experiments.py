@@ -46,14 +46,9 @@ class Selection:
 
 
 def read_experiments(root: Path, revisions: tuple[str, ...] = (), *, all_commits: bool = False) -> list[Experiment]:
-    """Read the commit at hand, then the workspace and every experiment, by asking `dvc exp show`.
+    """Read the commit at hand, then the workspace and every experiment of `revisions` (default HEAD).
 
-    `dvc.api.exp_show` would leave out time stamps and why an experiment failed.
-
-    Args:
-        root: of the repository.
-        revisions: commits whose experiments to read; default HEAD.
-        all_commits: those of every commit.
+    By asking `dvc exp show`: `dvc.api.exp_show` would leave out time stamps and why an experiment failed.
 
     Raises:
         DataError: no DVC repository, or DVC cannot read it.
@@ -83,16 +78,10 @@ def select_runs(
     """Choose the experiments that differ from the first only in `by` and the seed.
 
     Parameters of profiles and losses that a run does not use are not compared. Of two runs of the same value and seed
-    with different results, the newer one counts.
-
-    Args:
-        experiments: the first one is what others are compared with.
-        by: dotted parameter whose values are the rows.
-        model: whose results.
-        control: the value of `by` that others are compared with; default `none` of losses, else the first one's.
+    with different results, the newer one counts. The default control is `none` of losses, else the first one's value.
 
     Raises:
-        DataError: `by` is no parameter of the first experiment.
+        DataError: `by` is no dotted parameter of the first experiment.
     """
     reference = experiments[0]
     if by not in reference.params or by == "seed":

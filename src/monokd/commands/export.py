@@ -81,11 +81,8 @@ class RawDetections(nn.Module):
     ) -> tuple[Tensor, ...]:
         """Compute what is known about the K highest peaks of a frame.
 
-        Args:
-            image: 1×3×H×W, normalised; a teacher's depth in place of the image.
-            P2: 1×3×4 projection.
-            coord_range_px: 1×2×2 corners of the crop in image pixels.
-            rois: regions to look at in place of the peaks.
+        `image` is 1×3×H×W, normalised (for a teacher its depth), `P2` 1×3×4, `coord_range_px` the 1×2×2 corners of the
+        crop in image pixels; `rois` are regions to look at in place of the peaks.
 
         Returns:
             In the order of `OUTPUTS`: peak cells y·w + x (K int64), class ids (K int64), heights of the peaks (K),

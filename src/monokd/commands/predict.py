@@ -11,13 +11,7 @@ import typer
 
 from monokd.commands.options import Compute, Model, ReadWorkers, ScoreDecimals, ScoreThreshold
 from monokd.errors import DataError, printable
-from monokd.inference.predict import (
-    SCORE_DECIMALS,
-    detect_images,
-    processes,
-    share_of_process,
-    write_predictions,
-)
+from monokd.inference.predict import SCORE_DECIMALS, detect_images, processes, share_of_process, write_predictions
 from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import read_image
 from monokd.kitti.objects import Objects
@@ -60,15 +54,10 @@ def predict(
 
 @dataclass(frozen=True, slots=True)
 class LooseFiles:
-    """Images that do not stand in KITTI's layout, without labels and scans, as a source of frames.
+    """Images that do not stand in KITTI's layout, without labels and scans, as a source of frames."""
 
-    Attributes:
-        images: id, which is the image's name without suffix → image.
-        calib: the calibration file of all, or a folder with one an image.
-    """
-
-    images: dict[str, Path]
-    calib: Path
+    images: dict[str, Path]  # by id, which is the name without suffix
+    calib: Path  # the calibration file of all, or a folder with one an image
 
     def frames(self) -> list[str]:
         """List the ids."""
@@ -95,11 +84,7 @@ class LooseFiles:
 
 
 def find_files(images: Path, calib: Path) -> LooseFiles:
-    """Find the images, ascending by name, each with its calibration file.
-
-    Raises:
-        DataError: no images, two of one name, or a calibration file missing.
-    """
+    """Find the images, ascending by name, each of another name and with its calibration file (DataError)."""
     if not images.exists():
         raise DataError("expected an image or a folder of images, found nothing there", images)
     paths = [images]

@@ -38,21 +38,13 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A checkpoint's network.
+    """A checkpoint's network."""
 
-    Attributes:
-        tensors: by their names in our detector (or in its backbone), in its order; some may be missing.
-        network: what the detector sees, or `backbone`.
-        width: factor of the channels.
-        prefix: of the network's keys in the checkpoint.
-        keys: every key of the checkpoint, then the missing ones.
-    """
-
-    tensors: dict[str, Tensor]
-    network: Network
-    width: float
-    prefix: str
-    keys: tuple[Key, ...]
+    tensors: dict[str, Tensor]  # by their names in our detector (or in its backbone); some may be missing
+    network: Network  # what the detector sees, or `backbone`
+    width: float  # factor of the channels
+    prefix: str  # of the network's keys in the checkpoint
+    keys: tuple[Key, ...]  # every key of the checkpoint, then the missing ones
 
     def info(self, classes: Sequence[str] = ("Car",)) -> DetectorInfo:
         """Say what the file of this network says: input and geometry as all published ones, and its classes."""
@@ -65,10 +57,8 @@ class Imported:
 def read_published(path: str | Path, part: str | None = None) -> Imported:
     """Read a checkpoint in any published layout, without running code from it.
 
-    Args:
-        path: the file.
-        part: `student` or `teacher`: which network of a distillation checkpoint (None: the student), and for a
-            detector alone what it is.
+    `part` (`student` or `teacher`; None: the student) chooses a network of a distillation checkpoint, and says what a
+    detector alone is.
 
     Raises:
         DataError: unreadable, code inside, no known layout, or no such part.

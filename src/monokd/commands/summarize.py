@@ -52,13 +52,8 @@ def statistics(runs: pd.DataFrame, control: str) -> pd.DataFrame:
     A difference is paired: a seed's run is compared with the control's run of the same seed, so that what both share
     (data, start, order of frames) cancels. Spreads are sample standard deviations (n − 1). NaN where undefined.
 
-    Args:
-        runs: columns class, metric, value, seed, result.
-        control: the value that others are compared with.
-
     Returns:
-        One row a class, metric and value: seeds, mean, spread, paired_seeds, difference, difference_spread and wins,
-        on how many of the paired seeds the value beats the control.
+        One row a class, metric and value; `wins` says on how many of the paired seeds the value beats the control.
     """
     table = runs.pivot_table(index=["class", "metric", "value"], columns="seed", values="result", sort=False)
     table = table[sorted(table.columns)]

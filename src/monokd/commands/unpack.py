@@ -48,12 +48,11 @@ def unpack_archives(archives: Sequence[Path], root: Path) -> tuple[int, int]:
     checksum; one that is there with the same content is kept; one with other content is never overwritten.
 
     Returns:
-        How many files were written, and how many were there already with the same content.
+        How many files were written, and how many kept.
 
     Raises:
         DataError: no zip, a damaged one, a member that is not one of KITTI's files or comes twice, too little disk, or
             another file in the way.
-        OSError: `root` cannot be written.
     """
     members: dict[str, tuple[Path, zipfile.ZipInfo]] = {}
     for archive in archives:
