@@ -11,7 +11,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from monokd.classes import ClassName
 from monokd.errors import DataError
 from monokd.files import read_bytes
 from monokd.quirks import QUIRK_NAMES, Quirks
@@ -23,6 +22,7 @@ Pixels = Annotated[int, Field(gt=0, le=16_384)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+ClassName = Literal["Pedestrian", "Car", "Cyclist"]
 Behaviour = Literal["published", "corrected"]
 
 
@@ -220,20 +220,19 @@ class Params(_Section):
 
         With quirk Q12 a method's terms cannot be switched off: where its weight is 0, the published one stands instead.
         """
-        weights = self.losses[self.loss].model_dump()
-        if self.resolved_quirks().fused_flags_ignored:
-            published = PUBLISHED_WEIGHTS.get(self.loss, {})
-            weights = {name: weight or published.get(name, 0.0) for name, weight in weights.items()}
+        published = PUBLISHED_WEIGHTS.get(self.loss, {}) if self.resolved_quirks().fused_flags_ignored else {}
         factors = self.active.distillation.model_dump()
-        return {name: weight * factors[name] for name, weight in weights.items() if weight * factors[name]}
+        terms = self.losses[self.loss].model_dump().items()
+        weights = {name: (weight or published.get(name, 0.0)) * factors[name] for name, weight in terms}
+        return {name: weight for name, weight in weights.items() if weight}
 
     def stage_settings(self, stage: str) -> Training:
         """How a stage trains: `profiles.P.STAGE`; the student's also with what its method's authors set."""
-        if stage != "distill":
-            settings: Training = getattr(self.active, "student" if stage == "control" else stage)
-            return settings
-        own = self.active.methods.get(self.loss, Method()).model_dump(exclude_none=True)
-        return self.active.student.model_copy(update=own)
+        if stage == "distill":
+            own = self.active.methods.get(self.loss, Method())
+            return self.active.student.model_copy(update=own.model_dump(exclude_none=True))
+        settings: Training = getattr(self.active, "student" if stage == "control" else stage)
+        return settings
 
 
 PUBLISHED_WEIGHTS = {

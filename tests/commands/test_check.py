@@ -247,11 +247,8 @@ def test_broken_raw_drives(raw: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert f"{date}/calib_velo_to_cam.txt: missing" in _lines(raw, capsys, 1)
 
 
-def test_real_raw_frames_pass(kitti_raw_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_real_frames_pass(kitti_dir: Path, kitti_raw_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _lines(kitti_raw_dir, capsys, 0) == ["12 frames of 1 raw drives: no problems"]
-
-
-def test_real_frames_pass(kitti_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _lines(kitti_dir, capsys, 0)[-1].endswith(": no problems")
     lines = _output(kitti_dir, capsys, 1, kitti_dir / "training/depth_dense")
     assert [line for line in lines if line.startswith("  ") and not line.endswith(": missing")] == []

@@ -48,7 +48,7 @@ def test_the_few_objects_rule_is_explained_only_where_it_bites(
     assert "Fewer than" not in capsys.readouterr().out
 
 
-def test_bootstrap_adds_intervals_beside_the_fixed_form(
+def test_bootstrap_adds_intervals_and_differences_beside_the_fixed_form(
     folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluate(*folders, json_output=True, bootstrap=50, seed=3)
@@ -58,15 +58,10 @@ def test_bootstrap_adds_intervals_beside_the_fixed_form(
     low, high = content["bootstrap"]["strict"]["Car"]["3d_R40"]["easy"]
     assert low <= content["strict"]["Car"]["3d_R40"]["easy"] <= high
     assert content["bootstrap"]["strict"]["Pedestrian"]["3d_R40"]["easy"] is None
-
-
-def test_against_itself_is_no_difference(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     evaluate(*folders, json_output=True, against=folders[1])
     content = json.loads(capsys.readouterr().out)
-    assert content["bootstrap"]["resamples"] == 1000
-    assert content["difference"]["against"] == str(folders[1])
-    difference = content["difference"]["strict"]["Car"]["3d_R40"]["easy"]
-    assert difference == {"value": 0, "low": 0, "high": 0}
+    assert (content["bootstrap"]["resamples"], content["difference"]["against"]) == (1000, str(folders[1]))
+    assert content["difference"]["strict"]["Car"]["3d_R40"]["easy"] == {"value": 0, "low": 0, "high": 0}
     evaluate(*folders, against=folders[1], bootstrap=20)
     assert "+0.00 [+0.00, +0.00]" in capsys.readouterr().out
 

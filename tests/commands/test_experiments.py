@@ -124,23 +124,16 @@ SCRIPT = """
 import subprocess, sys
 from dvc.cli import main
 
-def dvc(*words):
-    assert main([*words, "--quiet"]) == 0, words
-
-def git(*words):
-    subprocess.run(["git", *words], check=True, stdout=subprocess.DEVNULL)
-
-git("init", "-q", "-b", "main")
-for name, value in (("user.name", "a"), ("user.email", "a@b.c")):
-    git("config", name, value)
-dvc("init")
-dvc("config", "core.analytics", "false")
-dvc("repro")
-git("add", "-A")
-git("commit", "-qm", "first")
-for words in sys.argv[1:]:
-    dvc("exp", "run", *words.split())
+for line in sys.argv[1:]:
+    program, *words = line.split()
+    assert (main(words) if program == "dvc" else subprocess.run(line.split()).returncode) == 0, line
 """
+COMMANDS = (
+    "git init -q -b main", "git config user.name a", "git config user.email a@b.c", "dvc init -q",
+    "dvc config core.analytics false", "dvc repro -q", "git add -A", "git commit -qm first",
+    "dvc exp run -q -S loss=monoskd", "dvc exp run -q -S seed=7", "dvc exp run -q -S seed=0",
+    "dvc exp run -q --queue -S seed=1",
+)  # fmt: skip
 STAGE = """
 import json, yaml
 params = yaml.safe_load(open("params.yaml"))
@@ -168,10 +161,8 @@ def write_repository(folder: Path) -> None:
 def test_a_real_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """HEAD, an experiment, one that finds nothing, a queued one, and a workspace that was edited afterwards."""
     write_repository(tmp_path)
-    runs = ["-S loss=monoskd", "-S seed=7", "-S seed=0", "--queue -S seed=1"]
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *runs], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    words = [sys.executable, "-c", SCRIPT, *COMMANDS]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     params = tmp_path / "params.yaml"
     params.write_text(params.read_text().replace("seed: 0", "seed: 5"))

@@ -68,16 +68,6 @@ def test_order_of_runs_does_not_matter(values: list[float], seed: int) -> None:
     pd.testing.assert_frame_equal(one, other)
 
 
-def test_tables_by_hand() -> None:
-    assert to_table(frame(RUNS, "3d_loose"), "none", "loss").to_dict("records") == [
-        {"Loss": "none", "Seeds": "3", "3D, IoU 0.5 mean ± std": "12.00 ± 2.65", "3D, IoU 0.5 minus none": "–"},
-        {
-            "Loss": "monoskd", "Seeds": "3", "3D, IoU 0.5 mean ± std": "15.00 ± 1.73",
-            "3D, IoU 0.5 minus none": "+3.00 ± 2.00 (better on 3 of 3)",
-        },
-    ]  # fmt: skip
-
-
 def test_what_tables_say_of_a_loss_that_is_worse_or_lacks_results() -> None:
     table = to_table(frame([("none", 0, 5.0), ("x", 0, 3.5)]), "none", "losses.x.weight")
     assert list(table.columns) == ["Weight", "Seeds", "ap mean ± std", "ap minus none"]

@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from monokd.commands.import_checkpoint import import_checkpoint
-from monokd.commands.published import groups, read_published
+from monokd.commands.import_checkpoint import groups, import_checkpoint, read_published
 from monokd.errors import DataError
-from monokd.models.checkpoint import empty_detector, fill, load_backbone, load_detector
+from monokd.models.checkpoint import load_backbone, load_detector
 from monokd.models.detector import build_detector
 from monokd.typing import Modality
 
@@ -58,16 +57,22 @@ OTHERS = {1: ("centernet_depth", "the teacher: --part teacher"), 2: ("centernet_
 
 
 @pytest.mark.parametrize("module", ["", "module."])
-@pytest.mark.parametrize(("part", "seed", "network_"), [(None, 1, "image"), ("teacher", 2, "depth")])
-def test_distillation_checkpoint(tmp_path: Path, module: str, part: str | None, seed: int, network_: str) -> None:
-    path = save(tmp_path / "kd.pth", distillation(module))
-    imported = read_published(path, part)
-    assert imported.network == network_
-    assert_equal(imported.tensors, network(seed))
-    fill(empty_detector(imported.info()), imported.tensors, path)
-    ignored = {(name, note) for name, status, note, *_ in groups(imported.keys) if status == "ignored"}
+@pytest.mark.parametrize(("part", "seed", "modality"), [(None, 1, "image"), ("teacher", 2, "depth")])
+def test_distillation_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], module: str, part: str | None, seed: int, modality: Modality
+) -> None:
+    path, out = save(tmp_path / "kd.pth", distillation(module)), tmp_path / "out.safetensors"
+    import_checkpoint(path, out, part)
+    detector, info = load_detector(out, modality)
+    assert (info.width, info.anisotropic_decode, info.classes) == (WIDTH, True, ("Car",))
+    assert_equal(detector.state_dict(), network(seed))
+    printed = capsys.readouterr().out
+    words = ("kd.pth", "backbone.level3", "feat_up.ida_2", "adapt_layer32", "used", "ignored", "missing")
+    assert all(word in printed for word in (*words, str(len(network(seed)))))
+    rows = groups(read_published(path, part).keys)
     names = ("rgb_fs", "compute_align_select_loss", *(f"adapt_layer{s}" for s in (4, 8, 16, 32)))
     only = {(name, "distillation only") for name in names}
+    ignored = {(name, note) for name, status, note, *_ in rows if status == "ignored"}
     assert ignored == only | {OTHERS[seed], ("epoch", "no weights"), ("optimizer_state", "no weights")}
 
 
@@ -86,10 +91,11 @@ def test_imagenet_backbone_without_counters(tmp_path: Path) -> None:
     torch.save(old, tmp_path / "dla34.pth")
     imported = read_published(tmp_path / "dla34.pth")
     assert imported.network == "backbone"
-    backbone = empty_detector(imported.info()).backbone
-    fill(backbone, imported.tensors, "")
-    assert_equal(backbone.state_dict(), whole)
     assert {key.name for key in imported.keys if key.status == "missing"} == whole.keys() - old.keys()
+    import_checkpoint(tmp_path / "dla34.pth", tmp_path / "out.safetensors")
+    detector = build_detector(WIDTH)
+    load_backbone(detector, tmp_path / "out.safetensors", None)
+    assert_equal(detector.backbone.state_dict(), whole)
 
 
 def test_half_precision_becomes_single_and_shared_memory_is_separated(tmp_path: Path) -> None:
@@ -102,15 +108,16 @@ def test_half_precision_becomes_single_and_shared_memory_is_separated(tmp_path: 
     assert len(set(pointers)) == len(pointers)
 
 
-def test_missing_tensors(tmp_path: Path) -> None:
+def test_missing_tensors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tensors = network(1)
     for name in ("heatmap.2.bias", "size_3d.0.weight", "backbone.level0.1.num_batches_tracked"):
         del tensors[name]
-    path = save(tmp_path / "part.pth", tensors)
-    imported = read_published(path)
-    assert sum(key.status == "missing" for key in imported.keys) == 3
+    path, out = save(tmp_path / "part.pth", tensors), tmp_path / "out.safetensors"
+    assert sum(key.status == "missing" for key in read_published(path).keys) == 3
     with pytest.raises(DataError, match=r'part\.pth: expected .* Missing .*"heatmap\.2\.bias", "size_3d\.0\.weight"'):
-        fill(empty_detector(imported.info()), imported.tensors, path)
+        import_checkpoint(path, out)
+    assert not out.exists()
+    assert "needed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -143,37 +150,6 @@ def test_other_networks(tmp_path: Path, name: str, part: str | None, reason: str
     torch.save({name: torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(DataError, match=reason):
         read_published(tmp_path / "other.pth", part)
-
-
-@pytest.mark.parametrize(("part", "seed", "modality"), [(None, 1, "image"), ("teacher", 2, "depth")])
-def test_writes_the_chosen_network(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str | None, seed: int, modality: Modality
-) -> None:
-    out = tmp_path / "out.safetensors"
-    import_checkpoint(save(tmp_path / "kd.pth", distillation("module.")), out, part)
-    detector, info = load_detector(out, modality)
-    assert (info.width, info.anisotropic_decode, info.classes) == (WIDTH, True, ("Car",))
-    assert_equal(detector.state_dict(), network(seed))
-    printed = capsys.readouterr().out
-    words = ("kd.pth", "backbone.level3", "feat_up.ida_2", "adapt_layer32", "used", "ignored", "missing")
-    assert all(word in printed for word in (*words, str(len(network(seed)))))
-
-
-def test_writes_a_backbone(tmp_path: Path) -> None:
-    torch.save(dict(build_detector(WIDTH).backbone.state_dict()), tmp_path / "dla34.pth")
-    import_checkpoint(tmp_path / "dla34.pth", tmp_path / "out.safetensors")
-    load_backbone(build_detector(WIDTH), tmp_path / "out.safetensors", None)
-
-
-def test_incomplete_checkpoint_prints_the_table_and_writes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tensors = network(1)
-    del tensors["heatmap.2.bias"]
-    with pytest.raises(DataError, match="heatmap"):
-        import_checkpoint(save(tmp_path / "part.pth", tensors), tmp_path / "out.safetensors")
-    assert not (tmp_path / "out.safetensors").exists()
-    assert "needed" in capsys.readouterr().out
 
 
 def test_classes_are_stored_and_checked(tmp_path: Path) -> None:
