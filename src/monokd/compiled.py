@@ -38,15 +38,12 @@ def compiled(
 ) -> F | Callable[[F], F]:
     """Compile `function` with numba on its first call; it releases the GIL and is cached on disk.
 
-    Division by zero gives infinity or NaN, as in C.
+    Division by zero gives infinity or NaN, as in C. Without `function` it is a decorator.
 
     Args:
-        function: what to compile; without, a decorator.
-        fastmath: LLVM's names of the rules of arithmetic that may be broken, such as `reassoc`; without,
-            operations are neither reordered nor fused.
+        fastmath: LLVM's names of the rules of arithmetic that may be broken; without, nothing is reordered or fused.
         inline: copied into its callers, for small functions of inner loops: this spares reference counts.
     """
-
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath) or False}
     options["inline"] = "always" if inline else "never"
 

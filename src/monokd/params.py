@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -264,11 +265,16 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         params = Params.model_validate(tree)
     except ValidationError as error:
         raise DataError(_first_problem(error), path) from error
-    names = [("profile", params.profile, params.profiles), ("loss", params.loss, params.losses)]
-    for key, value, known in [*names, *(("quirks", name, dict.fromkeys(QUIRK_NAMES)) for name in params.quirks)]:
-        if value not in known:
-            raise DataError(f"{key}: expected one of {', '.join(known)[:400]}, found {value[:80]!r}", path)
+    _check_name("profile", params.profile, params.profiles, path)
+    _check_name("loss", params.loss, params.losses, path)
+    for name in params.quirks:
+        _check_name("quirks", name, QUIRK_NAMES, path)
     return params
+
+
+def _check_name(key: str, value: str, known: Collection[str], path: str | Path) -> None:
+    if value not in known:
+        raise DataError(f"{key}: expected one of {', '.join(known)[:400]}, found {value[:80]!r}", path)
 
 
 def _first_problem(error: ValidationError) -> str:

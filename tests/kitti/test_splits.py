@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from monokd.errors import DataError
-from monokd.kitti.splits import SplitName, official_split, split_frames, split_half
+from monokd.kitti.splits import SplitName, official_split, split_files, split_frames
 
 SHA256 = {
     "train": "b6417a1d9b18c8fdb085128e633d28ff321b7674a6d1b3841b8f43d865b281cb",
@@ -56,7 +56,7 @@ def test_own_list_wins_in_its_order_and_must_be_complete(tmp_path: Path) -> None
 def test_test_split_lies_in_testing(tmp_path: Path) -> None:
     _images(tmp_path, "testing", ["000005"])
     assert split_frames(tmp_path, "test") == ["000005"]
-    assert (split_half("test"), split_half("train")) == ("testing", "training")
+    assert (split_files(tmp_path, "test").half, split_files(tmp_path, "train").half) == ("testing", "training")
 
 
 def test_nothing_left_and_unknown_split_are_errors(tmp_path: Path) -> None:

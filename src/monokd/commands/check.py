@@ -15,7 +15,7 @@ from monokd.commands.frame_check import Problem, check_frame
 from monokd.errors import DataError, printable
 from monokd.kitti.frames import FRAME_ID, KittiFolder, file_ids, read_split
 from monokd.kitti.raw import RawDrives, drive_date
-from monokd.kitti.splits import split_half
+from monokd.kitti.splits import split_files
 from monokd.progress import map_frames, worker_count
 
 GROUPS = ("files", "images", "calibration", "labels", "scans", "depth", "splits", "disk")
@@ -133,7 +133,7 @@ def check_lists(root: Path) -> Iterator[Problem]:
         except DataError as error:
             yield Problem("splits", str(error))
             continue
-        images = file_ids(root / split_half(path.stem) / "image_2", ".png")
+        images = file_ids(split_files(root, path.stem).folder / "image_2", ".png")
         absent = [frame for frame in frames if frame not in images]
         if absent:
             yield Problem("splits", f"{path}: {len(absent)} of {len(frames)} frames have no image, first {absent[0]}")

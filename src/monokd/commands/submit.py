@@ -75,19 +75,12 @@ def numbered_frames(files: KittiFolder) -> list[str]:
 
 
 def write_zip(out: Path, folder: Path, frames: list[str]) -> None:
-    """Put FOLDER/FRAME.txt of every frame in the root folder of a zip and read it back; equal files give equal bytes.
-
-    Raises:
-        DataError: the disk gives back other bytes.
-    """
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    """Put FOLDER/FRAME.txt of every frame in the root folder of a zip; equal files give equal bytes."""
+    with zipfile.ZipFile(out, "w") as archive:
         for frame in frames:
             entry = zipfile.ZipInfo(f"{frame}.txt", DATE)
             entry.create_system, entry.external_attr = 3, 0o644 << 16  # readable, on any system
             archive.writestr(entry, (folder / f"{frame}.txt").read_bytes(), zipfile.ZIP_DEFLATED, 6)
-    with zipfile.ZipFile(out) as archive:
-        if archive.testzip() is not None:
-            raise DataError("expected the zip as it was written, found it damaged", out)
 
 
 def fit(objects: Objects, image_size_px: tuple[int, int]) -> Bools:

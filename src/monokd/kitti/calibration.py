@@ -20,17 +20,11 @@ LARGEST = 100_000.0  # of any number, pixels × metres in P2's last column inclu
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """The left colour camera of one frame and the scanner's pose in front of it.
+    """The left colour camera of one frame and the scanner's pose in front of it."""
 
-    Attributes:
-        P2: 3×4 projection of rectified camera coordinates (x right, y down, z ahead, metres) to pixels.
-        R0_rect: 3×3 rotation to rectified coordinates.
-        Tr_velo_to_cam: 3×4 rigid motion from the scanner (x ahead, y left, z up) to the camera.
-    """
-
-    P2: Floats
-    R0_rect: Floats
-    Tr_velo_to_cam: Floats
+    P2: Floats  # 3×4 projection of rectified camera coordinates (x right, y down, z ahead, metres) to pixels
+    R0_rect: Floats  # 3×3 rotation to rectified coordinates
+    Tr_velo_to_cam: Floats  # 3×4 rigid motion from the scanner (x ahead, y left, z up) to the camera
 
     def velodyne_to_camera(self, points_m: Floats) -> Floats:
         """Move N×3 scanner points to rectified camera coordinates, N×3 metres."""

@@ -72,11 +72,7 @@ def read_table(folder: str | Path, frames: Sequence[str], *, scores: bool, missi
 
 
 def write_labels(path: str | Path, objects: Objects, decimals: int = 2) -> None:
-    """Write a label file, whole or not at all; scores are left out.
-
-    Raises:
-        DataError: a number is not finite, or a name is no single word.
-    """
+    """Write a label file without scores, whole or not at all; numbers that are not finite are a DataError."""
     write_text(path, "".join(f"{_line(objects, i, decimals, path)}\n" for i in range(len(objects))))
 
 
@@ -84,9 +80,7 @@ def write_results(path: str | Path, objects: Objects, score_decimals: int = 6, d
     """Write a result file, whole or not at all; no objects make an empty file, as KITTI's server wants it.
 
     2 digits of the score are published (quirk Q13), which makes ties that move AP by up to half a point; 6 correct it.
-
-    Raises:
-        DataError: a number is not finite, or a name is no single word.
+    Numbers that are not finite are a DataError.
     """
     if not np.isfinite(objects.scores).all():
         line = int(np.argmin(np.isfinite(objects.scores)))
@@ -102,11 +96,7 @@ def _read_objects(path: str | Path, scores: bool) -> Objects:
 
 
 def _parse(contents: Sequence[bytes], paths: Sequence[str], scores: bool) -> tuple[list[bytes], Floats, Ints]:
-    """Parse files at once; a fault is looked for line by line only when there is one.
-
-    Returns:
-        N class names, N×15 numbers, F+1 offsets of the files' rows.
-    """
+    """Parse files to N names, N×15 numbers, F+1 offsets of rows; a fault is looked for only when there is one."""
     fields = len(FIELDS) if scores else len(FIELDS) - 1
     words: list[bytes] = []
     offsets = np.zeros(len(contents) + 1, dtype=np.int64)
@@ -177,7 +167,5 @@ def _line(objects: Objects, i: int, decimals: int, path: str | Path) -> str:
     numbers = [objects.alpha_rad[i], *boxes, objects.rotation_y_rad[i]]
     if not np.isfinite([truncation, occlusion, *numbers]).all():
         raise DataError(f"expected finite numbers to write, found {[truncation, occlusion, *numbers]}", path, i + 1)
-    if len(name.split()) != 1:
-        raise DataError(f"expected a class name of one word to write, found {name!r}", path, i + 1)
     first = "-1" if truncation == -1 else f"{truncation:.{decimals}f}"
     return " ".join([name, first, f"{occlusion:.0f}", *(f"{x:.{decimals}f}" for x in numbers)])

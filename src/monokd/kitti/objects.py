@@ -12,29 +12,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Objects:
-    """Label or result lines of one frame in file order, N of them.
+    """Label or result lines of one frame in file order, N of them."""
 
-    Attributes:
-        names: N class names as written.
-        truncation: N, 0 to 1 (−1 where a file does not say).
-        occlusion: N, 0 visible, 1 partly, 2 largely, 3 unknown (−1 where a file does not say).
-        alpha_rad: N observation angles.
-        boxes_px: N×4 left, top, right, bottom.
-        sizes_m: N×3 height, width, length.
-        locations_m: N×3, the centre of the bottom face in rectified camera coordinates.
-        rotation_y_rad: N headings about the camera's y axis.
-        scores: N, higher is surer; all NaN in labels.
-    """
-
-    names: tuple[str, ...]
-    truncation: Array
-    occlusion: Array
-    alpha_rad: Array
-    boxes_px: Array
-    sizes_m: Array
-    locations_m: Array
-    rotation_y_rad: Array
-    scores: Array
+    names: tuple[str, ...]  # N class names as written
+    truncation: Array  # N, 0 to 1 (−1 where a file does not say)
+    occlusion: Array  # N, 0 visible, 1 partly, 2 largely, 3 unknown (−1 where a file does not say)
+    alpha_rad: Array  # N observation angles
+    boxes_px: Array  # N×4 left, top, right, bottom
+    sizes_m: Array  # N×3 height, width, length
+    locations_m: Array  # N×3, the centre of the bottom face in rectified camera coordinates
+    rotation_y_rad: Array  # N headings about the camera's y axis
+    scores: Array  # N, higher is surer; all NaN in labels
 
     def __len__(self) -> int:
         """N."""

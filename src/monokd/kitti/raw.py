@@ -78,16 +78,17 @@ class RawDrives:
 
     def positions_m(self, frames: Sequence[str]) -> Floats:
         """Read where the car was, N×2 metres east and north on a plane that is good for one town (DataError)."""
-        degrees = np.array([self._latitude_longitude(frame) for frame in frames]).reshape(-1, 2)
+        degrees = np.empty((len(frames), 2))
+        for i, frame in enumerate(frames):
+            path = self._file(frame, "oxts", ".txt")
+            values = [
+                parse_number(word) for word in read_bytes(path, "oxts file").decode("ascii", "replace").split()[:2]
+            ]
+            if len(values) < 2 or not (abs(values[0]) <= 90 and abs(values[1]) <= 180):
+                raise DataError("expected latitude and longitude in degrees, found other content", path, 1)
+            degrees[i] = values
         north, east = np.radians(degrees).T * EARTH_RADIUS_M
         return np.stack([east * np.cos(np.radians(49.0)), north], axis=1)
-
-    def _latitude_longitude(self, frame: str) -> list[float]:
-        path = self._file(frame, "oxts", ".txt")
-        values = [parse_number(word) for word in read_bytes(path, "oxts file").decode("ascii", "replace").split()[:2]]
-        if len(values) < 2 or not (abs(values[0]) <= 90 and abs(values[1]) <= 180):
-            raise DataError("expected latitude and longitude in degrees, found other content", path, 1)
-        return values
 
     def _file(self, frame: str, sensor: str, suffix: str) -> Path:
         drive = drive_of(frame)
