@@ -65,9 +65,9 @@ def replacing(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path`, on any exception it is removed.
 
     Its folder is made. The temporary name is hidden and keeps the suffix, because image writers choose their format by
-    it. Two writers at once do not disturb each other; the later one wins. `durable` flushes file and folder to the disk,
-    so that after a power loss too `path` is the old file or the new one: for what took long to make, since flushing
-    thousands of small files takes longer than making them.
+    it. Two writers at once do not disturb each other; the later one wins. `durable` flushes file and folder to the
+    disk, so that after a power loss too `path` is the old file or the new one: for what took long to make, since
+    flushing thousands of small files takes longer than making them.
 
     Raises:
         OSError: the file cannot be written; names `path`.

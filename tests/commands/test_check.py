@@ -165,7 +165,7 @@ def test_problems_are_grouped_and_what_a_name_would_tell_the_terminal_is_spelled
 
 
 def test_lists(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every fault of every list: frames without an image (`test` looks in testing), twice the same, no ids, shared."""
+    """Frames without an image (`test` looks in testing), twice the same, no text, shared."""
     (root / "ImageSets").mkdir()
     (root / "ImageSets/test.txt").write_text("000000\n")
     (root / "ImageSets/train.txt").write_text("000000\n000007\n")
