@@ -39,8 +39,7 @@ HEAD = experiment("main", 10.0)
 
 
 def chosen(*experiments: Experiment, **settings: Any) -> list[tuple[str, int, float]]:
-    runs = select_runs([HEAD, *experiments], **settings).runs
-    cars = runs[(runs["class"] == "Car") & (runs["metric"] == "3d_loose")]
+    cars = select_runs([HEAD, *experiments], **settings).runs.query("`class` == 'Car'")
     return sorted(cars[["value", "seed", "result"]].itertuples(index=False, name=None))
 
 

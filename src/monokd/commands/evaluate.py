@@ -89,23 +89,23 @@ def print_tables(evaluation: Evaluation, rows: Sequence[ApRow], resampling: Resa
     from rich.text import Text  # noqa: PLC0415
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
-    shown = ("R40",) if resampling.resamples else ("R40", "R11")
+    averages = ("R40",) if resampling.resamples else ("R40", "R11")
     for name in evaluation.classes:
-        own = [row for row in rows if row.name == name and row.points in shown]
+        own = [row for row in rows if row.name == name and row.points in averages]
         if any(key[1] == name for key in evaluation.curves):
-            console.print(_table(evaluation, name, own, shown))
+            console.print(_table(evaluation, name, own, averages))
         else:
             console.print(f"{name}: no detections, no result.\n")
     for note in _notes(evaluation, resampling, against):
         console.print(Text(printable(note), style="dim"))
 
 
-def _table(evaluation: Evaluation, name: str, rows: Sequence[ApRow], shown: Sequence[str]) -> Table:
+def _table(evaluation: Evaluation, name: str, rows: Sequence[ApRow], averages: Sequence[str]) -> Table:
     from rich.table import Table  # noqa: PLC0415
 
     title = f"{name}: AP in percent, {len(evaluation.frames):,} frames, rule {evaluation.rule}"
     table = Table("IoU over", title=title, title_justify="left", title_style="bold")
-    for points, difficulty in product(shown, DIFFICULTY_NAMES):
+    for points, difficulty in product(averages, DIFFICULTY_NAMES):
         table.add_column(f"{points}\n{difficulty}", justify="right", no_wrap=True)
     for iou, metric in product(IOU_SETS, METRICS):
         curve = evaluation.curves.get((iou, name, metric, DIFFICULTY_NAMES[0]))

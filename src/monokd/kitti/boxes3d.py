@@ -1,7 +1,7 @@
 """The geometry of 3D boxes: corners, the near plane, projection to the image, angles.
 
-Camera coordinates: x right, y down, z ahead (metres). A box stands on the centre of its bottom face and is turned
-about y; at heading 0 its length runs along x.
+Camera coordinates: x right, y down, z ahead (metres). A box's place is the centre of its bottom face; it is
+rotated about y, and at heading 0 its length runs along x.
 """
 
 from __future__ import annotations
