@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 from typer.core import TyperArgument, TyperOption
 
-from monokd.cli import COMMANDS, help_of
+from monokd.cli import COMMANDS
 
 PAGE = Path(__file__).parent / "commands.md"
 INTRODUCTION = """\
@@ -58,8 +58,7 @@ def page() -> str:
 
 def section(name: str) -> str:
     """What a command does, takes and looks like in use."""
-    path = COMMANDS[name]
-    function = getattr(import_module(f"monokd.commands.{path.replace('/', '.')}"), Path(path).name)
+    function = getattr(import_module(f"monokd.commands.{COMMANDS[name]}"), COMMANDS[name])
     rows = ["| | | |", "| --- | --- | --- |"]
     app = typer.Typer(add_completion=False)
     app.command()(function)
@@ -70,7 +69,7 @@ def section(name: str) -> str:
         elif isinstance(parameter, TyperOption):
             default = "" if parameter.default in (None, False) else f"default `{parameter.default}`"
             rows.append(f"| `{parameter.opts[0]}` | {parameter.help} | {default} |")
-    text, example = help_of(inspect.getdoc(function)), "\n".join(EXAMPLES[name])
+    text, example = inspect.getdoc(function), "\n".join(EXAMPLES[name])
     parts = [f"## {name}", text, "\n".join(rows), f"```sh\n{example}\n```", NOTES.get(name, "")]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -7,17 +7,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import typer
-from typer.core import TyperCommand
 from typer.testing import CliRunner
 
-from monokd.cli import COMMANDS, LazyCommands, app
+from monokd.cli import LazyCommands, app
 from monokd.quirks import QUIRK_NAMES
 from monokd.report.networks import NETWORKS
 from tests.report.fakes import LEVELS, ap_rows, write_ap
@@ -28,8 +27,7 @@ NEED = re.compile(r"\s#\s.*\b(needs |minutes\b|days\b|once$)")
 OWN_COMMAND = re.compile(r"`((?:monokd|dvc) [^`]*)`")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A command line of a ```sh block, without its comment."""
 
     page: str
@@ -59,12 +57,6 @@ LINES = list(command_lines())
 TESTED_ELSEWHERE = "".join(path.read_text() for path in (ROOT / "tests/experiments").glob("test_*.py"))
 OWN_TEST = {"deploy.md": ROOT / "tests/inference/test_deploy_page.py"}
 RUN_HERE = [line for line in LINES if not (line.marked or line.text in TESTED_ELSEWHERE or line.page in OWN_TEST)]
-
-
-def commands() -> dict[str, TyperCommand]:
-    group = typer.main.get_command(app)
-    assert isinstance(group, LazyCommands)
-    return {name: group.get_command(None, name) for name in COMMANDS}
 
 
 @pytest.fixture(scope="module")
@@ -112,17 +104,10 @@ def test_a_command_without_a_mark_runs(line: Line, desk: Path, monkeypatch: pyte
         subprocess.run([sys.executable, *words[1:]], check=True, capture_output=True, timeout=100)
 
 
-def test_pages_with_a_test_of_their_own_have_it() -> None:
-    assert all(path.is_file() for path in OWN_TEST.values())
-
-
-def inline() -> list[Line]:
-    return [Line(page.name, text, marked=True) for page in PAGES for text in OWN_COMMAND.findall(page.read_text())]
-
-
 def test_every_command_of_monokd_and_dvc_is_one_that_they_understand() -> None:
     """Marked ones and those within the text too: names, options and number of arguments."""
-    for line in [*LINES, *inline()]:
+    inline = [Line(page.name, text, marked=True) for page in PAGES for text in OWN_COMMAND.findall(page.read_text())]
+    for line in [*LINES, *inline]:
         for part in re.split(r"&&|;|\bdo\b|\|\s", line.text.replace("\\|", "|")):
             words = shlex.split(part.strip()) or [""]
             if words[0] == "monokd":
@@ -135,16 +120,18 @@ def understood_by_monokd(line: Line, words: list[str]) -> None:
     if not words or words[0] in ("…", "COMMAND"):
         return
     name, *rest = words
-    command = commands().get(name)
+    group = typer.main.get_command(app)
+    assert isinstance(group, LazyCommands)
+    command = group.get_command(None, name)
     assert command is not None, f"{line}: there is no command {name}"
-    if rest:
-        try:
+    try:
+        if rest:
             command.make_context(name, list(rest))
-        except typer.Exit:
-            pass  # --help
-        except Exception as error:
-            error.add_note(str(line))
-            raise
+    except typer.Exit:
+        pass  # --help
+    except Exception as error:
+        error.add_note(str(line))
+        raise
 
 
 def understood_by_dvc(line: Line, words: list[str]) -> None:
@@ -193,13 +180,10 @@ def test_the_register_names_every_quirk_once_and_tests_that_exist() -> None:
         assert (ROOT / "tests" / path).is_file(), path
 
 
-def test_links_between_pages_lead_somewhere() -> None:
+def test_links_and_scripts_that_pages_name_exist() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
-
-
-def test_scripts_that_pages_name_exist() -> None:
-    for page in PAGES:
         for path in re.findall(r"`((?:stages|benchmarks|tests|src)/[\w/.]+\.py)", page.read_text()):
             assert (ROOT / path).is_file() or page.name == "add_a_loss.md", f"{page.name}: {path}"
+    assert all(path.is_file() for path in OWN_TEST.values())

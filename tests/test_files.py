@@ -30,12 +30,6 @@ def test_a_write_makes_its_folder_and_keeps_the_suffix_while_writing(tmp_path: P
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def test_json_without_a_meaning_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON"):
-        write_json(tmp_path / "a.json", {"ap": float("nan")})
-    assert not list(tmp_path.iterdir())
-
-
 def test_writers_at_once_do_not_mix_and_leave_nothing_behind(tmp_path: Path) -> None:
     path, contents = tmp_path / "a.txt", [letter * 200_000 for letter in "abcd"]
     barrier = threading.Barrier(4)
@@ -68,18 +62,19 @@ def test_what_is_no_file_is_neither_read_nor_replaced(tmp_path: Path) -> None:
 def test_reading_names_what_is_missing_too_large_or_unreadable(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.txt: no such label"):
         read_bytes(tmp_path / "a.txt", "label")
-    with pytest.raises(DataError, match="zero byte"):
-        read_bytes("a\0b", "label")
     (tmp_path / "a.txt").write_bytes(bytes(3 << 20))
     with pytest.raises(DataError, match="expected at most 2 MiB, found 3 MiB"):
         read_bytes(tmp_path / "a.txt", "label", 2 << 20)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[NaN]", "[1e999]", "[" * 100_000])
-def test_json_that_is_none(tmp_path: Path, text: str) -> None:
-    (tmp_path / "a.json").write_text(text)
-    with pytest.raises(DataError, match="expected JSON"):
-        read_json(tmp_path / "a.json")
+def test_json_that_is_none_is_neither_read_nor_written(tmp_path: Path) -> None:
+    for text in ("", "{", "[NaN]", "[1e999]", "[" * 100_000):
+        (tmp_path / "a.json").write_text(text)
+        with pytest.raises(DataError, match="expected JSON"):
+            read_json(tmp_path / "a.json")
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "b.json", {"ap": float("nan")})
+    assert not (tmp_path / "b.json").exists()
 
 
 def test_file_and_folder_are_flushed_in_this_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,6 @@ from monokd.samples.dataset import Frames, InputSettings
 from monokd.training.stage import train_detector
 
 NAMES = ("Car", "Pedestrian", "Cyclist")
-
-
 LABELS = """\
 Car 0.00 0 0.10 160.00 50.00 240.00 100.00 1.50 1.70 4.10 0.00 1.50 12.00 0.10
 Pedestrian 0.00 0 0.20 110.00 50.00 140.00 100.00 1.80 0.60 0.80 -3.00 1.50 10.00 0.20

@@ -31,43 +31,31 @@ def imported(path: Path) -> set[str]:
     return {name for name in names if name.split(".")[0] == "monokd"}
 
 
-def file_of(module: str) -> Path | None:
-    base = SOURCE / Path(*module.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
-
-
 def reached(script: Path) -> set[str]:
     """Sub-packages and top-level modules of monokd that a script reaches, directly or not."""
     waiting, seen = [script], {script}
     while waiting:
-        for module in imported(waiting.pop()):
-            path = file_of(module)
-            if path is not None and path not in seen:
-                seen.add(path)
-                waiting.append(path)
+        bases = [SOURCE / module.replace(".", "/") for module in imported(waiting.pop())]
+        files = {path for base in bases for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()}
+        waiting += files - seen
+        seen |= files
     return {p.relative_to(PACKAGE).parts[0] for p in seen if PACKAGE in p.parents} - DECIDES_NOTHING
 
 
-def body(stage: str) -> dict[str, list[str]]:
-    entry = PIPELINE[stage]
-    result: dict[str, list[str]] = entry.get("do", entry)
-    return result
+DEPS: dict[str, list[str]] = {name: entry.get("do", entry)["deps"] for name, entry in PIPELINE.items()}
 
 
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_a_stage_lists_the_code_it_reaches(stage: str) -> None:
-    script = next(dep for dep in body(stage)["deps"] if dep.startswith("stages/"))
-    assert script in str(body(stage)["cmd"])
-    listed = {dep.removeprefix("src/monokd/") for dep in body(stage)["deps"] if dep.startswith("src/monokd/")}
+    script = next(dep for dep in DEPS[stage] if dep.startswith("stages/"))
+    assert script in str(PIPELINE[stage])
+    listed = {dep.removeprefix("src/monokd/") for dep in DEPS[stage] if dep.startswith("src/monokd/")}
     assert listed == reached(ROOT / script)
 
 
 @pytest.mark.parametrize("stage", ["teacher", "baseline", "control", "distill"])
 def test_a_saved_state_belongs_to_the_code_that_the_stage_lists(stage: str) -> None:
-    listed = [ROOT / dep for dep in body(stage)["deps"] if dep.startswith(("src/", "stages/"))]
+    listed = [ROOT / dep for dep in DEPS[stage] if dep.startswith(("src/", "stages/"))]
     wanted = {path for dep in listed for path in (dep.rglob("*.py") if dep.is_dir() else [dep])}
     assert set(stage_code(stage)) == wanted
 

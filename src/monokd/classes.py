@@ -14,19 +14,12 @@ NEIGHBOURS = {"Car": "Van", "Pedestrian": "Person_sitting"}
 
 @dataclass(frozen=True, slots=True)
 class Difficulty:
-    """Limits that a label must keep to count at a level.
+    """Limits that a label must keep to count at a level."""
 
-    Attributes:
-        name: easy, moderate or hard.
-        min_height_px: of its 2D box.
-        max_occlusion: 0 visible, 1 partly, 2 largely.
-        max_truncation: share outside the image.
-    """
-
-    name: str
-    min_height_px: float
-    max_occlusion: float
-    max_truncation: float
+    name: str  # easy, moderate or hard
+    min_height_px: float  # of its 2D box
+    max_occlusion: float  # 0 visible, 1 partly, 2 largely
+    max_truncation: float  # share outside the image
 
 
 EASY = Difficulty("easy", 40, 0, 0.15)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,20 @@ from typer.core import TyperGroup
 from monokd.errors import DataError, run
 
 # Command → its file below monokd/commands; the function there has the file's name.
-COMMANDS = {
-    "check": "check",
-    "unpack": "unpack",
-    "densify": "densify",
-    "evaluate": "evaluate",
-    "show": "show",
-    "predict": "predict",
-    "import": "import_checkpoint",
-    "export": "export",
-    "submit": "submit",
-    "summarize": "summarize",
-    "history": "history",
-}
+NAMES = (
+    "check",
+    "unpack",
+    "densify",
+    "evaluate",
+    "show",
+    "predict",
+    "import",
+    "export",
+    "submit",
+    "summarize",
+    "history",
+)
+COMMANDS = {name: "import_checkpoint" if name == "import" else name for name in NAMES}
 
 
 class LazyCommands(TyperGroup):
@@ -43,36 +43,29 @@ class LazyCommands(TyperGroup):
         """
         if cmd_name not in COMMANDS:
             return None
-        path = COMMANDS[cmd_name]
         try:
-            module = import_module(f"monokd.commands.{path.replace('/', '.')}")
+            module = import_module(f"monokd.commands.{COMMANDS[cmd_name]}")
         except ModuleNotFoundError as error:
             package = (error.name or "monokd").partition(".")[0]
             if package == "monokd":
                 raise
             hint = "install the extra 'pipeline', in a clone by: pip install '.[pipeline]'"
             raise DataError(f"{cmd_name} needs {package}: {hint}") from error
-        function = getattr(module, Path(path).name)
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(cmd_name, help=help_of(inspect.getdoc(function)))(function)
+        single.command(cmd_name)(getattr(module, COMMANDS[cmd_name]))
         return typer.main.get_command(single)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, summary(path)) for name, path in COMMANDS.items()])
+            formatter.write_dl([(name, summary(file)) for name, file in COMMANDS.items()])
 
 
-def summary(path: str) -> str:
+def summary(file: str) -> str:
     """Read the first line of a command's docstring from its file."""
-    tree = ast.parse((Path(__file__).parent / "commands" / f"{path}.py").read_text(encoding="utf-8"))
-    function = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == Path(path).name)
-    return help_of(ast.get_docstring(function)).partition("\n")[0]
-
-
-def help_of(docstring: str | None) -> str:
-    """The part of a docstring that is for users."""
-    return (docstring or "").partition("\n\nRaises:")[0]
+    tree = ast.parse((Path(__file__).parent / f"commands/{file}.py").read_text(encoding="utf-8"))
+    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == file)
+    return (ast.get_docstring(function) or "").partition("\n")[0]
 
 
 app = typer.Typer(

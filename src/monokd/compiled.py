@@ -15,11 +15,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def _cache_folder() -> Path:
-    """Name a folder by every file that holds a compiled function.
-
-    numba watches the file of a function alone; with a folder for each state of the code, functions may call those of
-    other files.
-    """
+    """Name a folder by every file that holds a compiled function, since numba watches the file of a function alone."""
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(PACKAGE.rglob("*.py")):
         source = path.read_bytes()
@@ -46,18 +42,13 @@ def compiled(
 
     Args:
         function: what to compile; without, a decorator.
-        fastmath: LLVM's names of the rules of arithmetic that may be broken, such as `reassoc`; without,
-            operations are neither reordered nor fused.
+        fastmath: LLVM's names of the rules of arithmetic that may be broken; without, nothing is reordered or fused.
         inline: copied into its callers, for small functions of inner loops: this spares reference counts.
     """
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath) or False}
+    options["inline"] = "always" if inline else "never"
 
     def compile_it(function: F) -> F:
-        options: dict[str, Any] = {
-            "nogil": True,
-            "error_model": "numpy",
-            "fastmath": set(fastmath) or False,
-            "inline": "always" if inline else "never",
-        }
         try:
             return cast(F, numba.njit(cache=True, **options)(function))
         except RuntimeError:  # the cache folder may not be written

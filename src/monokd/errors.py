@@ -11,13 +11,7 @@ INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
 
 class DataError(Exception):
-    """Something the user supplied is wrong; the message is one line and says where, what was expected, what was found.
-
-    Args:
-        reason: what was expected and what was found.
-        path: the file at fault.
-        line: its line, counted from 1.
-    """
+    """Something the user supplied is wrong; one line says where, what was expected, what was found."""
 
     def __init__(self, reason: str, path: str | Path | None = None, line: int | None = None) -> None:
         self.reason, self.path, self.line = reason, path, line
@@ -30,7 +24,7 @@ class DataError(Exception):
 
 
 def printable(text: object) -> str:
-    """`text` in one line that no terminal obeys: control characters, escapes and turned writing are spelled out."""
+    """`text` in one line that no terminal obeys: control characters and right-to-left marks are spelled out."""
     line = " ".join(str(text).split())
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
 
@@ -47,6 +41,7 @@ def run(command: Callable[[], object]) -> None:
             command()
         finally:
             _flush_output()
+        return
     except DataError as error:
         say(error)
     except OSError as error:
@@ -57,8 +52,6 @@ def run(command: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         say("interrupted")
         sys.exit(INTERRUPTED)
-    else:
-        return
     sys.exit(2)
 
 

@@ -27,24 +27,16 @@ def read_whole(path: str | Path, limit_bytes: int = TEXT_LIMIT_BYTES) -> bytes:
         OSError: it does not exist or cannot be read.
         DataError: a folder, or a pipe or device, which could have no end; or larger than the limit.
     """
-    try:
-        status = os.stat(path)
-    except ValueError as error:
-        raise DataError("expected a path, found one with a zero byte", repr(str(path))) from error
+    status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise DataError("expected a file, found a folder, pipe or device", path)
     if status.st_size > limit_bytes:
         raise DataError(f"expected at most {limit_bytes >> 20:,} MiB, found {status.st_size >> 20:,} MiB", path)
-    with open(path, "rb") as stream:
-        return stream.read()
+    return Path(path).read_bytes()
 
 
 def read_bytes(path: str | Path, what: str, limit_bytes: int = TEXT_LIMIT_BYTES) -> bytes:
-    """Read all bytes of a file that the message calls `what`.
-
-    Raises:
-        DataError: missing, unreadable, no file but a folder, pipe or device, or larger than the limit.
-    """
+    """Read all bytes of a file that the message calls `what`; as `read_whole`, with DataError for every fault."""
     try:
         return read_whole(path, limit_bytes)
     except FileNotFoundError as error:
@@ -54,14 +46,9 @@ def read_bytes(path: str | Path, what: str, limit_bytes: int = TEXT_LIMIT_BYTES)
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        DataError: unreadable, no JSON, or a number that is not finite.
-    """
-    content = read_bytes(path, "file")
+    """Read a JSON file; unreadable, no JSON, or a number that is not finite is a DataError."""
     try:
-        return json.loads(content, parse_float=_finite, parse_constant=_finite)
+        return json.loads(read_bytes(path, "file"), parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise DataError(f"expected JSON: {error}", path) from error
 
@@ -77,13 +64,10 @@ def _finite(text: str) -> float:
 def replacing(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path`, on any exception it is removed.
 
-    The temporary name is hidden and keeps the suffix, because image writers choose their format by it. Two writers at
-    once do not disturb each other; the later one wins.
-
-    Args:
-        path: the file; its folder is made.
-        durable: flush file and folder to the disk, so that after a power loss too `path` is the old file or the new
-            one. For what took long to make; flushing thousands of small files takes longer than making them.
+    Its folder is made. The temporary name is hidden and keeps the suffix, because image writers choose their format by
+    it. Two writers at once do not disturb each other; the later one wins. `durable` flushes file and folder to the
+    disk, so that after a power loss too `path` is the old file or the new one: for what took long to make, since
+    flushing thousands of small files takes longer than making them.
 
     Raises:
         OSError: the file cannot be written; names `path`.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -120,7 +120,7 @@ class Machine(_Section):
     """How to compute; nothing here changes what is computed, beyond rounding."""
 
     accelerator: Literal["auto", "cpu", "cuda"]
-    precision: Literal["32", "bf16-mixed"]
+    precision: Annotated[Literal["32", "bf16-mixed"], BeforeValidator(str)]  # YAML takes 32 for a number
     tf32: bool = False
     channels_last: bool
     compile: bool
@@ -128,11 +128,6 @@ class Machine(_Section):
     workers: Literal["auto"] | Count
     cache_images: bool
     save_minutes: Weight = 0.0
-
-    @field_validator("precision", mode="before")
-    @classmethod
-    def _precision_as_text(cls, value: object) -> object:
-        return str(value) if isinstance(value, int) else value
 
 
 class Predict(_Section):
@@ -226,20 +221,19 @@ class Params(_Section):
 
         With quirk Q12 a method's terms cannot be switched off: where its weight is 0, the published one stands instead.
         """
-        weights = self.losses[self.loss].model_dump()
-        if self.resolved_quirks().fused_flags_ignored:
-            published = PUBLISHED_WEIGHTS.get(self.loss, {})
-            weights = {name: weight or published.get(name, 0.0) for name, weight in weights.items()}
+        published = PUBLISHED_WEIGHTS.get(self.loss, {}) if self.resolved_quirks().fused_flags_ignored else {}
         factors = self.active.distillation.model_dump()
-        return {name: weight * factors[name] for name, weight in weights.items() if weight * factors[name]}
+        terms = self.losses[self.loss].model_dump().items()
+        weights = {name: (weight or published.get(name, 0.0)) * factors[name] for name, weight in terms}
+        return {name: weight for name, weight in weights.items() if weight}
 
     def stage_settings(self, stage: str) -> Training:
         """How a stage trains: `profiles.P.STAGE`; the student's also with what its method's authors set."""
-        if stage != "distill":
-            settings: Training = getattr(self.active, "student" if stage == "control" else stage)
-            return settings
-        own = self.active.methods.get(self.loss, Method()).model_dump(exclude_none=True)
-        return self.active.student.model_copy(update=own)
+        if stage == "distill":
+            own = self.active.methods.get(self.loss, Method())
+            return self.active.student.model_copy(update=own.model_dump(exclude_none=True))
+        settings: Training = getattr(self.active, "student" if stage == "control" else stage)
+        return settings
 
 
 PUBLISHED_WEIGHTS = {
@@ -271,37 +265,25 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         params = Params.model_validate(tree)
     except ValidationError as error:
         raise DataError(_first_problem(error), path) from error
-    _check_names(params, path)
-    return params
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    dotted = ".".join(str(part)[:80] for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"{dotted}: unknown parameter"
-    if first["type"] == "missing":
-        return f"{dotted}: missing parameter"
-    rest = len(error.errors()) - 1
-    more = f" (and {rest} more)" if rest else ""
-    return f"{dotted}: {first['msg'].lower()}, found {_shown(first['input'])}{more}"
-
-
-def _shown(value: object) -> str:
-    """A value, shortened: aliases make a small file huge when it is written out."""
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # Python refuses to write out an integer of thousands of digits
-        return "a huge number"
-
-
-def _check_names(params: Params, path: str | Path) -> None:
     _check_name("profile", params.profile, params.profiles, path)
     _check_name("loss", params.loss, params.losses, path)
     for name in params.quirks:
         _check_name("quirks", name, QUIRK_NAMES, path)
+    return params
 
 
 def _check_name(key: str, value: str, known: Collection[str], path: str | Path) -> None:
     if value not in known:
         raise DataError(f"{key}: expected one of {', '.join(known)[:400]}, found {value[:80]!r}", path)
+
+
+def _first_problem(error: ValidationError) -> str:
+    first, *others = error.errors()
+    dotted = ".".join(str(part)[:80] for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{dotted}: unknown parameter"
+    if first["type"] == "missing":
+        return f"{dotted}: missing parameter"
+    more = f" (and {len(others)} more)" if others else ""
+    # Shortened: aliases make a small file huge when it is written out.
+    return f"{dotted}: {first['msg'].lower()}, found {reprlib.repr(first['input'])}{more}"

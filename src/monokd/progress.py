@@ -10,14 +10,7 @@ from multiprocessing import get_context
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from monokd.errors import DataError
 
@@ -27,16 +20,9 @@ R = TypeVar("R")
 
 def progress_bar(visible: bool = True) -> Progress:
     """A bar with counts, elapsed time and time left; the caller adds tasks."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
-        disable=not visible,
-    )
+    description, note = TextColumn("{task.description}"), TextColumn("{task.fields[note]}")
+    columns = description, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), note
+    return Progress(*columns, console=Console(stderr=True), disable=not visible)
 
 
 def track(items: Iterable[A], description: str, total: int) -> Iterator[A]:
@@ -51,10 +37,8 @@ def track(items: Iterable[A], description: str, total: int) -> Iterator[A]:
 def map_frames(function: Callable[[A], R], items: Sequence[A], description: str, workers: int) -> list[R]:
     """Apply a picklable `function` to every item in `workers` processes, in order of `items`, with a progress bar.
 
-    One worker means this process. The first exception ends the map and is raised here.
-
-    Raises:
-        DataError: a worker was killed.
+    One worker means this process. The first exception ends the map and is raised here; DataError where a worker was
+    killed.
     """
     if workers <= 1 or len(items) <= 1:
         return list(track(map(function, items), description, len(items)))

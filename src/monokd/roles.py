@@ -1,4 +1,4 @@
-"""Which frames have which part in a run: labelled, held out of the teacher's training, without labels."""
+"""Which frames play which role in a run: labelled, held out of the teacher's training, without labels."""
 
 from __future__ import annotations
 
@@ -12,11 +12,7 @@ from monokd.params import Params
 
 
 def labelled_frames(params: Params) -> list[str]:
-    """Return the frames of the train split.
-
-    Raises:
-        DataError: no such split, or frames missing.
-    """
+    """Return the frames of the train split."""
     return split_frames(params.data_root, params.active.data.train_split)
 
 
@@ -51,7 +47,7 @@ def unlabelled_frames(params: Params) -> tuple[FrameSource, list[str]]:
     if frames and root == params.data_root:
         scored = set(frames) & set(split_frames(root, data.val_split))
         if scored:
-            reason = f"{len(scored)} of them are of split {data.val_split}, first {min(scored)}"
+            reason = f"expected frames that are not scored, {len(scored)} of them are of split {data.val_split}"
             name = f"profiles.{params.profile}.data.unlabelled_split"
-            raise DataError(f"{name}: expected frames that are not scored, {reason}", "params.yaml")
+            raise DataError(f"{name}: {reason}, first {min(scored)}", "params.yaml")
     return source, frames

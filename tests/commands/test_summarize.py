@@ -49,13 +49,10 @@ def test_pairing_removes_what_seeds_share() -> None:
     assert (method["difference"], method["difference_spread"], method["spread"]) == (2.0, 0.0, 100.0)
 
 
-def test_only_common_seeds_are_paired() -> None:
+def test_only_common_seeds_are_paired_and_without_control_there_is_no_difference() -> None:
     _, method = computed(("none", 0, 1.0), ("x", 0, 2.0), ("x", 7, 9.0))
     assert (method["seeds"], method["paired_seeds"], method["difference"]) == ((0, 7), (0,), 1.0)
     assert math.isnan(method["difference_spread"])
-
-
-def test_without_control_there_is_no_difference() -> None:
     (entry,) = computed(("x", 0, 2.0))
     assert math.isnan(entry["difference"])
     assert math.isnan(entry["spread"])
@@ -71,23 +68,10 @@ def test_order_of_runs_does_not_matter(values: list[float], seed: int) -> None:
     pd.testing.assert_frame_equal(one, other)
 
 
-def test_tables_by_hand() -> None:
-    assert to_table(frame(RUNS, "3d_loose"), "none", "loss").to_dict("records") == [
-        {"Loss": "none", "Seeds": "3", "3D, IoU 0.5 mean ± std": "12.00 ± 2.65", "3D, IoU 0.5 minus none": "–"},
-        {
-            "Loss": "monoskd", "Seeds": "3", "3D, IoU 0.5 mean ± std": "15.00 ± 1.73",
-            "3D, IoU 0.5 minus none": "+3.00 ± 2.00 (better on 3 of 3)",
-        },
-    ]  # fmt: skip
-
-
-def test_losses_are_signed() -> None:
+def test_what_tables_say_of_a_loss_that_is_worse_or_lacks_results() -> None:
     table = to_table(frame([("none", 0, 5.0), ("x", 0, 3.5)]), "none", "losses.x.weight")
     assert list(table.columns) == ["Weight", "Seeds", "ap mean ± std", "ap minus none"]
     assert table.iloc[1]["ap minus none"] == "−1.50 (better on 0 of 1)"
-
-
-def test_a_result_that_a_loss_lacks_is_a_dash_and_seeds_are_a_range() -> None:
     runs = pd.concat([frame([("none", 0, 5.0), ("none", 1, 5.0), ("x", 0, 6.0)], "a"), frame([("none", 0, 1.0)], "b")])
     table = to_table(runs, "none", "loss")
     assert list(table["Seeds"]) == ["1 to 2", "1"]

@@ -3,14 +3,12 @@
 import stat
 import struct
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from monokd.commands.unpack import Unpacked, unpack_archives
+from monokd.commands.unpack import unpack_archives
 from monokd.errors import DataError
-from monokd.kitti.raw import RawDrives
 
 FILES = {
     "training/image_2/000000.png": b"\x89PNG" * 400,
@@ -28,9 +26,8 @@ def pack(path: Path, files: dict[str, bytes] | None = None, **settings: int) -> 
             stream.writestr(folder, b"")
         for name, content in (FILES if files is None else files).items():
             info = zipfile.ZipInfo(name)
-            info.compress_type = settings.get("compress_type", zipfile.ZIP_DEFLATED)
             info.external_attr = settings.get("external_attr", 0)
-            stream.writestr(info, content)
+            stream.writestr(info, content, settings.get("compress_type", zipfile.ZIP_DEFLATED))
     return path
 
 
@@ -41,11 +38,11 @@ def tree(folder: Path) -> dict[str, bytes]:
 def test_every_file_arrives_and_a_second_run_keeps_them(tmp_path: Path) -> None:
     items = list(FILES.items())
     zips = [pack(tmp_path / "a.zip", dict(items[:2])), pack(tmp_path / "b.zip", dict(items[2:]))]
-    assert unpack_archives(zips, tmp_path / "kitti") == Unpacked(5, 0)
+    assert unpack_archives(zips, tmp_path / "kitti") == (5, 0)
     assert tree(tmp_path / "kitti") == FILES
     (tmp_path / "kitti/training/velodyne/000000.bin").unlink()
     before = (tmp_path / "kitti/training/image_2/000000.png").stat().st_mtime_ns
-    assert unpack_archives(zips, tmp_path / "kitti") == Unpacked(1, 4)
+    assert unpack_archives(zips, tmp_path / "kitti") == (1, 4)
     assert tree(tmp_path / "kitti") == FILES
     assert (tmp_path / "kitti/training/image_2/000000.png").stat().st_mtime_ns == before
 
@@ -63,56 +60,28 @@ RAW_FILES = {
 def test_raw_drives_arrive_without_the_cameras_that_nothing_reads(tmp_path: Path) -> None:
     other = {f"{RAW}/image_{camera}/data/0000000005.png": b"\x89PNG" for camera in ("00", "01", "03")}
     archive = pack(tmp_path / "2011_09_26_drive_0001_sync.zip", RAW_FILES | other)
-    assert unpack_archives([archive], tmp_path / "raw") == Unpacked(len(RAW_FILES), 0)
+    assert unpack_archives([archive], tmp_path / "raw") == (len(RAW_FILES), 0)
     assert tree(tmp_path / "raw") == RAW_FILES
 
 
-def test_real_raw_frames_arrive_as_frames(kitti_raw_dir: Path, tmp_path: Path) -> None:
-    """Twelve frames in KITTI's zips, by date and by drive."""
-    drive, calibration = tmp_path / "2011_09_26_drive_9999_sync.zip", tmp_path / "2011_09_26_calib.zip"
-    for archive, pattern in ((drive, "2011_09_26/*_sync/*/data/*"), (calibration, "2011_09_26/*.txt")):
-        paths = kitti_raw_dir.glob(pattern)
-        pack(archive, {str(path.relative_to(kitti_raw_dir)): path.read_bytes() for path in paths})
-    assert unpack_archives([drive, calibration], tmp_path / "raw") == Unpacked(26, 0)
-    source = RawDrives(tmp_path / "raw")
-    assert source.frames() == RawDrives(kitti_raw_dir).frames()
-    assert source.read_calibration(source.frames()[0]).P2[0, 0] == pytest.approx(721.5377)
-
-
 HOSTILE_NAMES = [
-    "../evil.txt",
-    "training/label_2/../../../evil.txt",
-    "/etc/evil.txt",
-    "C:/evil.txt",
-    "C:evil.txt",
-    "training\\label_2\\000000.txt",
-    "training/label_2/000000.txt\x00.png",
-    "training/label_2/.bashrc",
-    "training/label_2/000000.py",
-    "training/label_2/٠٠٠٠٠٠.txt",
-    "TRAINING/label_2/000000.txt",
-    "training//label_2/000000.txt",
-    "training/label_2/000000.txt/",
-    "training/label_2/000000.txt\n",
-    "./training/label_2/000000.txt",
-    "__MACOSX/training/label_2/000000.txt",
-    "evil\x1b[2J.txt",
-    "2011_09_26/../../calib_evil.txt",
-    f"{RAW}/image_02/data/../../../../../evil.png",
+    "../evil.txt", "training/label_2/../../../evil.txt", "/etc/evil.txt", "C:/evil.txt", "training/label_2/.bashrc",
+    "training/label_2/000000.py", "training/label_2/٠٠٠٠٠٠.txt", "TRAINING/label_2/000000.txt",
+    "training//label_2/000000.txt", "training/label_2/000000.txt/", "training/label_2/000000.txt\n",
+    "./training/label_2/000000.txt", "__MACOSX/training/label_2/000000.txt", "evil\x1b[2J.txt",
+    "2011_09_26/../../calib_evil.txt", f"{RAW}/image_02/data/../../../../../evil.png",
     f"{RAW}/image_02/data/0000000005.sh",
-]
+]  # fmt: skip
+CLEANED_NAMES = ["training\\label_2\\000000.txt", "training/label_2/000000.txt\x00.png"]  # by Python's writer
 
 
-@pytest.mark.parametrize("name", HOSTILE_NAMES)
+@pytest.mark.parametrize("name", [*HOSTILE_NAMES, *CLEANED_NAMES])
 def test_a_name_that_is_not_kittis_is_refused_before_anything_is_written(name: str, tmp_path: Path) -> None:
-    good = pack(tmp_path / "good.zip")
-    bad = tmp_path / "bad.zip"
-    plain = "training/label_2/000001.txt"
-    pack(bad, {plain if "\x00" in name or "\\" in name else name: b"x", "training/calib/000000.txt": b"P2"})
-    if "\x00" in name or "\\" in name:  # Python's writer would clean these
-        wanted = name.encode()
-        content = bad.read_bytes().replace(plain.encode(), wanted[: len(plain)].ljust(len(plain), b"t"))
-        bad.write_bytes(content)
+    good, bad, plain = pack(tmp_path / "good.zip"), tmp_path / "bad.zip", "training/label_2/000001.txt"
+    pack(bad, {plain if name in CLEANED_NAMES else name: b"x", "training/calib/000000.txt": b"P2"})
+    if name in CLEANED_NAMES:
+        wanted = name.encode()[: len(plain)].ljust(len(plain), b"t")
+        bad.write_bytes(bad.read_bytes().replace(plain.encode(), wanted))
     with pytest.raises(DataError, match="refused") as raised:
         unpack_archives([good, bad], tmp_path / "kitti")
     assert "\x1b" not in str(raised.value)
@@ -148,9 +117,8 @@ def test_a_file_larger_than_announced_is_refused(tmp_path: Path) -> None:
 
 
 def test_links_arrive_as_plain_files(tmp_path: Path) -> None:
-    archive = pack(
-        tmp_path / "a.zip", {"training/calib/000000.txt": b"/etc"}, external_attr=(stat.S_IFLNK | 0o777) << 16
-    )
+    link = (stat.S_IFLNK | 0o777) << 16
+    archive = pack(tmp_path / "a.zip", {"training/calib/000000.txt": b"/etc"}, external_attr=link)
     unpack_archives([archive], tmp_path / "kitti")
     assert not (tmp_path / "kitti/training/calib/000000.txt").is_symlink()
 
@@ -165,18 +133,11 @@ def test_encryption_is_refused(tmp_path: Path) -> None:
     assert tree(tmp_path / "kitti") == {}
 
 
-CUTS: dict[str, Callable[[bytes], bytes]] = {
-    "end": lambda content: content[:-30],
-    "half": lambda content: content[: len(content) // 2],
-    "nothing": lambda content: b"",
-    "noise": lambda content: b"no zip at all",
-}
-
-
-@pytest.mark.parametrize("cut", CUTS)
-def test_half_a_download_is_refused(cut: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.98])
+def test_half_a_download_is_refused(share: float, tmp_path: Path) -> None:
     archive = pack(tmp_path / "a.zip")
-    archive.write_bytes(CUTS[cut](archive.read_bytes()))
+    content = archive.read_bytes()
+    archive.write_bytes(content[: int(share * len(content))])
     with pytest.raises(DataError, match=r"a\.zip: expected a whole zip file"):
         unpack_archives([archive], tmp_path / "kitti")
     assert not (tmp_path / "kitti").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from functools import cache
 from pathlib import Path
 
 import cv2
@@ -13,7 +12,6 @@ import torch
 from monokd.models.checkpoint import DetectorInfo, save_detector
 from monokd.models.detector import build_detector
 
-ROOT = Path(__file__).resolve().parents[2]
 LABELS = b"""\
 Car 0.00 1 -1.57 100.00 120.50 300.25 220.75 1.50 1.60 3.90 -2.00 1.65 15.00 -1.70
 Pedestrian 0.20 0 0.21 712.40 143.00 810.73 307.92 1.89 0.48 1.20 1.84 1.47 8.41 0.01
@@ -32,28 +30,14 @@ Tr_velo_to_cam: 0 -1 0 0.01 0 0 -1 -0.08 1 0 0 -0.27
 """
 
 
-def scan() -> bytes:
-    """A dozen points."""
-    return np.random.default_rng(0).uniform(-60, 60, (12, 4)).astype("<f4").tobytes()
+RANDOM = np.random.default_rng(0)
+SCAN = RANDOM.uniform(-60, 60, (12, 4)).astype("<f4").tobytes()
+PIXELS = RANDOM.integers(0, 255, (5, 9, 3), dtype=np.uint8)
+PNG, JPEG = (cv2.imencode(suffix, PIXELS)[1].tobytes() for suffix in (".png", ".jpg"))
+DEPTH_MAP = cv2.imencode(".png", RANDOM.integers(0, 65535, (5, 9), dtype=np.uint16))[1].tobytes()
+PARAMS = (Path(__file__).resolve().parents[2] / "params.yaml").read_bytes()
 
 
-def image(suffix: str) -> bytes:
-    """A PNG or JPEG."""
-    pixels = np.random.default_rng(0).integers(0, 255, (5, 9, 3), dtype=np.uint8)
-    return cv2.imencode(suffix, pixels)[1].tobytes()
-
-
-def depth_map() -> bytes:
-    """A 16-bit PNG."""
-    return cv2.imencode(".png", np.random.default_rng(1).integers(0, 65535, (5, 9), dtype=np.uint16))[1].tobytes()
-
-
-def params() -> bytes:
-    """The project's own parameters."""
-    return (ROOT / "params.yaml").read_bytes()
-
-
-@cache
 def detector(folder: Path) -> bytes:
     """A model file."""
     torch.manual_seed(0)

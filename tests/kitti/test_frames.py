@@ -12,33 +12,29 @@ from monokd.errors import DataError
 from monokd.kitti.frames import KittiFolder, read_depth, read_image, read_split, read_stored_depth, read_velodyne
 
 
-def test_image_is_rgb(tmp_path: Path) -> None:
+def test_images_are_rgb_and_depth_maps_metres_in_256ths(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.full((2, 3, 3), (1, 2, 3), np.uint8))  # OpenCV writes B, G, R
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.full((2, 3, 3), (3, 2, 1)))
-
-
-def test_depth_is_metres_in_256ths(tmp_path: Path) -> None:
     stored = np.array([[0, 1, 256], [300, 65535, 5120]], np.uint16)
-    cv2.imwrite(str(tmp_path / "a.png"), stored)
-    np.testing.assert_array_equal(read_stored_depth(tmp_path / "a.png"), stored)
-    np.testing.assert_array_equal(read_depth(tmp_path / "a.png"), stored / 256)
+    cv2.imwrite(str(tmp_path / "b.png"), stored)
+    np.testing.assert_array_equal(read_stored_depth(tmp_path / "b.png"), stored)
+    np.testing.assert_array_equal(read_depth(tmp_path / "b.png"), stored / 256)
 
 
 def test_images_that_are_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Missing, empty and cut files, and images of another kind; a missing one makes no second line."""
-    with pytest.raises(DataError, match=r"a\.png: no such image"):
-        read_image(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"a\.png: no such depth map"):
-        read_depth(tmp_path / "a.png")
+    """Missing and empty files, and images of another kind; a missing one makes no second line."""
+    path = tmp_path / "a.png"
+    for read, what, kind in ((read_image, "image", "PNG or JPEG"), (read_depth, "depth map", "PNG")):
+        with pytest.raises(DataError, match=rf"a\.png: no such {what}"):
+            read(path)
+        path.touch()
+        with pytest.raises(DataError, match=f"expected a {kind} image, found none"):
+            read(path)
+        path.unlink()
     assert capfd.readouterr().err == ""
-    (tmp_path / "a.png").touch()
-    with pytest.raises(DataError, match="expected a PNG or JPEG image, found none"):
-        read_image(tmp_path / "a.png")
-    with pytest.raises(DataError, match="expected a PNG image, found none"):
-        read_depth(tmp_path / "a.png")
-    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((2, 3, 3), np.uint8))
+    cv2.imwrite(str(path), np.zeros((2, 3, 3), np.uint8))
     with pytest.raises(DataError, match="one 16-bit channel, found a PNG of mode RGB"):
-        read_depth(tmp_path / "a.png")
+        read_depth(path)
 
 
 def test_scan(tmp_path: Path) -> None:

@@ -11,15 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monokd.errors import DataError
-from monokd.kitti.labels import (
-    CLASSES,
-    OTHER,
-    read_labels,
-    read_results,
-    read_table,
-    write_labels,
-    write_results,
-)
+from monokd.kitti.labels import CLASSES, OTHER, read_labels, read_results, read_table, write_labels, write_results
 from monokd.kitti.objects import Objects, from_rows
 
 CAR = "Car 0.15 1 -1.57 100.00 150.50 200.25 250.00 1.50 1.60 3.90 -2.00 1.70 15.00 1.57"
@@ -41,29 +33,19 @@ def test_fields_land_in_their_columns(tmp_path: Path) -> None:
     assert (objects.rotation_y_rad[0], objects.scores[0]) == (1.57, 0.875)
 
 
-def test_labels_have_no_score_and_dont_care_keeps_its_marks(tmp_path: Path) -> None:
-    objects = read_labels(write(tmp_path / "0.txt", CAR, DONT_CARE))
-    assert objects.names == ("Car", "DontCare")
+def test_labels_have_no_score_and_kittis_marks_stand_for_no_3d_box(tmp_path: Path) -> None:
+    objects = read_labels(write(tmp_path / "0.txt", CAR, DONT_CARE, DONT_CARE.replace("DontCare", "Car")))
+    assert objects.names == ("Car", "DontCare", "Car")
     assert np.isnan(objects.scores).all()
-    assert objects.sizes_m[1].tolist() == [-1, -1, -1]
+    assert objects.sizes_m[1:].tolist() == [[-1, -1, -1]] * 2
 
 
 def test_blank_lines_tabs_carriage_returns_and_a_missing_last_newline_are_fine(tmp_path: Path) -> None:
     path = tmp_path / "0.txt"
     path.write_bytes(f"\n{CAR.replace(' ', chr(9))}\r\n  \n{CAR}  ".encode())
     assert read_labels(path).names == ("Car", "Car")
-
-
-def test_an_empty_file_is_an_empty_frame(tmp_path: Path) -> None:
-    path = tmp_path / "0.txt"
-    path.touch()
-    assert len(read_labels(path)) == 0
-    assert len(read_results(path)) == 0
-
-
-def test_an_object_without_a_3d_box_may_carry_kittis_marks(tmp_path: Path) -> None:
-    flat = "Car -1 -1 0.1 100 150 200 250 -1 -1 -1 -1000 -1000 -1000 -10 0.5"
-    assert read_results(write(tmp_path / "0.txt", flat)).sizes_m[0, 0] == -1
+    path.write_bytes(b"")
+    assert len(read_labels(path)) == len(read_results(path)) == 0
 
 
 @pytest.mark.parametrize(
@@ -72,21 +54,12 @@ def test_an_object_without_a_3d_box_may_carry_kittis_marks(tmp_path: Path) -> No
         (CAR, "expected 16 fields (class to score), found 15, no score"),
         (f"{CAR} 0.5 7", "expected 16 fields (class to score), found 17"),
         (f"{CAR} nan", "score: expected a finite number, found 'nan'"),
-        (f"{CAR} -inf", "score: expected a finite number, found '-inf'"),
-        (f"{CAR} 1e999", "score: expected a finite number, found '1e999'"),
         (f"{CAR} 1_0", "score: expected a finite number, found '1_0'"),
-        (f"{CAR} 0x1p3", "score: expected a finite number, found '0x1p3'"),
-        (f"{CAR} 1e", "score: expected a finite number, found '1e'"),
-        (f"{CAR} .", "score: expected a finite number, found '.'"),
-        (f"{CAR} -", "score: expected a finite number, found '-'"),
         (f"{CAR.replace('15.00', 'far')} 0.5", "z: expected a finite number, found 'far'"),
         (f"{CAR.replace('15.00', '1e999')} 0.5", "z: expected a finite number, found '1e999'"),
         (f"{CAR.replace('15.00', '2e6')} 0.5", "z: expected a finite number of at most 1e+06, found '2e6'"),
-        (
-            f"{CAR.replace(' 3.90', ' -3.90')} 0.5",
-            "length: expected a size in metres that is not negative, found -3.90",
-        ),
-        (f"{CAR}\0 0.5", "found the byte 0x00"),
+        (f"{CAR.replace(' 3.90', ' -3.90')} 0.5", "length: expected a size in metres that is not negative, found -3."),
+        (f"{CAR}\0 0.5", "found the byte 0x00 (is this a binary file?)"),
         (f"{CAR} 0.5 ü", "found the byte 0xc3"),
     ],
 )
@@ -98,19 +71,9 @@ def test_bad_lines_are_refused_with_file_and_line(tmp_path: Path, line: str, rea
     assert reason in str(caught.value)
 
 
-def test_a_score_in_a_label_is_named(tmp_path: Path) -> None:
+def test_a_score_in_a_label_and_what_is_no_file_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"expected 15 fields .* found 16, a score in a label"):
         read_labels(write(tmp_path / "0.txt", f"{CAR} 0.5"))
-
-
-def test_a_binary_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "0.txt"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
-    with pytest.raises(DataError, match="is this a binary file"):
-        read_results(path)
-
-
-def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_labels(tmp_path / "none.txt")
     with pytest.raises(DataError, match="expected a file, found a folder"):
@@ -132,26 +95,15 @@ def test_numbers_are_the_nearest_float64(tmp_path_factory: pytest.TempPathFactor
     assert scores.tolist() == [value for value in expected if math.isfinite(value)]
 
 
-@pytest.mark.parametrize(
-    "word",
-    [
-        "9007199254740993",  # halfway between two float64
-        "900719925474099.3",
-        "0.1000000000000000055511151231257827",
-        "0.30000000000000004",
-        "123456789012345678.5",
-        "2.2250738585072011e-308",
-        "5e-324",
-        "+.5",
-        "5.",
-        "-0",
-        "00000000000000000000000000.25",
-    ],
+HARD = (
+    "9007199254740993 900719925474099.3 0.1000000000000000055511151231257827 0.30000000000000004 123456789012345678.5 "
+    "2.2250738585072011e-308 5e-324 +.5 5. -0 00000000000000000000000000.25"
 )
-def test_hard_numbers_are_the_nearest_float64(tmp_path: Path, word: str) -> None:
-    (score,) = read_results(write(tmp_path / "0.txt", f"{CAR} {word}")).scores.tolist()
-    assert math.copysign(1, score) == math.copysign(1, float(word))
-    assert score == float(word)
+
+
+def test_hard_numbers_are_the_nearest_float64(tmp_path: Path) -> None:
+    scores = read_results(write(tmp_path / "0.txt", *(f"{CAR} {word}" for word in HARD.split()))).scores.tolist()
+    assert list(map(str, scores)) == [str(float(word)) for word in HARD.split()]
 
 
 def test_a_table_has_the_rows_of_single_files(tmp_path: Path) -> None:
@@ -167,11 +119,12 @@ def test_a_table_has_the_rows_of_single_files(tmp_path: Path) -> None:
     assert table.rows[:, 14].tolist() == np.concatenate(singles).tolist()
 
 
-def test_every_class_name_is_known(tmp_path: Path) -> None:
+def test_every_class_name_is_known_and_no_frames_make_an_empty_table(tmp_path: Path) -> None:
     write(tmp_path / "a.txt", *(f"{name}{CAR[3:]}" for name in CLASSES))
     table = read_table(tmp_path, ["a"], scores=False)
-    assert table.classes.tolist() == list(range(len(CLASSES)))
-    assert table.unknown == {}
+    assert (table.classes.tolist(), table.unknown) == (list(range(len(CLASSES))), {})
+    empty = read_table(tmp_path, [], scores=False)
+    assert (empty.rows.shape, empty.offsets.tolist()) == ((0, 15), [0])
 
 
 def test_a_table_names_the_file_at_fault(tmp_path: Path) -> None:
@@ -183,23 +136,15 @@ def test_a_table_names_the_file_at_fault(tmp_path: Path) -> None:
         read_table(tmp_path, ["a", "c"], scores=False)
 
 
-def test_no_frames_make_an_empty_table(tmp_path: Path) -> None:
-    table = read_table(tmp_path, [], scores=False)
-    assert table.rows.shape == (0, 15)
-    assert table.offsets.tolist() == [0]
-
-
 def some_objects() -> Objects:
-    rows = np.array(
-        [
-            [-1, -1, 0.123, 1.239, 2, 3, 4, 1.5, 1.6, 3.9, -1, 2, 30, 0.5, 0.123456789],
-            [0.15, 2, -3.1, 1, 2, 3, 4, 1.5, 1.6, 3.9, -1, 2, 30, 0.5, 0.12349],
-        ]
-    )
-    return from_rows(("Car", "Cyclist"), rows)
+    car = [-1, -1, 0.123, 1.239, 2, 3, 4, 1.5, 1.6, 3.9, -1, 2, 30, 0.5, 0.123456789]
+    cyclist = [0.15, 2, -3.1, 1, 2, 3, 4, 1.5, 1.6, 3.9, -1, 2, 30, 0.5, 0.12349]
+    return from_rows(("Car", "Cyclist"), np.array([car, cyclist]))
 
 
 def test_results_round_trip_at_their_decimals(tmp_path: Path) -> None:
+    write_results(tmp_path / "0.txt", from_rows((), np.empty((0, 15))))
+    assert (tmp_path / "0.txt").read_bytes() == b""
     write_results(tmp_path / "0.txt", some_objects())
     back = read_results(tmp_path / "0.txt")
     assert back.names == ("Car", "Cyclist")
@@ -221,18 +166,10 @@ def test_labels_round_trip_without_scores(tmp_path: Path) -> None:
     back = read_labels(tmp_path / "0.txt")
     assert back.boxes_px[0, 0] == 1.239
     assert np.isnan(back.scores).all()
-
-
-def test_dont_care_labels_round_trip(tmp_path: Path) -> None:
     objects = read_labels(write(tmp_path / "0.txt", CAR, DONT_CARE))
     write_labels(tmp_path / "1.txt", objects)
     assert (tmp_path / "1.txt").read_text().splitlines()[0] == CAR
     assert read_labels(tmp_path / "1.txt").boxes_px.tolist() == objects.boxes_px.tolist()
-
-
-def test_no_objects_make_an_empty_file(tmp_path: Path) -> None:
-    write_results(tmp_path / "0.txt", from_rows((), np.empty((0, 15))))
-    assert (tmp_path / "0.txt").read_bytes() == b""
 
 
 def test_numbers_that_could_not_be_read_again_are_not_written(tmp_path: Path) -> None:

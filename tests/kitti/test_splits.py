@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from monokd.errors import DataError
-from monokd.kitti.splits import SplitName, absent_frames, official_split, split_frames, split_half
+from monokd.kitti.splits import SplitName, official_split, split_files, split_frames
 
 SHA256 = {
     "train": "b6417a1d9b18c8fdb085128e633d28ff321b7674a6d1b3841b8f43d865b281cb",
@@ -36,20 +36,11 @@ def test_sizes_and_partition() -> None:
     assert sorted(train + val) == both == [f"{i:06d}" for i in range(7481)]
 
 
-def test_unknown_official_name_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected one of train"):
-        official_split("valid")  # type: ignore[arg-type]
-
-
 def test_part_of_kitti(tmp_path: Path) -> None:
-    """Frames 0 and 3 are in train, 1 and 2 in val; what is absent is left out, told, or refused."""
+    """Frames 0 and 3 are in train, 1 and 2 in val; what is absent is left out."""
     _images(tmp_path, "training", ["000000", "000001", "000002", "000003"])
     assert split_frames(tmp_path, "train") == ["000000", "000003"]
     assert split_frames(tmp_path, "val") == ["000001", "000002"]
-    absent = absent_frames(tmp_path, "train")
-    assert (len(absent), absent[0]) == (3710, "000007")
-    with pytest.raises(DataError, match="3710 have no image, first 000007"):
-        split_frames(tmp_path, "train", present_only=False)
 
 
 def test_own_list_wins_in_its_order_and_must_be_complete(tmp_path: Path) -> None:
@@ -65,7 +56,7 @@ def test_own_list_wins_in_its_order_and_must_be_complete(tmp_path: Path) -> None
 def test_test_split_lies_in_testing(tmp_path: Path) -> None:
     _images(tmp_path, "testing", ["000005"])
     assert split_frames(tmp_path, "test") == ["000005"]
-    assert (split_half("test"), split_half("train")) == ("testing", "training")
+    assert (split_files(tmp_path, "test").half, split_files(tmp_path, "train").half) == ("testing", "training")
 
 
 def test_nothing_left_and_unknown_split_are_errors(tmp_path: Path) -> None:

@@ -19,18 +19,12 @@ def densify(
     split: Annotated[Path | None, typer.Option(help="A file of frame ids; default: every frame.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 means one a core.")] = 0,
 ) -> None:
-    """Make dense depth maps (uint16 PNG, metres × 256) from the LiDAR scans of ROOT/training.
-
-    Raises:
-        DataError: the folder, the split or `out` is unusable.
-        typer.Exit: status 2 after all other frames are done, where frames are broken; each has its line on stderr.
-    """
+    """Make dense depth maps (uint16 PNG, metres × 256) from the LiDAR scans of ROOT/training."""
     folder = KittiFolder(root)
     frames = folder.frames() if split is None else read_split(split)
     result = densify_folder(folder, out, frames, workers=worker_count(workers))
     for error in result.errors:
         typer.echo(str(error), err=True)
-    line = f"{result.made} made, {result.kept} kept, {len(result.errors)} broken: {out}"
-    typer.echo(printable(line), err=True)
-    if result.errors:
+    typer.echo(printable(f"{result.made} made, {result.kept} kept, {len(result.errors)} broken: {out}"), err=True)
+    if result.errors:  # after all other frames
         raise typer.Exit(2)

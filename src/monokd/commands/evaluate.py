@@ -7,24 +7,17 @@ import sys
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
 from monokd.errors import DataError, printable, say
+from monokd.evaluation import table as tables
 from monokd.evaluation.bootstrap import Resampling, read_groups
-from monokd.evaluation.evaluate import Evaluation, ResultSet, evaluate_results, read_result_set
+from monokd.evaluation.evaluate import Evaluation, evaluate_results, read_result_set
 from monokd.evaluation.precision import SAMPLES
 from monokd.evaluation.rules import DIFFICULTY_NAMES, IOU_SETS, METRICS
-from monokd.evaluation.table import (
-    AP_COLUMNS,
-    CURVE_COLUMNS,
-    ApRow,
-    ap_table,
-    curve_rows,
-    table_json,
-    write_table,
-)
+from monokd.evaluation.table import ApRow
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,53 +42,43 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resamples.")] = 0,
     classes: Annotated[str, typer.Option(help="Which of the three.")] = "Car,Pedestrian,Cyclist",
 ) -> None:
-    """Score results by the KITTI rules: AP R40 and R11; bbox, bev, 3d, aos; easy, moderate, hard.
-
-    Raises:
-        DataError: a folder, a file, a line or an argument is wrong.
-    """
-    result_set = read_result_set(labels, results, None if split is None else frames_of(split))
-    evaluation = _scored(result_set, results, rule, classes)
-    other = None
-    if against is not None:
-        other = _scored(read_result_set(labels, against, result_set.frames), against, rule, classes)
+    """Score results by the KITTI rules: AP R40 and R11; bbox, bev, 3d, aos; easy, moderate, hard."""
+    frames = None if split is None else frames_of(split)
+    evaluation = _scored(labels, results, frames, rule, classes)
+    other = None if against is None else _scored(labels, against, evaluation.frames, rule, classes)
     resampling = Resampling(
         resamples=bootstrap or (DEFAULT_RESAMPLES if against or groups else 0),
         seed=seed,
-        groups=None if groups is None else read_groups(groups, result_set.frames),
+        groups=None if groups is None else read_groups(groups, evaluation.frames),
     )
-    rows = ap_table(evaluation, other, resampling)
+    rows = tables.ap_table(evaluation, other, resampling)
     if csv is not None:
-        write_table(csv, AP_COLUMNS, rows)
+        tables.write_table(csv, tables.AP_COLUMNS, rows)
     if curves is not None:
-        write_table(curves, CURVE_COLUMNS, curve_rows(evaluation))
+        tables.write_table(curves, tables.CURVE_COLUMNS, tables.curve_rows(evaluation))
     subtracted = None if against is None else str(against)
     if json_output:
-        print(json.dumps(table_json(evaluation, rows, resampling, subtracted), indent=2, allow_nan=False))
+        print(json.dumps(tables.table_json(evaluation, rows, resampling, subtracted), indent=2, allow_nan=False))
     else:
         print_tables(evaluation, rows, resampling, subtracted)
 
 
 def frames_of(split: str) -> Sequence[str]:
-    """Frame ids of the field's train, val or trainval, or of a file.
-
-    Raises:
-        DataError: neither a name nor a file, or the file is wrong.
-    """
+    """Give the frame ids of the field's train, val or trainval, or of a file (DataError)."""
     from monokd.kitti.frames import read_split  # noqa: PLC0415  (OpenCV is slow to import)
     from monokd.kitti.splits import SplitName, official_split  # noqa: PLC0415
 
-    for name in get_args(SplitName):
-        if split == name:
-            return official_split(name)
+    if split in get_args(SplitName):
+        return official_split(cast(SplitName, split))
     if not Path(split).exists():
         raise DataError(f"split: expected train, val, trainval or a file of frame ids, found '{split}'")
     return read_split(split)
 
 
-def _scored(result_set: ResultSet, folder: Path, rule: str, classes: str) -> Evaluation:
+def _scored(labels: Path, results: Path, frames: Sequence[str] | None, rule: str, classes: str) -> Evaluation:
+    result_set = read_result_set(labels, results, frames)
     evaluation = evaluate_results(result_set, rule, classes.split(","))
-    for warning in result_set.warnings(folder):
+    for warning in result_set.warnings(results):
         say(warning)
     return evaluation
 
@@ -106,23 +89,23 @@ def print_tables(evaluation: Evaluation, rows: Sequence[ApRow], resampling: Resa
     from rich.text import Text  # noqa: PLC0415
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
-    shown = ("R40",) if resampling.resamples else ("R40", "R11")
+    averages = ("R40",) if resampling.resamples else ("R40", "R11")
     for name in evaluation.classes:
-        own = [row for row in rows if row.name == name and row.points in shown]
+        own = [row for row in rows if row.name == name and row.points in averages]
         if any(key[1] == name for key in evaluation.curves):
-            console.print(_table(evaluation, name, own, shown))
+            console.print(_table(evaluation, name, own, averages))
         else:
             console.print(f"{name}: no detections, no result.\n")
     for note in _notes(evaluation, resampling, against):
         console.print(Text(printable(note), style="dim"))
 
 
-def _table(evaluation: Evaluation, name: str, rows: Sequence[ApRow], shown: Sequence[str]) -> Table:
+def _table(evaluation: Evaluation, name: str, rows: Sequence[ApRow], averages: Sequence[str]) -> Table:
     from rich.table import Table  # noqa: PLC0415
 
     title = f"{name}: AP in percent, {len(evaluation.frames):,} frames, rule {evaluation.rule}"
     table = Table("IoU over", title=title, title_justify="left", title_style="bold")
-    for points, difficulty in product(shown, DIFFICULTY_NAMES):
+    for points, difficulty in product(averages, DIFFICULTY_NAMES):
         table.add_column(f"{points}\n{difficulty}", justify="right", no_wrap=True)
     for iou, metric in product(IOU_SETS, METRICS):
         curve = evaluation.curves.get((iou, name, metric, DIFFICULTY_NAMES[0]))
@@ -149,9 +132,8 @@ def _notes(evaluation: Evaluation, resampling: Resampling, against: str | None) 
     notes = []
     if resampling.resamples:
         drawn = "frames" if resampling.groups is None else "groups of frames"
-        notes.append(
-            f"[low, high]: 95 % over {resampling.resamples:,} resamples of the {drawn}, seed {resampling.seed}."
-        )
+        resamples = f"{resampling.resamples:,} resamples of the {drawn}, seed {resampling.seed}"
+        notes.append(f"[low, high]: 95 % over {resamples}.")
     if against is not None:
         notes.append(f"Second lines: minus {against}, on the same resamples. No 0 inside: a difference.")
     few = {

@@ -32,7 +32,7 @@ class Experiment:
     name: str  # as DVC calls it; `workspace`, or a branch or commit
     created: str  # time stamp, "" in the workspace
     params: Mapping[str, Any]  # dotted name → value, all of params.yaml
-    metrics: Mapping[str, Any]  # of metrics/summary.json; empty where there are none
+    metrics: Mapping[str, Any]  # of metrics/summary.json, without what is null; empty where there are none
     problem: str  # why it has no results; "" where it has
 
 
@@ -46,14 +46,9 @@ class Selection:
 
 
 def read_experiments(root: Path, revisions: tuple[str, ...] = (), *, all_commits: bool = False) -> list[Experiment]:
-    """Read the commit at hand, then the workspace and every experiment, by asking `dvc exp show`.
+    """Read the commit at hand, then the workspace and every experiment of `revisions` (default HEAD).
 
-    `dvc.api.exp_show` would leave out time stamps and why an experiment failed.
-
-    Args:
-        root: of the repository.
-        revisions: commits whose experiments to read; default HEAD.
-        all_commits: those of every commit.
+    By asking `dvc exp show`: `dvc.api.exp_show` would leave out time stamps and why an experiment failed.
 
     Raises:
         DataError: no DVC repository, or DVC cannot read it.
@@ -64,14 +59,14 @@ def read_experiments(root: Path, revisions: tuple[str, ...] = (), *, all_commits
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise DataError(f"dvc exp show: {lines[-1] if lines else 'failed'}", root)
-    tree: list[dict[str, Any]] = json.loads(done.stdout)
-    experiments = [_experiment(row, None) for row in tree]
-    for row in tree:
-        experiments += [_experiment(entry["revs"][0], entry["executor"]) for entry in row["experiments"] or []]
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    found = [_experiment(row, None) for row in rows]
+    for row in rows:
+        found += [_experiment(entry["revs"][0], entry["executor"]) for entry in row["experiments"] or []]
     workspace = [
-        replace(each, problem=each.problem or _stale(each, root)) for each in experiments if each.name == "workspace"
+        replace(each, problem=each.problem or _stale(each, root)) for each in found if each.name == "workspace"
     ]
-    commits = [each for each in experiments if each.name != "workspace"]
+    commits = [each for each in found if each.name != "workspace"]
     if not commits:
         raise DataError("expected a commit, found none", root)
     return [commits[0], *workspace, *commits[1:]]
@@ -83,16 +78,10 @@ def select_runs(
     """Choose the experiments that differ from the first only in `by` and the seed.
 
     Parameters of profiles and losses that a run does not use are not compared. Of two runs of the same value and seed
-    with different results, the newer one counts.
-
-    Args:
-        experiments: the first one is what others are compared with.
-        by: dotted parameter whose values are the rows.
-        model: whose results.
-        control: the value of `by` that others are compared with; default `none` of losses, else the first one's.
+    with different results, the newer one counts. The default control is `none` of losses, else the first one's value.
 
     Raises:
-        DataError: `by` is no parameter of the first experiment.
+        DataError: `by` is no dotted parameter of the first experiment.
     """
     reference = experiments[0]
     if by not in reference.params or by == "seed":
@@ -102,8 +91,8 @@ def select_runs(
     left_out: list[tuple[str, str]] = []
     for each in sorted(experiments, key=lambda e: e.created or "9999"):  # the workspace is the newest
         reason = each.problem or _difference(each, reference, by)
-        if not reason and not isinstance(each.metrics.get(model), Mapping):
-            reason = f"no results of {model}"
+        if not reason and model not in each.metrics:
+            reason = f"no figures of {model} in {METRICS}: absent, or every one is null"
         if reason:
             left_out.append((each.name, reason))
             continue
@@ -115,32 +104,31 @@ def select_runs(
     rows = [
         (class_name, metric, value, seed, result)
         for (value, seed), each in sorted(chosen.items(), key=lambda item: (item[0][0] != control, item[0]))
-        for class_name, numbers in each.metrics[model].items()
-        for metric, result in numbers.items()
-        if result is not None
+        for class_name, results in each.metrics[model].items()
+        for metric, result in results.items()
     ]
     return Selection(pd.DataFrame(rows, columns=RUN_COLUMNS), left_out, control)
 
 
 def _experiment(row: Mapping[str, Any], executor: Mapping[str, Any] | None) -> Experiment:
     data = row["data"] or {}
-    params = dict(flatten(_content(data, "params", PARAMS)))
-    metrics = _content(data, "metrics", METRICS)
+    params, metrics = _content(data, "params", PARAMS), _content(data, "metrics", METRICS)
     state = (executor or {}).get("state")
     problem = ""
     if row["error"]:
         problem = f"failed: {row['error'].get('msg', '')}".strip()
     elif state in ("queued", "running", "failed"):
         problem = state
-    elif not params or not metrics:
+    elif not params or metrics is None:
         problem = f"no {METRICS if params else PARAMS}"
-    return Experiment(str(row["name"] or row["rev"]), data.get("timestamp") or "", params, metrics, problem)
+    name, created = str(row["name"] or row["rev"]), data.get("timestamp") or ""
+    return Experiment(name, created, dict(flatten(params or {})), metrics or {}, problem)
 
 
-def _content(data: Mapping[str, Any], kind: str, path: str) -> Mapping[str, Any]:
-    """What DVC read from a file; empty where it could not."""
-    content = ((data.get(kind) or {}).get(path) or {}).get("data")
-    return content if isinstance(content, Mapping) else {}
+def _content(data: Mapping[str, Any], kind: str, path: str) -> dict[str, Any] | None:
+    """What DVC read from a file; None where it could not. DVC leaves out what is null."""
+    file = (data.get(kind) or {}).get(path)
+    return None if file is None or "error" in file else file.get("data") or {}
 
 
 def _stale(workspace: Experiment, root: Path) -> str:
@@ -156,30 +144,23 @@ def _stale(workspace: Experiment, root: Path) -> str:
 
 def _difference(each: Experiment, reference: Experiment, by: str) -> str:
     """The first parameter in which a run differs beyond `by` and the seed, as a reason; "" without one."""
-    used = dict.fromkeys([*_used(each), *_used(reference)])
-    names = [name for name in used if name not in (by, "seed") and (by != "loss" or _fits(name, each, reference))]
-    for name in names:
+    # A loss that the reference's file lacks is the run's own.
+    known = any(name.startswith(f"losses.{each.params.get('loss')}.") for name in reference.params)
+    for name in dict.fromkeys([*_used(each), *_used(reference)]):
+        if name in (by, "seed") or (by == "loss" and not known and name.startswith("losses.")):
+            continue
         mine, theirs = each.params.get(name, ABSENT), reference.params.get(name, ABSENT)
         if mine != theirs:
             return f"{name} is {mine}, not {theirs}"
     return ""
 
 
-def _fits(name: str, each: Experiment, reference: Experiment) -> bool:
-    """Whether a parameter counts when losses are compared: a loss that the reference's file lacks is its own."""
-    known = any(key.startswith(f"losses.{each.params.get('loss')}.") for key in reference.params)
-    return known or not name.startswith("losses.")
-
-
 def _used(each: Experiment) -> Iterator[str]:
     """The parameters that matter to a run."""
-    loss, profile = (str(each.params.get(name)) for name in ("loss", "profile"))
+    loss, profile = each.params.get("loss"), each.params.get("profile")
     for name in each.params:
-        first, _, rest = name.partition(".")
-        if first == "launch" or (first == "losses" and not rest.startswith(f"{loss}.")):
-            continue
-        if first == "profiles" and not rest.startswith(f"{profile}."):
-            continue
-        if ".machine." in name and name.rpartition(".")[2] in IGNORED:
-            continue
-        yield name
+        foreign = name.startswith("losses.") and not name.startswith(f"losses.{loss}.")
+        foreign |= name.startswith("profiles.") and not name.startswith(f"profiles.{profile}.")
+        ignored = name == "launch" or (".machine." in name and name.rpartition(".")[2] in IGNORED)
+        if not (foreign or ignored):
+            yield name

@@ -45,20 +45,23 @@ def export(
     out: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
     score_decimals: ScoreDecimals = SCORE_DECIMALS,
 ) -> None:
-    """Write a model as ONNX, checked against torch; examples/onnx_predict.py runs it without torch.
-
-    Raises:
-        DataError: a missing package, a missing or broken file, or outputs that differ; nothing is written then.
-    """
+    """Write a model as ONNX, checked against torch; examples/onnx_predict.py runs it without torch."""
     if out.suffix != ".onnx":
         raise DataError("expected a name that ends in .onnx", out)
-    onnx, runtime = _packages()
+    try:
+        import onnx  # noqa: PLC0415  (an extra)
+        import onnxruntime  # noqa: PLC0415
+    except ImportError as error:
+        raise DataError(f"export needs onnx and onnxruntime: pip install 'monokd[onnx]' ({error})") from error
     detector, info = load_detector(model)
     network = RawDetections(detector)
     with replacing(out, durable=True) as temporary:
         _trace(network, info, temporary)
-        _describe(onnx, temporary, metadata(info, score_decimals))
-        session = runtime.InferenceSession(str(temporary), providers=["CPUExecutionProvider"])
+        graph = onnx.load(str(temporary))
+        onnx.helper.set_model_props(graph, {"monokd": json.dumps(metadata(info, score_decimals))})
+        onnx.checker.check_model(graph)
+        temporary.write_bytes(graph.SerializeToString())
+        session = onnxruntime.InferenceSession(str(temporary), providers=["CPUExecutionProvider"])
         deviations = [_deviation(network, session, inputs, model) for inputs in check_inputs(info)]
     size = f"{info.height_px}×{info.width_px}"
     agreement = f"{len(deviations)} inputs checked, at most {max(deviations):.1e} from torch"
@@ -66,11 +69,7 @@ def export(
 
 
 class RawDetections(nn.Module):
-    """A detector up to the numbers that decoding needs, for one frame: what an exported file computes.
-
-    Args:
-        detector: set to evaluation mode.
-    """
+    """A detector up to the numbers that decoding needs, for one frame: what an exported file computes."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
@@ -82,11 +81,8 @@ class RawDetections(nn.Module):
     ) -> tuple[Tensor, ...]:
         """Compute what is known about the K highest peaks of a frame.
 
-        Args:
-            image: 1×3×H×W, normalised; a teacher's depth in place of the image.
-            P2: 1×3×4 projection.
-            coord_range_px: 1×2×2 corners of the crop in image pixels.
-            rois: regions to look at in place of the peaks.
+        `image` is 1×3×H×W, normalised (for a teacher its depth), `P2` 1×3×4, `coord_range_px` the 1×2×2 corners of the
+        crop in image pixels; `rois` are regions to look at in place of the peaks.
 
         Returns:
             In the order of `OUTPUTS`: peak cells y·w + x (K int64), class ids (K int64), heights of the peaks (K),
@@ -129,14 +125,7 @@ def check_inputs(info: DetectorInfo) -> Iterator[Arrays]:
 
 
 def greatest_deviation(expected: Arrays, found: Arrays) -> tuple[float, str]:
-    """How far outputs are from the expected ones of the same regions, and which output is worst.
-
-    Deviations are relative above 1, absolute below.
-
-    Args:
-        expected: by the names of `OUTPUTS`.
-        found: the same.
-    """
+    """How far outputs are from the expected ones of the same regions (relative above 1), and which is worst."""
     return max((_difference(expected[name], found[name]), name) for name in OUTPUTS)
 
 
@@ -148,47 +137,20 @@ def _difference(expected: NDArray[Any], found: NDArray[Any]) -> float:
     return float(np.max(np.where(alike, 0.0, np.nan_to_num(difference, nan=np.inf)), initial=0.0))
 
 
-def _packages() -> tuple[Any, Any]:
-    try:
-        import onnx  # noqa: PLC0415  (an extra)
-        import onnxruntime  # noqa: PLC0415
-    except ImportError as error:
-        raise DataError(f"export needs onnx and onnxruntime: pip install 'monokd[onnx]' ({error})") from error
-    return onnx, onnxruntime
-
-
 def _trace(network: RawDetections, info: DetectorInfo, path: Path) -> None:
     """Write the network for one frame of the model's size."""
     inputs = torch.zeros(1, 3, info.height_px, info.width_px), torch.eye(3, 4)[None], torch.zeros(1, 2, 2)
     with warnings.catch_warnings():
         # Of the tracer: shapes become constants, which is meant; and of its age, while the new one needs onnxscript.
         warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            inputs,
-            str(path),
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=list(INPUTS),
-            output_names=list(OUTPUTS),
-        )
-
-
-def _describe(onnx: Any, path: Path, fields: dict[str, Any]) -> None:
-    """Add the metadata and check the file's form."""
-    graph = onnx.load(str(path))
-    onnx.helper.set_model_props(graph, {"monokd": json.dumps(fields)})
-    onnx.checker.check_model(graph)
-    path.write_bytes(graph.SerializeToString())
+        names: dict[str, Any] = {"input_names": list(INPUTS), "output_names": list(OUTPUTS)}
+        torch.onnx.export(network, inputs, str(path), dynamo=False, opset_version=OPSET, **names)
 
 
 def _deviation(network: RawDetections, session: Any, inputs: Arrays, model: Path) -> float:
-    """How far ONNX Runtime is from torch at the regions that ONNX Runtime chose, and in the highest peak.
+    """How far ONNX Runtime is from torch at the regions that ONNX Runtime chose, and in the highest peak (DataError).
 
     The choice itself may differ: rounding decides between peaks of nearly equal height.
-
-    Raises:
-        DataError: farther than `TOLERANCE`.
     """
     found = dict(zip(OUTPUTS, session.run(list(OUTPUTS), inputs), strict=True))
     cells, class_ids = torch.from_numpy(found["cells"]), torch.from_numpy(found["class_ids"])

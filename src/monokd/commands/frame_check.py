@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,77 +24,56 @@ from monokd.typing import Floats
 Size = tuple[int, int]  # width, height in pixels
 T = TypeVar("T")
 KNOWN = frozenset(name.lower() for name in KITTI_NAMES)
-GROUPS = ("files", "images", "calibration", "labels", "scans", "depth", "splits", "disk")
 SAMPLED_POINTS = 512  # at the start, in the middle and at the end: every point of every scan would take minutes
 ORTHONORMAL = 1e-3  # a text of seven digits misses by 1e-6
 LARGEST_SIDE_M = 60.0  # a tram has 35 m
 TRUNCATED = 0.9  # of an object that is hardly in the image, the boxes need not agree
 LEAST_DEPTH_M = 2.0  # below which angles say little
 LEAST_IOU = 0.15  # of the 2D box and the projected 3D box; 0.25 occurs
-MOST_TURNED_RAD = 0.5  # alpha against rotation_y and the ray; 0.1 occurs
+LARGEST_ANGLE_ERROR_RAD = 0.5  # alpha against rotation_y and the ray; 0.1 occurs
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong: one of `GROUPS`, and a line that begins with the file."""
+class Problem(NamedTuple):
+    """One thing that is wrong: the group it is listed in, and a line that begins with the file."""
 
     group: str
     text: str
 
 
-@dataclass(slots=True)
-class FrameReport:
-    """What was found in the files of a frame.
+def check_frame(source: FrameSource, depth: Path | None, frame: str) -> tuple[list[Problem], int]:
+    """Find the problems inside the files of a frame, and the pixels of its image, 0 where they are unknown.
 
-    Attributes:
-        problems: in order of the files.
-        pixels: of the image, 0 where it is unknown.
+    Files that do not exist are left to the folder's check.
     """
+    problems: list[Problem] = []
 
-    problems: list[Problem] = field(default_factory=list)
-    pixels: int = 0
-
-    def attempt(self, group: str, path: Path, read: Callable[[], T]) -> T | None:
-        """Call `read`; a file that it refuses is a problem, one that does not exist is left to the folder's check."""
+    def attempt(group: str, path: Path, read: Callable[[], T]) -> T | None:
         try:
-            return read() if path.exists() or path.is_symlink() else None
+            return read() if os.path.lexists(path) else None
         except DataError as error:
-            self.problems.append(Problem(group, str(error)))
+            problems.append(Problem(group, str(error)))
             return None
 
-    def add(self, group: str, path: Path, reasons: Iterator[str]) -> None:
-        """Add problems of `path`; a reason may begin with a line number and a colon."""
-        self.problems += [Problem(group, f"{path}:{reason}") for reason in reasons]
-
-
-def check_frame(source: FrameSource, depth: Path | None, frame: str) -> FrameReport:
-    """Find the problems inside the files of a frame; files that do not exist are left to the folder's check."""
-    report = FrameReport()
     image, camera, scan = source.image(frame), source.calibration(frame), source.velodyne(frame)
     label = source.label(frame)
-    size = report.attempt("images", image, lambda: read_size(image))
-    calibration = report.attempt("calibration", camera, lambda: source.read_calibration(frame))
+    size = attempt("images", image, lambda: read_size(image))
+    calibration = attempt("calibration", camera, lambda: source.read_calibration(frame))
     if calibration is not None:
-        report.add("calibration", camera, camera_problems(calibration, size))
+        problems += [Problem("calibration", f"{camera}: {text}") for text in camera_problems(calibration, size)]
     if label is not None:
-        objects = report.attempt("labels", label, lambda: read_labels(label))
+        objects = attempt("labels", label, lambda: read_labels(label))
         if objects is not None and len(objects):
-            report.add("labels", label, label_problems(objects, lines_of(label), size, calibration))
-    report.attempt("scans", scan, lambda: check_scan(scan))
-    if size is not None:
-        report.pixels = size[0] * size[1]
-        if depth is not None:
-            map_ = depth / f"{frame}.png"
-            report.attempt("depth", map_, lambda: check_depth(map_, size))
-    return report
+            found = label_problems(objects, lines_of(label), size, calibration)
+            problems += [Problem("labels", f"{label}:{text}") for text in found]
+    attempt("scans", scan, lambda: check_scan(scan))
+    if size is not None and depth is not None:
+        stored = depth / f"{frame}.png"
+        attempt("depth", stored, lambda: check_depth(stored, size))
+    return problems, 0 if size is None else size[0] * size[1]
 
 
 def read_size(path: Path) -> Size:
-    """Read width and height of an image as KITTI has them.
-
-    Raises:
-        DataError: no whole PNG, or not RGB.
-    """
+    """Read width and height of an image; it must be a whole PNG in RGB, as KITTI's are (DataError)."""
     header = read_png_header(path)
     if header.mode != "RGB":
         raise DataError(f"expected 8-bit RGB, found a PNG of mode {header.mode}", path)
@@ -106,18 +84,18 @@ def camera_problems(calibration: Calibration, size: Size | None) -> Iterator[str
     """Find a camera that cannot have taken an image of this size, as after resizing; and rotations that are none."""
     fx, fy, cx, cy = (calibration.P2[i] for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
     if abs(fx / fy - 1) > 0.05:
-        yield f" P2: expected square pixels, found focal lengths {fx:.1f} and {fy:.1f}"
+        yield f"P2: expected square pixels, found focal lengths {fx:.1f} and {fy:.1f}"
     if size is not None and not (0.25 < cx / size[0] < 0.75 and 0 < cy / size[1] < 1):
-        yield f" P2: the principal point {cx:.1f}, {cy:.1f} is not near the middle of a {size[0]}×{size[1]} image"
+        yield f"P2: the principal point {cx:.1f}, {cy:.1f} is not near the middle of a {size[0]}×{size[1]} image"
     if size is not None and not 0.2 < fx / size[0] < 5:
-        yield f" P2: a focal length of {fx:.1f} does not go with an image {size[0]} pixels wide"
+        yield f"P2: a focal length of {fx:.1f} does not go with an image {size[0]} pixels wide"
     for name, matrix in (("R0_rect", calibration.R0_rect), ("Tr_velo_to_cam", calibration.Tr_velo_to_cam[:, :3])):
         error = np.abs(matrix @ matrix.T - np.eye(3)).max()
         if error > ORTHONORMAL:
-            yield f" {name}: expected a rotation, found rows that miss orthonormality by {error:.2g}"
-    away_m = float(np.linalg.norm(calibration.Tr_velo_to_cam[:, 3]))
-    if away_m > 10:
-        yield f" Tr_velo_to_cam: the scanner is {away_m:.1f} m away from the camera (not in metres?)"
+            yield f"{name}: expected a rotation, found rows that miss orthonormality by {error:.2g}"
+    distance_m = float(np.linalg.norm(calibration.Tr_velo_to_cam[:, 3]))
+    if distance_m > 10:
+        yield f"Tr_velo_to_cam: the scanner is {distance_m:.1f} m away from the camera (not in metres?)"
 
 
 def lines_of(path: Path) -> list[int]:
@@ -129,18 +107,16 @@ def check_scan(path: Path) -> None:
     """Check the size of a scan, and a sample of its points (DataError)."""
     if not path.is_file():
         raise DataError("expected a file, found a folder, pipe or device", path)
-    size, part = path.stat().st_size, POINT_BYTES * SAMPLED_POINTS
+    size = path.stat().st_size
+    count = size // POINT_BYTES
     if size == 0 or size % POINT_BYTES:
         raise DataError(f"expected a whole number of {POINT_BYTES}-byte points, found {size} bytes", path)
-    raw = b""
     try:
-        with path.open("rb") as stream:
-            for start in sorted({0, max(0, size // POINT_BYTES // 2 * POINT_BYTES - part), max(0, size - part)}):
-                stream.seek(start, os.SEEK_SET)
-                raw += stream.read(part)
+        scan = np.memmap(path, "<f4", "r", shape=(count, 4))
     except OSError as error:
         raise DataError(f"cannot read the scan: {error.strerror}", path) from error
-    points = np.frombuffer(raw, "<f4").reshape(-1, 4)
+    starts = sorted({0, max(0, count // 2 - SAMPLED_POINTS), max(0, count - SAMPLED_POINTS)})
+    points = np.concatenate([scan[start : start + SAMPLED_POINTS] for start in starts])
     check_points(points, path)
     if not ((points[:, 3] >= 0) & (points[:, 3] <= 255)).all():
         raise DataError("expected x, y, z, reflectance from 0, found other numbers in the fourth place", path)
@@ -149,9 +125,9 @@ def check_scan(path: Path) -> None:
 
 
 def label_problems(
-    objects: Objects, lines: list[int], size: Size | None, calibration: Calibration | None
+    objects: Objects, lines: Sequence[int], size: Size | None, calibration: Calibration | None
 ) -> Iterator[str]:
-    """Find one line a problem; without image or calibration, the rules that need them are left out."""
+    """Find problems, each after its line's number; without image or calibration, rules that need them are left out."""
     for i in range(len(objects)):
         yield from (f"{lines[i]}: {reason}" for reason in _line_problems(objects, i, size))
     placed = np.flatnonzero((objects.sizes_m > 0).all(axis=1) & (objects.locations_m[:, 2] > -1000))
@@ -161,7 +137,6 @@ def label_problems(
 
 
 def _line_problems(objects: Objects, i: int, size: Size | None) -> Iterator[str]:
-    """What is wrong with a line by itself."""
     name = objects.names[i].lower()
     left, top, right, bottom = objects.boxes_px[i].tolist()
     box = f"{left:g} {top:g} {right:g} {bottom:g}"
@@ -177,23 +152,18 @@ def _line_problems(objects: Objects, i: int, size: Size | None) -> Iterator[str]
         yield f"truncation: expected 0 to 1, or -1, found {objects.truncation[i]:g}"
     if objects.occlusion[i] not in (-1, 0, 1, 2, 3):
         yield f"occlusion: expected 0, 1, 2, 3, or -1, found {objects.occlusion[i]:g}"
-    if objects.locations_m[i, 2] > -1000:
-        yield from _box_problems(objects, i)
-
-
-def _box_problems(objects: Objects, i: int) -> Iterator[str]:
-    """A 3D box of odd sizes or angles."""
     sizes, (x, _, z) = objects.sizes_m[i].tolist(), objects.locations_m[i].tolist()
+    if z <= -1000:  # no 3D box
+        return
     if not all(0 < side <= LARGEST_SIDE_M for side in sizes):
         found = " ".join(f"{side:g}" for side in sizes)
         yield f"expected height, width, length up to {LARGEST_SIDE_M:g} m, found {found}"
     alpha, heading = float(objects.alpha_rad[i]), float(objects.rotation_y_rad[i])
+    error = abs(wrap_angle(float(alpha - heading + np.arctan2(x, z))))
     if abs(heading) > 3.15 or (abs(alpha) > 3.15 and alpha != -10):
         yield f"expected alpha and rotation_y within ±π, found {alpha:g} and {heading:g}"
-    elif alpha != -10 and z > LEAST_DEPTH_M:
-        apart = abs(wrap_angle(float(alpha - heading + np.arctan2(x, z))))
-        if apart > MOST_TURNED_RAD:
-            yield f"alpha {alpha:g} and rotation_y {heading:g} do not agree, they miss by {apart:.2f} rad"
+    elif alpha != -10 and z > LEAST_DEPTH_M and error > LARGEST_ANGLE_ERROR_RAD:
+        yield f"alpha {alpha:g} and rotation_y {heading:g} do not agree, they miss by {error:.2f} rad"
 
 
 def _mismatches(objects: Objects, calibration: Calibration, size: Size | None) -> Iterator[tuple[int, str]]:
@@ -202,10 +172,9 @@ def _mismatches(objects: Objects, calibration: Calibration, size: Size | None) -
     limits = np.array([*(size or (np.inf, np.inf))] * 2)
     overlap = _iou(np.clip(projected, 0, limits), objects.boxes_px)
     for i in np.flatnonzero((objects.truncation <= TRUNCATED) & ~(overlap >= LEAST_IOU)):
-        found = " ".join(f"{side:.0f}" for side in projected[i])
+        expected, found = (" ".join(f"{side:.0f}" for side in boxes[i]) for boxes in (objects.boxes_px, projected))
         place = "lies behind the camera" if np.isnan(projected[i, 0]) else f"projects to {found}"
-        box = " ".join(f"{side:.0f}" for side in objects.boxes_px[i])
-        yield int(i), f"the 3D box {place}, its 2D box is {box} (the calibration of another frame?)"
+        yield int(i), f"the 3D box {place}, its 2D box is {expected} (the calibration of another frame?)"
 
 
 def _iou(a: Floats, b: Floats) -> Floats:

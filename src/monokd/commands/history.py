@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import pandas as pd
 import typer
 
 from monokd.errors import DataError
-
-if TYPE_CHECKING:
-    import pandas as pd
+from monokd.report.results import read_table
 
 LOGS = Path(__file__).parent / "published_logs"
 WINDOW = 3  # epochs on either side that make up the range
@@ -25,17 +24,11 @@ def history(
     ] = "monoskd",
 ) -> None:
     """Compare a student's losses and task weights by epoch with the authors' log; exit status 1 where they leave it."""
-    import pandas as pd  # noqa: PLC0415  (slow to import)
-
     if method not in ("monoskd", "monodistill"):
         raise DataError(f"--method: expected monoskd or monodistill, found {method!r}")
-    try:
-        own = pd.read_csv(csv)
-    except (OSError, ValueError) as error:
-        raise DataError(f"expected a training's history: {error}"[:200], csv) from error
-    published = pd.read_csv(LOGS / f"{method}.csv")
+    own, published = (read_table(path, (), ("epoch",)) for path in (csv, LOGS / f"{method}.csv"))
     columns = [name for name in published.columns if name in own.columns and name not in ("epoch", "lr")]
-    if "epoch" not in own.columns or not columns:
+    if not columns:
         raise DataError("expected columns epoch and loss terms as a training stage writes them", csv)
     outside = 0
     for name in columns:

@@ -1,20 +1,34 @@
-"""The `monokd import` command: a published checkpoint becomes a file of ours."""
+"""The `monokd import` command: a published checkpoint becomes a file of ours, with an account of every key.
+
+Layouts: a detector alone; a distillation checkpoint with the student under `centernet_rgb.`, the teacher under
+`centernet_depth.` and the distillation's own modules beside them; the ImageNet DLA-34 backbone alone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, NamedTuple
 
+import pandas as pd
+import torch
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from torch import Tensor
 
-from monokd.commands.published import Imported, Status, groups, read_published
 from monokd.errors import DataError, printable
-from monokd.models.checkpoint import empty_detector, fill, save_backbone, save_detector
+from monokd.models.checkpoint import COUNTER, DetectorInfo, empty_detector, fill, save_backbone, save_detector
+from monokd.models.torch_file import TorchFile, read_torch_file
 from monokd.samples.constants import CLASSES
 
+PREFIXES = {"student": "centernet_rgb.", "teacher": "centernet_depth."}
+NETWORKS: dict[str, Network] = {"student": "image", "teacher": "depth"}
+FULL_WIDTH_CHANNELS = 512
+Network = Literal["image", "depth", "backbone"]
+Status = Literal["used", "ignored", "missing"]
 COLOURS: dict[Status, str] = {"used": "green", "ignored": "yellow", "missing": "red"}
 
 
@@ -24,19 +38,21 @@ def import_checkpoint(
     part: Annotated[str | None, typer.Option(help="student or teacher, of a distillation checkpoint.")] = None,
     classes: Annotated[str, typer.Option(help="The classes that it was trained for.")] = "Car",
 ) -> None:
-    """Turn a published checkpoint into a model file, with a table of every key.
-
-    Raises:
-        DataError: unreadable, code inside, no known layout, tensors missing or of another shape, an unknown class;
-            nothing is written.
-    """
+    """Turn a published checkpoint into a model file, with a table of every key."""
     trained = tuple(classes.split(","))
     if not set(trained) <= set(CLASSES):
         raise DataError(f"--classes: expected some of {','.join(CLASSES)}, found {classes!r}")
     imported = read_published(checkpoint, part)
     console = Console()
     console.print(key_table(imported, checkpoint))
-    info = imported.info(trained)
+    info = DetectorInfo(  # input and geometry of all published networks
+        width=imported.width,
+        modality="depth" if imported.network == "depth" else "image",
+        classes=trained,
+        anisotropic_decode=True,
+        clamped_heights=True,
+        depth_scaled_twice=True,
+    )
     detector = empty_detector(info)
     module = detector.backbone if imported.network == "backbone" else detector
     fill(module, imported.tensors, checkpoint)
@@ -50,10 +66,9 @@ def import_checkpoint(
 
 
 def key_table(imported: Imported, checkpoint: Path) -> Table:
-    """Every key of the checkpoint counted in one row, by module and by what became of it, and the three sums."""
-    place = f"keys under {imported.prefix}" if imported.prefix else "keys"
+    """Count the checkpoint's keys by module and by what became of them, with the three sums."""
     table = Table(title=Text(printable(checkpoint.name)), title_justify="left")
-    table.add_column(Text(place), no_wrap=True)
+    table.add_column(Text(f"keys under {imported.prefix}" if imported.prefix else "keys"), no_wrap=True)
     table.add_column("")
     table.add_column("tensors", justify="right")
     table.add_column("numbers", justify="right", no_wrap=True)
@@ -65,3 +80,112 @@ def key_table(imported: Imported, checkpoint: Path) -> Table:
         chosen = [key for key in imported.keys if key.status == status]
         table.add_row("all", f"[{colour}]{status}[/]", str(len(chosen)), f"{sum(k.numbers for k in chosen):,}", "")
     return table
+
+
+class Key(NamedTuple):
+    """What became of one key of a checkpoint, or of a key of our network that it lacks."""
+
+    name: str
+    status: Status
+    note: str  # why
+    numbers: int  # how many it holds
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A checkpoint's network."""
+
+    tensors: dict[str, Tensor]  # by their names in our detector (or in its backbone); some may be missing
+    network: Network  # what the detector sees, or `backbone`
+    width: float  # factor of the channels
+    prefix: str  # of the network's keys in the checkpoint
+    keys: tuple[Key, ...]  # every key of the checkpoint, then the missing ones
+
+
+def read_published(path: str | Path, part: str | None = None) -> Imported:
+    """Read a checkpoint in any published layout, without running code from it.
+
+    `part` (`student` or `teacher`; None: the student) chooses a network of a distillation checkpoint, and says what a
+    detector alone is.
+
+    Raises:
+        DataError: unreadable, code inside, no known layout, or no such part.
+    """
+    if part not in (None, *PREFIXES):
+        raise DataError(f"part: expected student or teacher, found {part!r}")
+    file = read_torch_file(path)
+    prefix, network = _layout(file.tensors, part, path)
+    found = {name.removeprefix(prefix): t for name, t in file.tensors.items() if name.startswith(prefix)}
+    width = _width(found, network, path)
+    detector = empty_detector(DetectorInfo(width=width))
+    expected = (detector.backbone if network == "backbone" else detector).state_dict()
+    # Copies, because entries of a checkpoint may share memory, which safetensors does not write.
+    tensors = {
+        name: t.detach().to(torch.float32 if t.is_floating_point() else t.dtype, copy=True).contiguous()
+        for name, t in ((name, found[name]) for name in expected if name in found)
+    }
+    return Imported(tensors, network, width, prefix, tuple(_keys(file, prefix, expected)))
+
+
+def _layout(names: Mapping[str, Tensor], part: str | None, path: str | Path) -> tuple[str, Network]:
+    """Give the prefix of the wanted network's keys, and what it is."""
+    held = [name for name, prefix in PREFIXES.items() if any(key.startswith(prefix) for key in names)]
+    wanted = part or "student"
+    if held:
+        if wanted not in held:
+            raise DataError(f"expected a {wanted} ('{PREFIXES[wanted]}…'), found only a {held[0]}", path)
+        return PREFIXES[wanted], NETWORKS[wanted]
+    if any(key.startswith("backbone.") for key in names):
+        return "", NETWORKS[wanted]
+    if "base_layer.0.weight" in names:
+        if part is not None:
+            raise DataError(f"expected a detector to take the {part} from, found a backbone alone", path)
+        return "", "backbone"
+    first = next(iter(names))
+    raise DataError(f"expected keys of a detector or of a DLA-34 backbone, found {first[:60]!r}", path)
+
+
+def _width(found: Mapping[str, Tensor], network: Network, path: str | Path) -> float:
+    name = "level5.root.conv.weight" if network == "backbone" else "backbone.level5.root.conv.weight"
+    if name not in found:
+        raise DataError(f"tensor {name} is missing", path)
+    shape = tuple(found[name].shape)
+    if len(shape) != 4 or not 8 <= shape[0] <= 4 * FULL_WIDTH_CHANNELS:
+        raise DataError(f"tensor {name}: expected 8 to {4 * FULL_WIDTH_CHANNELS} channels, found shape {shape}", path)
+    return shape[0] / FULL_WIDTH_CHANNELS
+
+
+def _keys(file: TorchFile, prefix: str, expected: Mapping[str, Tensor]) -> Iterator[Key]:
+    for name, tensor in file.tensors.items():
+        own = name.startswith(prefix)
+        other = [part for part, start in PREFIXES.items() if name.startswith(start) and start != prefix]
+        if own and name.removeprefix(prefix) in expected:
+            yield Key(name, "used", "", tensor.numel())
+        elif other:
+            yield Key(name, "ignored", f"the {other[0]}: --part {other[0]}", tensor.numel())
+        else:
+            yield Key(name, "ignored", "not in the network" if own and prefix else "distillation only", tensor.numel())
+    for name in file.others:
+        yield Key(name, "ignored", "no weights", 0)
+    for name, tensor in expected.items():
+        if prefix + name not in file.tensors:
+            note = "counts batches: set to 0" if name.endswith(COUNTER) else "needed"
+            yield Key(name, "missing", note, tensor.numel())
+
+
+def groups(keys: Sequence[Key]) -> list[tuple[str, Status, str, int, int]]:
+    """Count keys of one module with one status: (module, status, note, tensors, numbers), in order of appearance."""
+    table = pd.DataFrame(keys).assign(module=[_module(key) for key in keys])
+    counts = table.groupby(["module", "status", "note"], sort=False)["numbers"].agg(["size", "sum"])
+    return list(counts.reset_index().itertuples(index=False, name=None))
+
+
+def _module(key: Key) -> str:
+    """`backbone.level3` and the like of the wanted network, without its prefix; whole modules of all else."""
+    first, *rest = key.name.split(".")
+    if key.status == "missing" and key.name.endswith(COUNTER):
+        return "*.num_batches_tracked"
+    if key.status == "ignored":
+        return first
+    names = rest if f"{first}." in PREFIXES.values() else [first, *rest]
+    return ".".join(names[: 2 if names[0] in ("backbone", "feat_up") else 1])

@@ -11,13 +11,7 @@ import typer
 
 from monokd.commands.options import Compute, Model, ReadWorkers, ScoreDecimals, ScoreThreshold
 from monokd.errors import DataError, printable
-from monokd.inference.predict import (
-    SCORE_DECIMALS,
-    detect_images,
-    processes,
-    share_of_process,
-    write_predictions,
-)
+from monokd.inference.predict import SCORE_DECIMALS, detect_images, processes, share_of_process, write_predictions
 from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import read_image
 from monokd.kitti.objects import Objects
@@ -41,13 +35,10 @@ def predict(
 
     Writes OUT/NAME.txt for every image, and OUT/pictures/NAME.png with --draw. Several processes share the images
     when torchrun starts them.
-
-    Raises:
-        DataError: a file is missing or broken, the model sees depth, or there is no such device.
     """
     detector, info = load_detector(model, "image")
     files = find_files(images, calib)
-    names = share_of_process(list(files.images))
+    names = share_of_process(files.frames())
     found: Iterator[tuple[str, Objects]] = iter(())
     if names:
         found = detect_images(
@@ -63,69 +54,53 @@ def predict(
 
 @dataclass(frozen=True, slots=True)
 class LooseFiles:
-    """Images and calibration files that do not stand in KITTI's layout; ids are the images' names.
+    """Images that do not stand in KITTI's layout, without labels and scans, as a source of frames."""
 
-    Attributes:
-        images: id → image.
-        calibrations: id → calibration file.
-        folder: what the user named, for messages.
-    """
-
-    images: dict[str, Path]
-    calibrations: dict[str, Path]
-    folder: Path
-
-    def image(self, frame: str) -> Path:
-        """The image."""
-        return self.images[frame]
-
-    def calibration(self, frame: str) -> Path:
-        """The calibration text."""
-        return self.calibrations[frame]
-
-    def read_calibration(self, frame: str) -> Calibration:
-        """Read the camera."""
-        return read_calibration(self.calibrations[frame])
-
-    def label(self, frame: str) -> None:  # noqa: ARG002
-        """Loose files have no labels."""
-        return
+    images: dict[str, Path]  # by id, which is the name without suffix
+    calib: Path  # the calibration file of all, or a folder with one an image
 
     def frames(self) -> list[str]:
         """List the ids."""
         return list(self.images)
 
+    def image(self, frame: str) -> Path:
+        """Name the image."""
+        return self.images[frame]
+
+    def calibration(self, frame: str) -> Path:
+        """Name the calibration text."""
+        return self.calib if self.calib.is_file() else self.calib / f"{frame}.txt"
+
+    def read_calibration(self, frame: str) -> Calibration:
+        """Read the camera."""
+        return read_calibration(self.calibration(frame))
+
+    def label(self, frame: str) -> None:
+        """There is none."""
+
     def velodyne(self, frame: str) -> Path:
-        """Where a scan would be; loose files have none."""
+        """Name a scan that does not exist."""
         return self.images[frame].with_suffix(".bin")
 
 
 def find_files(images: Path, calib: Path) -> LooseFiles:
-    """Find the images, ascending by name, each with its calibration file.
-
-    Raises:
-        DataError: no images, two of one name, or a calibration file missing.
-    """
+    """Find the images, ascending by name, each of another name and with its calibration file (DataError)."""
     if not images.exists():
         raise DataError("expected an image or a folder of images, found nothing there", images)
-    paths = [images] if images.is_file() else sorted(p for p in images.iterdir() if _is_image(p))
+    paths = [images]
+    if not images.is_file():  # some systems put a hidden file beside each image
+        visible = (path for path in images.iterdir() if not path.name.startswith("."))
+        paths = sorted(path for path in visible if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise DataError(f"expected images ({', '.join(SUFFIXES)}), found none", images)
-    named: dict[str, Path] = {}
+    files = LooseFiles({}, calib)
     for path in paths:
-        if path.stem in named:
-            raise DataError(f"expected one image a name, found {named[path.stem].name} too", path)
-        named[path.stem] = path
-    calibrations = {name: calib if calib.is_file() else calib / f"{name}.txt" for name in named}
-    for path in calibrations.values():
-        if not path.is_file():
-            raise DataError("expected a calibration file, found none", path)
-    return LooseFiles(named, calibrations, images)
-
-
-def _is_image(path: Path) -> bool:
-    """Hidden files are none: some systems put one beside each image."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        if path.stem in files.images:
+            raise DataError(f"expected one image a name, found {files.images[path.stem].name} too", path)
+        files.images[path.stem] = path
+        if not files.calibration(path.stem).is_file():
+            raise DataError("expected a calibration file, found none", files.calibration(path.stem))
+    return files
 
 
 def _drawing(found: Iterator[tuple[str, Objects]], files: LooseFiles, folder: Path) -> Iterator[tuple[str, Objects]]:
@@ -133,6 +108,6 @@ def _drawing(found: Iterator[tuple[str, Objects]], files: LooseFiles, folder: Pa
     from monokd.report.drawing import draw_frame, write_picture  # noqa: PLC0415  (only where asked)
 
     for name, objects in found:
-        picture = draw_frame(read_image(files.image(name)), read_calibration(files.calibration(name)), objects)
+        picture = draw_frame(read_image(files.image(name)), files.read_calibration(name), objects)
         write_picture(folder / f"{name}.png", picture)
         yield name, objects

@@ -29,6 +29,7 @@ from monokd.report.networks import TRUTH, style_of
 from monokd.typing import Bytes, Floats, Floats32
 
 WIDTH_PX = 1242  # of the picture's left part; smaller images grow to it
+RANGE_M = 70.0  # of the view from above
 GROUND = 24, 24, 24
 OTHER_RGB = (120, 230, 170), (225, 160, 255), (255, 170, 110), (150, 230, 240)
 
@@ -44,44 +45,31 @@ def show(
     """Draw one frame: the image with boxes, its depth map, and the scene from above with the scan.
 
     Shows the labels where there are some, and each folder of results in a colour of its own.
-
-    Raises:
-        DataError: a file is missing or broken, or `out` is no PNG.
     """
     if out.suffix != ".png":
         raise DataError("expected a name that ends in .png", out)
     files = KittiFolder(root) if KittiFolder(root).image(frame).is_file() else KittiFolder(root, "testing")
     image, calibration = read_image(files.image(frame)), read_calibration(files.calibration(frame))
     layers = read_layers(files, frame, results or [], score_threshold)
-    has_scan = files.velodyne(frame).is_file()
-    depth_m = None
-    if depth is not None:
-        depth_m = read_depth(depth / f"{frame}.png")
-    elif has_scan:
-        depth_m = densify_frame(files, frame)
+    depth_m = None if depth is None else read_depth(depth / f"{frame}.png")
     points_m = None
-    if has_scan:
+    if files.velodyne(frame).is_file():
+        depth_m = densify_frame(files, frame) if depth_m is None else depth_m
         points_m = calibration.velodyne_to_camera(read_velodyne(files.velodyne(frame))[:, :3].astype(np.float64))
-    picture = compose(image, calibration, layers, depth_m, points_m)
-    write_picture(out, picture)
+    write_picture(out, compose(image, calibration, layers, depth_m, points_m))
     names = ", ".join(f"{len(placed(layer.objects))} of {layer.style.label}" for layer in layers) or "no boxes"
     print(printable(f"{out}: {names}"))
 
 
 def read_layers(files: KittiFolder, frame: str, results: Sequence[Path], score_threshold: float) -> list[Layer]:
-    """Read the labels, where there are some, and every folder's result file.
-
-    Raises:
-        DataError: a result file is missing, or a file is broken.
-    """
+    """Read the labels, where there are some, and every folder's result file."""
     layers = [Layer(read_labels(files.label(frame)), TRUTH)] if files.label(frame).is_file() else []
     for position, folder in enumerate(results):
-        objects = read_results(folder / f"{frame}.txt")
-        sure = objects.select(np.flatnonzero(objects.scores >= score_threshold))
-        style = style_of(folder.resolve().name)
-        if style.label == folder.resolve().name:  # none of the pipeline's networks
+        objects, name = read_results(folder / f"{frame}.txt"), folder.resolve().name
+        style = style_of(name)
+        if style.label == name:  # none of the pipeline's networks
             style = replace(style, rgb=OTHER_RGB[position % len(OTHER_RGB)])
-        layers.append(Layer(sure, style, filled=True))
+        layers.append(Layer(objects.select(objects.scores >= score_threshold), style, filled=True))
     return layers
 
 
@@ -98,7 +86,7 @@ def compose(
     """
     factor = max(WIDTH_PX / image.shape[1], 1.0)
     larger = _resized(image, factor, cv2.INTER_CUBIC)
-    camera = _scaled(calibration, factor)
+    camera = replace(calibration, P2=np.diag([factor, factor, 1.0]) @ calibration.P2)
     boxes = draw_boxes_3d(draw_boxes_3d(larger, layers[:-1], camera), layers[-1:], camera, labels=True)
     views = [_legend(layers, larger.shape[1]), boxes]
     if depth_m is not None:
@@ -107,24 +95,16 @@ def compose(
         padded[-depth_m.shape[0] :, : depth_m.shape[1]] = depth_m
         views.append(add_colour_bar(_resized(colour_depth(padded), factor, cv2.INTER_NEAREST)))
     left = np.concatenate(views)
-    range_m = 70.0
     from_above = draw_birds_eye(
         layers,
         calibration=calibration,
         image_width_px=image.shape[1],
         points_m=None if points_m is None else points_m[points_m[:, 2] > 0],
-        range_m=range_m,
-        pixels_per_m=left.shape[0] / (range_m + 2),
-    )
-    from_above = from_above[: left.shape[0]]
+        range_m=RANGE_M,
+        pixels_per_m=left.shape[0] / (RANGE_M + 2),
+    )[: left.shape[0]]
     missing = left.shape[0] - from_above.shape[0]
     return np.concatenate([left, np.pad(from_above, ((0, missing), (0, 0), (0, 0)))], axis=1)
-
-
-def _scaled(calibration: Calibration, factor: float) -> Calibration:
-    """The camera of an enlarged image."""
-    P2 = np.diag([factor, factor, 1.0]) @ calibration.P2
-    return Calibration(P2, calibration.R0_rect, calibration.Tr_velo_to_cam)
 
 
 def _resized(image: Bytes, factor: float, interpolation: int) -> Bytes:

@@ -30,18 +30,15 @@ def summarize(
     """Losses × seeds of this repository's experiments: mean, spread, paired difference.
 
     What is left out is said on stderr.
-
-    Raises:
-        DataError: no repository, no experiment with results, or an unknown parameter.
     """
     experiments = read_experiments(Path(), tuple(rev or ()), all_commits=all_commits)
     selection = select_runs(experiments, by=by, model=model, control=control)
     if json:
         print(json_module.dumps(as_json(selection, by, model), indent=2, allow_nan=False))
     else:
-        for class_name in selection.runs["class"].unique():
-            pairs = f"differences are paired by seed against the control '{selection.control}'"
-            table = to_table(selection.runs[selection.runs["class"] == class_name], selection.control, by)
+        pairs = f"differences are paired by seed against the control '{selection.control}'"
+        for class_name, runs in selection.runs.groupby("class", sort=False):
+            table = to_table(runs, selection.control, by)
             show(table, f"{class_name}, moderate, AP|R40 of the {model}; {pairs}", markdown=markdown)
         for name, reason in selection.left_out:
             say(f"left out: {name}: {reason}")
@@ -55,13 +52,8 @@ def statistics(runs: pd.DataFrame, control: str) -> pd.DataFrame:
     A difference is paired: a seed's run is compared with the control's run of the same seed, so that what both share
     (data, start, order of frames) cancels. Spreads are sample standard deviations (n − 1). NaN where undefined.
 
-    Args:
-        runs: columns class, metric, value, seed, result.
-        control: the value that others are compared with.
-
     Returns:
-        One row a class, metric and value: seeds, mean, spread, paired_seeds, difference, difference_spread and wins,
-        on how many of the paired seeds the value beats the control.
+        One row a class, metric and value; `wins` says on how many of the paired seeds the value beats the control.
     """
     table = runs.pivot_table(index=["class", "metric", "value"], columns="seed", values="result", sort=False)
     table = table[sorted(table.columns)]
@@ -84,16 +76,18 @@ def statistics(runs: pd.DataFrame, control: str) -> pd.DataFrame:
 
 def to_table(runs: pd.DataFrame, control: str, by: str) -> pd.DataFrame:
     """Write the statistics of one class as text: a row a value, two columns a metric."""
-    head = by.rpartition(".")[2].capitalize()
-    rows: dict[str, dict[str, str]] = {}
-    for entry in statistics(runs, control).to_dict("records"):
-        title = metric_title(entry["metric"], entry["class"])
-        row = rows.setdefault(entry["value"], {head: entry["value"], "Seeds": ""})
-        counts = sorted({len(entry["seeds"]), *map(int, row["Seeds"].split(" to ") if row["Seeds"] else ())})
-        row["Seeds"] = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
-        row[f"{title} mean ± std"] = _plus_minus(f"{entry['mean']:.2f}", entry["spread"])
-        row[f"{title} minus {control}"] = _difference(entry)
-    return pd.DataFrame(rows.values()).fillna(UNDEFINED)
+    rows: list[dict[str, str]] = []
+    for value, group in statistics(runs, control).groupby("value", sort=False):
+        seeds = group["seeds"].map(len)
+        row = {by.rpartition(".")[2].capitalize(): str(value), "Seeds": f"{seeds.min()}"}
+        if seeds.min() < seeds.max():
+            row["Seeds"] += f" to {seeds.max()}"
+        for entry in group.to_dict("records"):
+            title = metric_title(entry["metric"], entry["class"])
+            row[f"{title} mean ± std"] = _plus_minus(f"{entry['mean']:.2f}", entry["spread"])
+            row[f"{title} minus {control}"] = _difference(entry)
+        rows.append(row)
+    return pd.DataFrame(rows).fillna(UNDEFINED)
 
 
 def metric_title(name: str, class_name: str) -> str:

@@ -8,7 +8,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -30,68 +29,47 @@ KITTI_FILE = re.compile(rf"{OBJECT_FILE}|{DATE}/(?:calib_\w+\.txt|{DRIVE_FILE})"
 PASSED_OVER = re.compile(rf"(?:\w+/)+|{DATE}/{DRIVE}/image_0[013]/(?:\w+\.txt|data/\d{{10}}\.png)", flags=re.ASCII)
 MAX_BYTES = {".png": 8 << 20, ".txt": 4 << 20, ".bin": 16 << 20}  # several times KITTI's largest files
 FREE_ALLOWANCE = 64 << 20  # disk that stays free
-CHUNK = 1 << 20
 EXAMPLE = "training/image_2/000000.png"
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One file of a zip and where it goes."""
-
-    archive: Path
-    info: zipfile.ZipInfo
-    target: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Unpacked:
-    """What a run did: files written, and files that were there already with the same content."""
-
-    made: int
-    kept: int
 
 
 def unpack(
     zips: Annotated[list[Path], typer.Argument(help="KITTI's object or raw (synced) zips, as they were downloaded.")],
     root: Annotated[Path, typer.Argument(help="The folder that training and testing, or the dates, go into.")],
 ) -> None:
-    """Unpack KITTI's official zip files, safely; a run that was stopped can be taken up again.
-
-    Raises:
-        DataError: as `unpack_archives`.
-    """
-    result = unpack_archives(zips, root)
-    typer.echo(printable(f"{result.made} unpacked, {result.kept} kept: {root}"), err=True)
+    """Unpack KITTI's official zip files, safely; a run that was stopped can be taken up again."""
+    made, kept = unpack_archives(zips, root)
+    typer.echo(printable(f"{made} unpacked, {kept} kept: {root}"), err=True)
 
 
-def unpack_archives(archives: Sequence[Path], root: Path) -> Unpacked:
+def unpack_archives(archives: Sequence[Path], root: Path) -> tuple[int, int]:
     """Unpack KITTI's zips into `root`; of raw drives the left colour camera, the scans and the poses.
 
     All zips are looked through before the first byte is written. Every file appears whole or not at all, under its
     checksum; one that is there with the same content is kept; one with other content is never overwritten.
 
+    Returns:
+        How many files were written, and how many kept.
+
     Raises:
         DataError: no zip, a damaged one, a member that is not one of KITTI's files or comes twice, too little disk, or
             another file in the way.
-        OSError: `root` cannot be written.
     """
-    members: dict[Path, Member] = {}
+    members: dict[str, tuple[Path, zipfile.ZipInfo]] = {}
     for archive in archives:
-        for member in _members(archive, root):
-            if member.target in members:
-                reason = f"refused: member {member.info.filename} is in {members[member.target].archive} already"
-                raise DataError(reason, archive)
-            members[member.target] = member
-    missing = [member for member in members.values() if not _is_there(member)]
-    _check_disk(missing, root)
+        for info in _members(archive):
+            if info.filename in members:
+                raise DataError(f"refused: member {info.filename} is in {members[info.filename][0]} already", archive)
+            members[info.filename] = archive, info
+    missing = [(archive, info) for archive, info in members.values() if not _is_there(archive, info, root)]
+    _check_disk([info for _, info in missing], root)
     for archive in archives:
-        chosen = [member for member in missing if member.archive == archive]
+        infos = [info for source, info in missing if source == archive]
         with _opened(archive) as stream:
-            for member in track(chosen, archive.name, len(chosen)):
-                with replacing(member.target) as temporary, temporary.open("wb") as target:
+            for info in track(infos, archive.name, len(infos)):
+                with replacing(root / info.filename) as temporary, temporary.open("wb") as target:
                     # zipfile reads no more than the announced size and compares the checksum at its end.
-                    shutil.copyfileobj(stream.open(member.info), target, CHUNK)
-    return Unpacked(len(missing), len(members) - len(missing))
+                    shutil.copyfileobj(stream.open(info), target)
+    return len(missing), len(members) - len(missing)
 
 
 @contextmanager
@@ -106,44 +84,37 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
         raise DataError(f"expected a whole zip file: {error}", archive) from error
 
 
-def _members(archive: Path, root: Path) -> list[Member]:
+def _members(archive: Path) -> list[zipfile.ZipInfo]:
     """The files of a zip, all of them checked by what its table of contents says."""
     with _opened(archive) as stream:
         infos = [info for info in stream.infolist() if not PASSED_OVER.fullmatch(info.filename)]
     for info in infos:
         # ZipInfo cuts a name at a zero byte and turns backslashes; what the zip says in truth counts.
         if not KITTI_FILE.fullmatch(info.filename) or info.orig_filename != info.filename:
-            reason = f"refused: member {info.orig_filename!r}: expected a name such as {EXAMPLE}"
-            raise DataError(reason, archive)
+            raise DataError(f"refused: member {info.orig_filename!r}: expected a name such as {EXAMPLE}", archive)
         most = MAX_BYTES[Path(info.filename).suffix]
         if info.file_size > most:
             reason = f"expected at most {most:,} bytes, found {info.file_size:,}"
             raise DataError(f"refused: member {info.filename}: {reason}", archive)
     if not infos:
         raise DataError(f"expected KITTI's files such as {EXAMPLE}, found none", archive)
-    return [Member(archive, info, root / info.filename) for info in infos]
+    return infos
 
 
-def _is_there(member: Member) -> bool:
-    """Whether the target holds the member's content.
-
-    Raises:
-        DataError: it holds something else.
-    """
-    path = member.target
+def _is_there(archive: Path, info: zipfile.ZipInfo, root: Path) -> bool:
+    """Whether a member is in its place; something else in that place is an error."""
+    path = root / info.filename
     if not path.exists() and not path.is_symlink():
         return False
-    same = path.is_file() and path.stat().st_size == member.info.file_size
-    if not same or zlib.crc32(path.read_bytes()) != member.info.CRC:
-        raise DataError(f"other content than in {member.archive} is here; move it away first", path)
+    same = path.is_file() and path.stat().st_size == info.file_size
+    if not same or zlib.crc32(path.read_bytes()) != info.CRC:
+        raise DataError(f"other content than in {archive} is here; move it away first", path)
     return True
 
 
-def _check_disk(members: Sequence[Member], root: Path) -> None:
-    needed = FREE_ALLOWANCE + sum(member.info.file_size for member in members)
-    there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(there).free
-    if members and needed > free:
-        raise DataError(
-            f"expected {needed / 1e9:.2f} GB of free disk for {len(members)} files, found {free / 1e9:.2f}", root
-        )
+def _check_disk(infos: Sequence[zipfile.ZipInfo], root: Path) -> None:
+    needed = FREE_ALLOWANCE + sum(info.file_size for info in infos)
+    free = shutil.disk_usage(next(folder for folder in (root, *root.absolute().parents) if folder.exists())).free
+    if infos and needed > free:
+        reason = f"expected {needed / 1e9:.2f} GB of free disk for {len(infos)} files, found {free / 1e9:.2f}"
+        raise DataError(reason, root)

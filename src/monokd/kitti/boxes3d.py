@@ -1,7 +1,7 @@
 """The geometry of 3D boxes: corners, the near plane, projection to the image, angles.
 
-Camera coordinates: x right, y down, z ahead (metres). A box stands on the centre of its bottom face and is turned
-about y; at heading 0 its length runs along x.
+Camera coordinates: x right, y down, z ahead (metres). A box's place is the centre of its bottom face; it is
+rotated about y, and at heading 0 its length runs along x.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from monokd.compiled import compiled
 from monokd.kitti.calibration import Calibration
 from monokd.typing import Floats, Ints
 
@@ -26,10 +25,7 @@ FRONT = np.array([0, 1, 5, 4])  # the front face, around
 def box_corners(sizes_m: Floats, locations_m: Floats, rotation_y_rad: Floats) -> Floats:
     """Place the corners of N boxes in camera coordinates, N×8×3 metres, in the order of `CORNERS`.
 
-    Args:
-        sizes_m: N×3 height, width, length.
-        locations_m: N×3 centres of the bottom faces.
-        rotation_y_rad: N headings.
+    `sizes_m` are N×3 height, width, length; `locations_m` N×3 centres of the bottom faces.
     """
     height, width, length = sizes_m.T[:, :, None]
     cos, sin = np.cos(rotation_y_rad)[:, None], np.sin(rotation_y_rad)[:, None]
@@ -48,41 +44,22 @@ def box_coordinates(points_m: Floats, location_m: Floats, rotation_y_rad: float)
     return np.stack([cos * x - sin * z, y, sin * x + cos * z], axis=1)
 
 
-def cut_edges(starts: Floats, ends: Floats, near: float = NEAR_M) -> tuple[Floats, Floats]:
-    """Cut edges (…×3 each end) at the plane where the third coordinate is `near`; NaN where both ends lie before it.
+def cut_ends(points: Floats, others: Floats, near: float = NEAR_M) -> Floats:
+    """Find where edges from `points` to `others` (…×3 each) begin: there, or at the plane z = `near`; NaN before it.
 
     The points may be camera coordinates, or homogeneous pixels of `Calibration.P2`.
     """
-    return _moved(starts, ends, near), _moved(ends, starts, near)
-
-
-def _moved(points: Floats, others: Floats, near: float) -> Floats:
     depth, other = points[..., 2:], others[..., 2:]
     behind, crossing = depth < near, other >= near
     share = np.where(behind & crossing, (near - depth) / np.where(other == depth, 1.0, other - depth), 0.0)
     return np.where(behind & ~crossing, np.nan, points + share * (others - points))
 
 
-@compiled
-def cut_polygon(points: Floats, near: float) -> Floats:
-    """Cut a convex polygon (K×3, in order) at the plane z = `near`; the corners of the part beyond, at most K + 1."""
-    kept = np.empty((len(points) + 1, 3))
-    count = 0
-    for k in range(len(points)):
-        one, two = points[k], points[(k + 1) % len(points)]
-        if one[2] >= near:
-            kept[count] = one
-            count += 1
-        if (one[2] >= near) != (two[2] >= near):
-            kept[count] = one + (near - one[2]) / (two[2] - one[2]) * (two - one)
-            count += 1
-    return kept[:count]
-
-
 def project_edges(corners_m: Floats, calibration: Calibration, edges: Ints = EDGES) -> Floats:
     """Project edges of N×8×3 `corners_m` cut at `NEAR_M`, N×E×2×2 pixels (edge, end, x and y); NaN behind it."""
     points = corners_m @ calibration.P2[:, :3].T + calibration.P2[:, 3]
-    cut = np.stack(cut_edges(points[:, edges[:, 0]], points[:, edges[:, 1]]), axis=2)
+    ends = points[:, edges]
+    cut = cut_ends(ends, ends[:, :, ::-1])
     return np.asarray(cut[..., :2] / cut[..., 2:])
 
 

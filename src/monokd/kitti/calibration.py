@@ -20,17 +20,11 @@ LARGEST = 100_000.0  # of any number, pixels × metres in P2's last column inclu
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """The left colour camera of one frame and the scanner's pose in front of it.
+    """The left colour camera of one frame and the scanner's pose in front of it."""
 
-    Attributes:
-        P2: 3×4 projection of rectified camera coordinates (x right, y down, z ahead, metres) to pixels.
-        R0_rect: 3×3 rotation to rectified coordinates.
-        Tr_velo_to_cam: 3×4 rigid motion from the scanner (x ahead, y left, z up) to the camera.
-    """
-
-    P2: Floats
-    R0_rect: Floats
-    Tr_velo_to_cam: Floats
+    P2: Floats  # 3×4 projection of rectified camera coordinates (x right, y down, z ahead, metres) to pixels
+    R0_rect: Floats  # 3×3 rotation to rectified coordinates
+    Tr_velo_to_cam: Floats  # 3×4 rigid motion from the scanner (x ahead, y left, z up) to the camera
 
     def velodyne_to_camera(self, points_m: Floats) -> Floats:
         """Move N×3 scanner points to rectified camera coordinates, N×3 metres."""
@@ -48,7 +42,7 @@ class Calibration:
     def unproject(self, pixels: Floats, z_m: Floats) -> Floats:
         """Find the camera points (N×3 metres) on the rays of N×2 `pixels` at camera depth `z_m`.
 
-        Solves P2's first two rows for x and y with P2's own third row, so that `project` inverts it.
+        `project` inverts it: P2's first two rows are solved for x and y with P2's own third row.
         """
         depth_m = z_m + self.P2[2, 3]
         x = (pixels[:, 0] * depth_m - self.P2[0, 2] * z_m - self.P2[0, 3]) / self.P2[0, 0]
@@ -67,7 +61,7 @@ def read_calibration(path: str | Path) -> Calibration:
     """Read a calibration file of the object benchmark; lines that are not needed are ignored.
 
     Raises:
-        DataError: unreadable, a missing matrix, a wrong count of numbers, or numbers that no camera has.
+        DataError: unreadable, a matrix missing or twice, a wrong count of numbers, or numbers that no camera has.
     """
     calibration = Calibration(**read_matrices(path, SHAPES))
     check_camera(calibration, path)
@@ -84,11 +78,7 @@ def write_calibration(path: str | Path, calibration: Calibration) -> None:
 
 
 def read_matrices(path: str | Path, shapes: Mapping[str, tuple[int, int]]) -> dict[str, Floats]:
-    """Read the lines `NAME: numbers` of a calibration file that `shapes` names, row by row.
-
-    Raises:
-        DataError: unreadable, no text, a name missing or twice, a wrong count of numbers, or not finite ones.
-    """
+    """Read the lines `NAME: numbers` of a calibration file that `shapes` names, row by row (DataError)."""
     try:
         lines = read_bytes(path, "calibration").decode("ascii").split("\n")
     except UnicodeDecodeError as error:
@@ -96,12 +86,20 @@ def read_matrices(path: str | Path, shapes: Mapping[str, tuple[int, int]]) -> di
     found: dict[str, Floats] = {}
     for number, line in enumerate(lines, start=1):
         name, colon, rest = line.partition(":")
-        name = name.strip()
+        name, words = name.strip(), rest.split()
         if not colon or name not in shapes:
             continue
         if name in found:
             raise DataError(f"expected {name} once, found it again", path, number)
-        found[name] = _matrix(name, rest.split(), shapes[name], path, number)
+        count = math.prod(shapes[name])
+        if len(words) != count:
+            raise DataError(f"{name}: expected {count} numbers, found {len(words)}", path, number)
+        values = np.array([parse_number(word) for word in words])
+        fine = np.abs(values) <= LARGEST
+        if not fine.all():
+            reason = f"expected finite numbers up to {LARGEST:g}, found {words[int(np.argmin(fine))][:40]!r}"
+            raise DataError(f"{name}: {reason}", path, number)
+        found[name] = values.reshape(shapes[name])
     missing = [name for name in shapes if name not in found]
     if missing:
         raise DataError(f"expected a line '{missing[0]}: …', found none", path)
@@ -109,11 +107,7 @@ def read_matrices(path: str | Path, shapes: Mapping[str, tuple[int, int]]) -> di
 
 
 def check_camera(calibration: Calibration, path: str | Path) -> None:
-    """Refuse matrices that no camera has.
-
-    Raises:
-        DataError: P2 is no projection of a pinhole camera, or a rotation is none.
-    """
+    """Refuse a P2 that no pinhole camera has, and rotations that are none (DataError)."""
     P2 = calibration.P2
     low, high = FOCAL_LIMITS_PX
     rest = P2[0, 1], P2[1, 0], *(P2[2, :3] - (0, 0, 1))
@@ -127,19 +121,8 @@ def check_camera(calibration: Calibration, path: str | Path) -> None:
             raise DataError(f"{reason} orthonormality by {error:.3g}", path)
 
 
-def _matrix(name: str, words: list[str], shape: tuple[int, int], path: str | Path, line: int) -> Floats:
-    if len(words) != math.prod(shape):
-        raise DataError(f"{name}: expected {math.prod(shape)} numbers, found {len(words)}", path, line)
-    values = np.array([_number(word) for word in words])
-    fine = np.abs(values) <= LARGEST
-    if not fine.all():
-        found = words[int(np.argmin(fine))][:40]
-        raise DataError(f"{name}: expected finite numbers up to {LARGEST:g}, found {found!r}", path, line)
-    return values.reshape(shape)
-
-
-def _number(word: str) -> float:
-    """NaN where a word is no number; Python alone takes "_" for a separator of digits."""
+def parse_number(word: str) -> float:
+    """Read a number, NaN where a word is none; Python alone takes "_" for a separator of digits."""
     try:
         return math.nan if "_" in word else float(word)
     except ValueError:

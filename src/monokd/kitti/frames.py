@@ -49,14 +49,9 @@ class FrameSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class KittiFolder:
-    """One half, `training` or `testing`, of a folder in the layout of the object benchmark.
+    """One half, `training` or `testing`, of a folder in the layout of the object benchmark."""
 
-    Attributes:
-        root: the folder that holds `training` and `testing`.
-        half: which of the two.
-    """
-
-    root: Path
+    root: Path  # the folder that holds the halves
     half: str = "training"
 
     @property
@@ -73,11 +68,7 @@ class KittiFolder:
         return self.folder / "calib" / f"{frame}.txt"
 
     def read_calibration(self, frame: str) -> Calibration:
-        """Read the camera of a frame.
-
-        Raises:
-            DataError: as `monokd.kitti.calibration.read_calibration`.
-        """
+        """Read the camera of a frame (DataError)."""
         return read_calibration(self.calibration(frame))
 
     def label(self, frame: str) -> Path:
@@ -93,11 +84,7 @@ class KittiFolder:
         return self.folder / "velodyne" / f"{frame}.bin"
 
     def frames(self) -> list[str]:
-        """List the ids of all frames that have an image, ascending.
-
-        Raises:
-            DataError: no image folder, or no image in it.
-        """
+        """List the ids of all frames that have an image, ascending; none is a DataError."""
         folder = self.folder / "image_2"
         if not folder.is_dir():
             raise DataError("expected a KITTI folder with images, found no such folder", folder)
@@ -116,7 +103,7 @@ def read_split(path: str | Path) -> list[str]:
     """Read the frame ids of a split file, one a line, blank lines ignored, in the file's order.
 
     Raises:
-        DataError: unreadable, an id twice, an id that is no plain name, or none at all.
+        DataError: unreadable, an id twice or that is no plain name, or none at all.
     """
     try:
         lines = read_bytes(path, "split").decode("utf-8").split("\n")
@@ -138,11 +125,7 @@ def read_split(path: str | Path) -> list[str]:
 
 
 def read_velodyne(path: str | Path) -> Floats32:
-    """Read a scan as N×4 float32: x ahead, y left, z up (metres), reflectance.
-
-    Raises:
-        DataError: missing, empty, not a multiple of 16 bytes, not finite, or a coordinate beyond `MAX_RANGE_M`.
-    """
+    """Read a scan as N×4 float32: x ahead, y left, z up (metres), reflectance; DataError as `check_points`."""
     raw = read_bytes(path, "scan", BINARY_LIMIT_BYTES)
     if not raw or len(raw) % POINT_BYTES:
         raise DataError(f"expected a whole number of {POINT_BYTES}-byte points, found {len(raw)} bytes", path)

@@ -7,9 +7,8 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,8 +23,7 @@ END_BYTES = 12  # of a PNG: its last chunk
 GREY16 = "I;16"
 
 
-@dataclass(frozen=True, slots=True)
-class PngHeader:
+class PngHeader(NamedTuple):
     """What a PNG says about itself: size in pixels, and Pillow's mode (`RGB`; `I;16` for one 16-bit channel)."""
 
     width_px: int
@@ -34,11 +32,7 @@ class PngHeader:
 
 
 def read_png_header(path: Path) -> PngHeader:
-    """Read a PNG's header and last bytes only, so that half a file is found too.
-
-    Raises:
-        DataError: missing, no PNG, cut short, or of a size that no image has.
-    """
+    """Read a PNG's header and last bytes only, so that half a file is found too (DataError)."""
     if path.exists() and not path.is_file():
         raise DataError("expected a file, found a folder, pipe or device", path)
     try:
@@ -57,11 +51,7 @@ def read_png_header(path: Path) -> PngHeader:
 
 
 def read_image(path: str | Path) -> Bytes:
-    """Decode a PNG or JPEG as H×W×3 RGB.
-
-    Raises:
-        DataError: missing, neither of the two, damaged, or of a size that no image has.
-    """
+    """Decode a PNG or JPEG as H×W×3 RGB; missing, damaged, or of a size that no image has is a DataError."""
     content = read_bytes(path, "image", BINARY_LIMIT_BYTES)
     with _opened(io.BytesIO(content), path, "PNG", "JPEG") as image:
         if image.format == "JPEG":
@@ -71,11 +61,7 @@ def read_image(path: str | Path) -> Bytes:
 
 
 def read_stored_depth(path: str | Path) -> Uint16s:
-    """Read a KITTI depth PNG as H×W uint16: metres × 256, 0 = none.
-
-    Raises:
-        DataError: missing, no PNG, not one 16-bit channel, damaged, or of a size that no image has.
-    """
+    """Read a KITTI depth PNG as H×W uint16: metres × 256, 0 = none; DataError as `read_image`."""
     content = read_bytes(path, "depth map", BINARY_LIMIT_BYTES)
     with _opened(io.BytesIO(content), path, "PNG") as image:
         if image.mode != GREY16:
@@ -85,11 +71,7 @@ def read_stored_depth(path: str | Path) -> Uint16s:
 
 
 def read_depth(path: str | Path) -> Floats32:
-    """Read a KITTI depth PNG as H×W float32 metres, 0 = none.
-
-    Raises:
-        DataError: as `read_stored_depth`.
-    """
+    """Read a KITTI depth PNG as H×W float32 metres, 0 = none; DataError as `read_image`."""
     return read_stored_depth(path).astype(np.float32) / np.float32(256)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from monokd.classes import KITTI_NAMES
 from monokd.errors import DataError
 from monokd.files import read_bytes, write_text
+from monokd.kitti.calibration import parse_number
 from monokd.kitti.objects import Objects, from_rows
 from monokd.typing import Bools, Floats, Ints
 
@@ -30,21 +31,13 @@ _CODES = {name.lower().encode(): code for code, name in enumerate(CLASSES)}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelTable:
-    """The lines of F files as columns, N lines in all, in the order of the files and of their lines.
+    """The lines of F files as columns, N lines in all, in the order of the files and of their lines."""
 
-    Attributes:
-        rows: N×15 numbers of the lines in KITTI's order, the score last (NaN in labels).
-        classes: N indices into `CLASSES` (names match in any case), `OTHER` for names that KITTI does not know.
-        offsets: F+1; file f has the rows offsets[f] to offsets[f + 1].
-        missing: indices of the files that do not exist.
-        unknown: how often each name occurs that KITTI does not know, by first appearance.
-    """
-
-    rows: Floats
-    classes: Ints
-    offsets: Ints
-    missing: tuple[int, ...]
-    unknown: dict[str, int]
+    rows: Floats  # N×15 numbers of the lines in KITTI's order, the score last (NaN in labels)
+    classes: Ints  # N indices into `CLASSES` (names match in any case), `OTHER` for names that KITTI does not know
+    offsets: Ints  # F+1; file f has the rows offsets[f] to offsets[f + 1]
+    missing: tuple[int, ...]  # indices of the files that do not exist
+    unknown: dict[str, int]  # how often each name occurs that KITTI does not know, by first appearance
 
 
 def read_labels(path: str | Path) -> Objects:
@@ -58,25 +51,15 @@ def read_labels(path: str | Path) -> Objects:
 
 
 def read_results(path: str | Path) -> Objects:
-    """Read a result file: 16 fields a line, the score last.
-
-    Raises:
-        DataError: as `read_labels`.
-    """
+    """Read a result file: 16 fields a line, the score last; DataError as `read_labels`."""
     return _read_objects(path, scores=True)
 
 
 def read_table(folder: str | Path, frames: Sequence[str], *, scores: bool, missing_ok: bool = False) -> LabelTable:
-    """Read FOLDER/FRAME.txt for many frames at once.
-
-    Args:
-        folder: where the files are.
-        frames: their names without suffix.
-        scores: whether they are results (16 fields) or labels (15).
-        missing_ok: whether a file that does not exist counts as empty.
+    """Read FOLDER/FRAME.txt of many frames at once, results (16 fields) or labels (15).
 
     Raises:
-        DataError: as `read_labels`; or a missing file unless `missing_ok`.
+        DataError: as `read_labels`; or a missing file, which counts as empty with `missing_ok`.
     """
     paths = [f"{folder}{os.sep}{frame}.txt" for frame in frames]
     present = [not missing_ok or os.path.lexists(path) for path in paths]
@@ -89,33 +72,21 @@ def read_table(folder: str | Path, frames: Sequence[str], *, scores: bool, missi
 
 
 def write_labels(path: str | Path, objects: Objects, decimals: int = 2) -> None:
-    """Write a label file, whole or not at all; scores are left out.
-
-    Raises:
-        DataError: a number is not finite, or a name is no single word.
-    """
+    """Write a label file without scores, whole or not at all; numbers that are not finite are a DataError."""
     write_text(path, "".join(f"{_line(objects, i, decimals, path)}\n" for i in range(len(objects))))
 
 
 def write_results(path: str | Path, objects: Objects, score_decimals: int = 6, decimals: int = 2) -> None:
     """Write a result file, whole or not at all; no objects make an empty file, as KITTI's server wants it.
 
-    Args:
-        path: the file.
-        objects: with finite scores.
-        score_decimals: digits of the score after the point. 2 as published (quirk Q13), which makes ties
-            that move AP by up to half a point; 6 corrects it.
-        decimals: digits of every other number after the point.
-
-    Raises:
-        DataError: a number is not finite, or a name is no single word.
+    2 digits of the score are published (quirk Q13), which makes ties that move AP by up to half a point; 6 correct it.
+    Numbers that are not finite are a DataError.
     """
-    lines = []
-    for i in range(len(objects)):
-        score = float(objects.scores[i])
-        if not np.isfinite(score):
-            raise DataError(f"score: expected a finite number to write, found {score}", path, i + 1)
-        lines.append(f"{_line(objects, i, decimals, path)} {score:.{score_decimals}f}\n")
+    if not np.isfinite(objects.scores).all():
+        line = int(np.argmin(np.isfinite(objects.scores)))
+        raise DataError(f"score: expected a finite number to write, found {objects.scores[line]}", path, line + 1)
+    scores = (f"{score:.{score_decimals}f}" for score in objects.scores.tolist())
+    lines = [f"{_line(objects, i, decimals, path)} {score}\n" for i, score in enumerate(scores)]
     write_text(path, "".join(lines))
 
 
@@ -125,11 +96,7 @@ def _read_objects(path: str | Path, scores: bool) -> Objects:
 
 
 def _parse(contents: Sequence[bytes], paths: Sequence[str], scores: bool) -> tuple[list[bytes], Floats, Ints]:
-    """Parse files at once; a fault is looked for line by line only when there is one.
-
-    Returns:
-        N class names, N×15 numbers, F+1 offsets of the files' rows.
-    """
+    """Parse files to N names, N×15 numbers, F+1 offsets of rows; a fault is looked for only when there is one."""
     fields = len(FIELDS) if scores else len(FIELDS) - 1
     words: list[bytes] = []
     offsets = np.zeros(len(contents) + 1, dtype=np.int64)
@@ -182,11 +149,8 @@ def _reason(line: bytes, fields: int) -> str | None:
     if len(words) not in (0, fields):
         hint = {(16, 15): ", no score", (15, 16): ", a score in a label"}.get((fields, len(words)), "")
         return f"expected {fields} fields ({FIELDS[0]} to {FIELDS[fields - 1]}), found {len(words)}{hint}"
-    if not words:
-        return None
-    values = [_number(word) for word in words[1:]] + [math.nan] * (len(FIELDS) - fields)
-    fine = _fine(words[:1], np.array([values]), fields == len(FIELDS))[0]
-    if fine.all():
+    values = [parse_number(word.decode("ascii")) for word in words[1:]] + [math.nan] * (len(FIELDS) - fields)
+    if not words or (fine := _fine(words[:1], np.array([values]), fields == len(FIELDS))[0]).all():
         return None
     column = int(np.argmin(fine))
     name, word = FIELDS[column + 1], words[column + 1].decode("ascii")[:40]
@@ -196,23 +160,12 @@ def _reason(line: bytes, fields: int) -> str | None:
     return f"{name}: expected a finite number{limit}, found '{word}'"
 
 
-def _number(word: bytes) -> float:
-    try:
-        return math.nan if b"_" in word else float(word)
-    except ValueError:
-        return math.nan
-
-
 def _line(objects: Objects, i: int, decimals: int, path: str | Path) -> str:
     """One line without its score; −1 stays short where a file does not say."""
     name, truncation, occlusion = objects.names[i], objects.truncation[i], objects.occlusion[i]
-    numbers = [
-        *(objects.alpha_rad[i], *objects.boxes_px[i], *objects.sizes_m[i], *objects.locations_m[i]),
-        objects.rotation_y_rad[i],
-    ]
+    boxes = *objects.boxes_px[i], *objects.sizes_m[i], *objects.locations_m[i]
+    numbers = [objects.alpha_rad[i], *boxes, objects.rotation_y_rad[i]]
     if not np.isfinite([truncation, occlusion, *numbers]).all():
         raise DataError(f"expected finite numbers to write, found {[truncation, occlusion, *numbers]}", path, i + 1)
-    if len(name.split()) != 1:
-        raise DataError(f"expected a class name of one word to write, found {name!r}", path, i + 1)
     first = "-1" if truncation == -1 else f"{truncation:.{decimals}f}"
     return " ".join([name, first, f"{occlusion:.0f}", *(f"{x:.{decimals}f}" for x in numbers)])

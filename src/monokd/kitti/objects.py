@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,29 +12,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Objects:
-    """Label or result lines of one frame in file order, N of them.
+    """Label or result lines of one frame in file order, N of them."""
 
-    Attributes:
-        names: N class names as written.
-        truncation: N, 0 to 1 (−1 where a file does not say).
-        occlusion: N, 0 visible, 1 partly, 2 largely, 3 unknown (−1 where a file does not say).
-        alpha_rad: N observation angles.
-        boxes_px: N×4 left, top, right, bottom.
-        sizes_m: N×3 height, width, length.
-        locations_m: N×3, the centre of the bottom face in rectified camera coordinates.
-        rotation_y_rad: N headings about the camera's y axis.
-        scores: N, higher is surer; all NaN in labels.
-    """
-
-    names: tuple[str, ...]
-    truncation: Array
-    occlusion: Array
-    alpha_rad: Array
-    boxes_px: Array
-    sizes_m: Array
-    locations_m: Array
-    rotation_y_rad: Array
-    scores: Array
+    names: tuple[str, ...]  # N class names as written
+    truncation: Array  # N, 0 to 1 (−1 where a file does not say)
+    occlusion: Array  # N, 0 visible, 1 partly, 2 largely, 3 unknown (−1 where a file does not say)
+    alpha_rad: Array  # N observation angles
+    boxes_px: Array  # N×4 left, top, right, bottom
+    sizes_m: Array  # N×3 height, width, length
+    locations_m: Array  # N×3, the centre of the bottom face in rectified camera coordinates
+    rotation_y_rad: Array  # N headings about the camera's y axis
+    scores: Array  # N, higher is surer; all NaN in labels
 
     def __len__(self) -> int:
         """N."""
@@ -43,22 +31,12 @@ class Objects:
     def select(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Objects:
         """The objects that a mask or an index array chooses."""
         index = np.arange(len(self))[chosen]
-        return Objects(
-            tuple(self.names[i] for i in index),
-            self.truncation[index],
-            self.occlusion[index],
-            self.alpha_rad[index],
-            self.boxes_px[index],
-            self.sizes_m[index],
-            self.locations_m[index],
-            self.rotation_y_rad[index],
-            self.scores[index],
-        )
+        names = tuple(self.names[i] for i in index)
+        return Objects(names, *(getattr(self, column.name)[index] for column in fields(self)[1:]))
 
 
 def from_rows(names: tuple[str, ...], rows: Array) -> Objects:
     """Objects from N×15 rows: the numbers of KITTI lines in the file's order, the score last (NaN in labels)."""
     rows = rows.reshape(-1, 15)
-    return Objects(
-        names, rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3:7], rows[:, 7:10], rows[:, 10:13], rows[:, 13], rows[:, 14]
-    )
+    (truncation, occlusion, alpha), (rotation_y, scores) = rows[:, :3].T, rows[:, 13:].T
+    return Objects(names, truncation, occlusion, alpha, rows[:, 3:7], rows[:, 7:10], rows[:, 10:13], rotation_y, scores)

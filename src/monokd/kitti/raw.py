@@ -14,8 +14,8 @@ import numpy as np
 
 from monokd.errors import DataError
 from monokd.files import read_bytes
-from monokd.kitti.calibration import Calibration, check_camera, read_matrices
-from monokd.kitti.frames import FrameSource, KittiFolder, file_ids
+from monokd.kitti.calibration import Calibration, check_camera, parse_number, read_matrices
+from monokd.kitti.frames import file_ids
 from monokd.typing import Floats
 
 DRIVE = re.compile(r"(\d{4}_\d\d_\d\d)_drive_\d{4}_sync", flags=re.ASCII)
@@ -25,13 +25,9 @@ EARTH_RADIUS_M = 6_378_137.0
 
 @dataclass(frozen=True, slots=True)
 class RawDrives:
-    """The synced drives below a folder; a frame's id is its drive and number: 2011_09_26_drive_0001_sync_0000000005.
+    """The synced drives below a folder; a frame's id is its drive and number: 2011_09_26_drive_0001_sync_0000000005."""
 
-    Attributes:
-        root: the folder that holds the dates.
-    """
-
-    root: Path
+    root: Path  # the folder that holds the dates
 
     def drives(self) -> list[str]:
         """List the drives, ascending."""
@@ -45,11 +41,7 @@ class RawDrives:
         return sorted(frame for frame in (f"{drive}_{number}" for number in both) if FRAME.fullmatch(frame))
 
     def frames(self) -> list[str]:
-        """List the frames of all drives, ascending.
-
-        Raises:
-            DataError: there are none.
-        """
+        """List the frames of all drives, ascending; none is a DataError."""
         frames = [frame for drive in self.drives() for frame in self.frames_of(drive)]
         if not frames:
             raise DataError("expected raw drives DATE/DATE_drive_NNNN_sync with frames, found none", self.root)
@@ -75,9 +67,6 @@ class RawDrives:
         """Make the object benchmark's calibration of a frame from those of its date.
 
         P2 is P_rect_02, R0_rect is R_rect_00 (P2 already holds the shift to camera 2), Tr_velo_to_cam is [R | T].
-
-        Raises:
-            DataError: a file is missing, lacks a matrix, or holds what no camera has.
         """
         path = self.calibration(frame)
         cameras = read_matrices(path, {"P_rect_02": (3, 4), "R_rect_00": (3, 3)})
@@ -88,25 +77,18 @@ class RawDrives:
         return calibration
 
     def positions_m(self, frames: Sequence[str]) -> Floats:
-        """Read where the car was, N×2 metres east and north on a plane that is good for one town.
-
-        Raises:
-            DataError: a frame has no oxts file, or a broken one.
-        """
-        degrees = np.array([self._latitude_longitude(frame) for frame in frames]).reshape(-1, 2)
+        """Read where the car was, N×2 metres east and north on a plane that is good for one town (DataError)."""
+        degrees = np.empty((len(frames), 2))
+        for i, frame in enumerate(frames):
+            path = self._file(frame, "oxts", ".txt")
+            values = [
+                parse_number(word) for word in read_bytes(path, "oxts file").decode("ascii", "replace").split()[:2]
+            ]
+            if len(values) < 2 or not (abs(values[0]) <= 90 and abs(values[1]) <= 180):
+                raise DataError("expected latitude and longitude in degrees, found other content", path, 1)
+            degrees[i] = values
         north, east = np.radians(degrees).T * EARTH_RADIUS_M
         return np.stack([east * np.cos(np.radians(49.0)), north], axis=1)
-
-    def _latitude_longitude(self, frame: str) -> list[float]:
-        path = self._file(frame, "oxts", ".txt")
-        words = read_bytes(path, "oxts file").split()[:2]
-        try:
-            values = [float(word) for word in words]
-        except ValueError:
-            values = []
-        if len(values) < 2 or not (abs(values[0]) <= 90 and abs(values[1]) <= 180):
-            raise DataError("expected latitude and longitude in degrees, found other content", path, 1)
-        return values
 
     def _file(self, frame: str, sensor: str, suffix: str) -> Path:
         drive = drive_of(frame)
@@ -114,11 +96,7 @@ class RawDrives:
 
 
 def drive_of(frame: str) -> str:
-    """Name the drive of a raw frame.
-
-    Raises:
-        DataError: no id of a raw frame.
-    """
+    """Name the drive of a raw frame; another id is a DataError."""
     found = FRAME.fullmatch(frame)
     if found is None:
         raise DataError(f"expected a frame such as 2011_09_26_drive_0001_sync_0000000005, found {frame[:80]!r}")
@@ -131,36 +109,22 @@ def drive_date(drive: str) -> str:
     return found[1] if found else ""
 
 
-def frame_source(root: Path) -> FrameSource:
-    """Open a folder of raw drives, or else the training half of one in the object layout."""
-    return RawDrives(root) if RawDrives(root).drives() else KittiFolder(root)
-
-
 def read_mapping(root: Path) -> dict[str, str]:
     """Read which raw frame every training frame of the object benchmark is, by object frame id.
 
     The two files are from the object development kit, in ROOT/mapping or ROOT/devkit/mapping: image i is line rand[i]
-    (counted from 1) of the mapping.
-
-    Raises:
-        DataError: a file is missing or broken.
+    (counted from 1) of the mapping. DataError where a file is missing or broken.
     """
     folders = root / "mapping", root / "devkit" / "mapping"
     folder = next((found for found in folders if found.is_dir()), folders[0])
     order, table = folder / "train_rand.txt", folder / "train_mapping.txt"
     words = read_bytes(order, "mapping (train_rand.txt of KITTI's object development kit)").replace(b",", b" ").split()
-    lines = read_bytes(table, "mapping").decode("ascii", "replace").splitlines()
-    raw = [frame for number, line in enumerate(lines, start=1) if (frame := _mapped(line, table, number))]
+    raw: list[str] = []
+    for number, line in enumerate(read_bytes(table, "mapping").decode("ascii", "replace").splitlines(), start=1):
+        if fields := line.split():
+            raw.append("_".join(fields[1:]))
+            if len(fields) != 3 or not FRAME.fullmatch(raw[-1]):
+                raise DataError(f"expected a date, a drive and a frame number, found {line[:80]!r}", table, number)
     if sorted(words, key=lambda word: (len(word), word)) != [b"%d" % i for i in range(1, len(raw) + 1)]:
         raise DataError(f"expected the numbers 1 to {len(raw)}, each once, found other content", order)
     return {f"{i:06d}": raw[int(word) - 1] for i, word in enumerate(words)}
-
-
-def _mapped(line: str, path: Path, number: int) -> str | None:
-    words = line.split()
-    if not words:
-        return None
-    frame = "_".join(words[1:])
-    if len(words) != 3 or not FRAME.fullmatch(frame):
-        raise DataError(f"expected a date, a drive and a frame number, found {line[:80]!r}", path, number)
-    return frame

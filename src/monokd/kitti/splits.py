@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 
@@ -18,106 +19,69 @@ UnlabelledSplit = Literal["test", "drives", "places"]
 NEAR_VAL_M = 50.0
 TRAINVAL_FRAMES = 7481
 TEST_FRAMES = 7518
-# Bit i, the most significant of each byte first, is 1 where frame i is in train and 0 where it is in val.
+# In base64: bit i, the most significant of each byte first, is 1 where frame i is in train and 0 where it is in val.
 TRAIN_BITS = """
-    917ee226aa5e53c89ff1bf99dd47f1d574a6ee36be18f8c442a6e35e58c2dc07f4913ca78bb9a24e2632728c421993089600
-    8638e5e1f36d40aef32039a04e516ab65b7896cc3427faf0ef37c0c715c6d25e87e9dac7e54557f19a2d339457b821cdfd6d
-    00876edef92615ecfb80b3b9af6a634d47c47335a4896a16fedc40c98feacdc8de80e1e53c2946856aa042210dcef304e20c
-    ecf919154281a0a2800fb4a47e07d9ff812d0d26ebf43142e9fec66b6e68894fdadaf93a3eb9e693907a1d8b6b52b92c8053
-    49da2baa8f6add550def47b9a908189cb3f1986dd36550cfcb16799436ef756048e3693053973bfe6021309f5e7cb7841ae2
-    1741a9a3c1c1151df68498a9f0e62d264e05fe3c291baca7b71cbe47331ee94c95df7244c0c645ce7a951307b2d897540e38
-    f3ecc4331e5ddc90ff90ed56a41af63905c2d771c314b21ddc05f2eb94a531eb3adb8b39d06dc82b101eb5032922f2fecb93
-    3184d7c4b6307b5acfe02b8070b6d2f35cbd26a805ed0d368a20cfed280dcc50598e975e5d68c955f4a83915b69ad4a0ed5a
-    c6cd2912365ec4af9b672f76511524c3cf9acc29f05aef9f828007a9914fee1b7b08dd06063c5eea360eee6d18cf69f477ff
-    322d50680feab2c9e2f0c707fca664ed7e0fc4a7c7ae89e79d5225f5c5cbbef567591c29c589abc765e59e95f59396b15f75
-    060f7bc7151b2eea375a8aa65320b0110714f1010760ffa0e7d898f0577a8d0c66fce91308c28a5ca49e14b13f4619be3631
-    84fcc0198866d555b94f088979f6b23c05f1e2b3dc1959a2f4ef06d55915760697833e482087908111d4841736c51b3ce47a
-    74c839b86eed07c0668fba625c2bd93424d843944dfd6a91849758ab57513b901c25081dd8fab13f127a422ba184546130d8
-    bdf989c99315ae75e68656b70f62248b1818a9fe69268b98fff3fafcc8dba213c38e1294bcdfbccfeb65551e6079c33141e7
-    0fdb0ebc8c4f934573336abec6431bf22e620edb4bffbc0d9728e7c1cbde2ff42f7bb48ab1e2881088eacf636d8b96d917d2
-    8b117e4094805590c4c9e87a14cdc188db6f5657aa3b3d8dc5d75aede33d749fde89055c7fb19f4397e1c432837507a39687
-    e88e360f8211e1fd3109856b1e87423380b5f2a52b1d18d523c7e1de1311ae8e4749d0d9f05af80e69a19b2e041243909a51
-    64624df333a69054d51692ae82c59bdb5f1c3586576b91e95a69446cc019ce326aa254022ed6f96a5bc24f1bd9813514efdc
-    1254aba92d54f2518e086605e478ecc88f2c283e77ac303ae18a82605d825a1b5c41a900
+    kX7iJqpeU8if8b+Z3Ufx1XSm7ja+GPjEQqbjXljC3Af0kTyni7miTiYycoxCGZMIlgCGOOXh821ArvMgOaBOUWq2W3iWzDQn+vDvN8DHFcbSXofp2sfl
+    RVfxmi0zlFe4Ic39bQCHbt75JhXs+4Czua9qY01HxHM1pIlqFv7cQMmP6s3I3oDh5TwpRoVqoEIhDc7zBOIM7PkZFUKBoKKAD7SkfgfZ/4EtDSbr9DFC
+    6f7Ga25oiU/a2vk6Prnmk5B6HYtrUrksgFNJ2iuqj2rdVQ3vR7mpCBics/GYbdNlUM/LFnmUNu91YEjjaTBTlzv+YCEwn158t4Qa4hdBqaPBwRUd9oSY
+    qfDmLSZOBf48KRusp7ccvkczHulMld9yRMDGRc56lRMHstiXVA448+zEMx5d3JD/kO1WpBr2OQXC13HDFLId3AXy65SlMes624s50G3IKxAetQMpIvL+
+    y5MxhNfEtjB7Ws/gK4BwttLzXL0mqAXtDTaKIM/tKA3MUFmOl15daMlV9Kg5Fbaa1KDtWsbNKRI2XsSvm2cvdlEVJMPPmswp8Frvn4KAB6mRT+4bewjd
+    BgY8Xuo2Du5tGM9p9Hf/Mi1QaA/qssni8McH/KZk7X4PxKfHronnnVIl9cXLvvVnWRwpxYmrx2XlnpX1k5axX3UGD3vHFRsu6jdaiqZTILARBxTxAQdg
+    /6Dn2JjwV3qNDGb86RMIwopcpJ4UsT9GGb42MYT8wBmIZtVVuU8IiXn2sjwF8eKz3BlZovTvBtVZFXYGl4M+SCCHkIER1IQXNsUbPOR6dMg5uG7tB8Bm
+    j7piXCvZNCTYQ5RN/WqRhJdYq1dRO5AcJQgd2PqxPxJ6QiuhhFRhMNi9+YnJkxWudeaGVrcPYiSLGBip/mkmi5j/8/r8yNuiE8OOEpS837zP62VVHmB5
+    wzFB5w/bDryMT5NFczNqvsZDG/IuYg7bS/+8DZco58HL3i/0L3u0irHiiBCI6s9jbYuW2RfSixF+QJSAVZDEyeh6FM3BiNtvVleqOz2Nxdda7eM9dJ/e
+    iQVcf7GfQ5fhxDKDdQejlofojjYPghHh/TEJhWseh0IzgLXypSsdGNUjx+HeExGujkdJ0NnwWvgOaaGbLgQSQ5CaUWRiTfMzppBU1RaSroLFm9tfHDWG
+    V2uR6VppRGzAGc4yaqJUAi7W+Wpbwk8b2YE1FO/cElSrqS1U8lGOCGYF5HjsyI8sKD53rDA64YqCYF2CWhtcQakA
 """
 
 
 def official_split(name: SplitName) -> list[str]:
-    """Ids of the official split, ascending: train 3,712, val 3,769, trainval 7,481, test 7,518.
-
-    Raises:
-        ValueError: another name.
-    """
-    if name not in get_args(SplitName):
-        raise ValueError(f"expected one of {', '.join(get_args(SplitName))}, found {name!r}")
+    """Ids of the official split, ascending: train 3,712, val 3,769, trainval 7,481, test 7,518."""
     if name == "test":
         return [f"{number:06d}" for number in range(TEST_FRAMES)]
-    packed = np.frombuffer(bytes.fromhex("".join(TRAIN_BITS.split())), dtype=np.uint8)
+    packed = np.frombuffer(base64.b64decode(TRAIN_BITS), dtype=np.uint8)
     in_train = np.unpackbits(packed)[:TRAINVAL_FRAMES].astype(bool)
     chosen = in_train | True if name == "trainval" else in_train == (name == "train")
     return [f"{number:06d}" for number in np.flatnonzero(chosen)]
 
 
-def split_half(name: str) -> str:
-    """The half of a KITTI folder that holds a split: `testing` for test, `training` for every other."""
-    return "testing" if name == "test" else "training"
+def has_labels(name: str) -> bool:
+    """Whether a split can be trained on and scored: KITTI keeps the labels of test to itself."""
+    return name != "test"
 
 
 def split_files(root: Path, name: str) -> KittiFolder:
-    """Return where the files of a split's frames are."""
-    return KittiFolder(root, split_half(name))
+    """Return where the files of a split's frames are: in `testing` for test, in `training` for every other."""
+    return KittiFolder(root, "training" if has_labels(name) else "testing")
 
 
-def has_labels(name: str) -> bool:
-    """Whether a split can be trained on and scored: KITTI keeps the labels of test to itself."""
-    return split_half(name) == "training"
-
-
-def split_frames(root: Path, name: str, *, present_only: bool = True) -> list[str]:
+def split_frames(root: Path, name: str) -> list[str]:
     """Ids of a split: ROOT/ImageSets/NAME.txt where it exists, else the official split.
 
-    Args:
-        root: the folder that holds `training` and `testing`.
-        name: train, val, trainval, test, or any file of ROOT/ImageSets.
-        present_only: leave out frames of the official split that have no image, as in a part of KITTI
-            (`absent_frames` tells which); otherwise they are an error, as they always are for a list of one's own.
+    Frames of the official split that have no image are left out, as in a part of KITTI; in a list of one's own they
+    are an error.
 
     Raises:
         DataError: no such split, no image folder, a missing frame, or no frame left.
     """
-    wanted, absent = _wanted(root, name), set(absent_frames(root, name))
-    if absent and (not present_only or _list_of(root, name).is_file()):
-        reason = f"expected the {len(wanted)} frames of split {name}, {len(absent)} have no image, first {min(absent)}"
-        raise DataError(reason, root / split_half(name))
-    frames = [frame for frame in wanted if frame not in absent]
-    if not frames:
-        raise DataError(f"expected frames of split {name}, found none of {len(wanted)}", root / split_half(name))
-    return frames
-
-
-def absent_frames(root: Path, name: str) -> list[str]:
-    """Ids of a split without an image in the folder, in the split's order.
-
-    Raises:
-        DataError: no such split, or no image folder.
-    """
-    wanted = _wanted(root, name)
-    present = set(KittiFolder(root, split_half(name)).frames())
-    return [frame for frame in wanted if frame not in present]
-
-
-def _list_of(root: Path, name: str) -> Path:
-    return root / "ImageSets" / f"{name}.txt"
-
-
-def _wanted(root: Path, name: str) -> list[str]:
-    listed = _list_of(root, name)
+    listed = root / "ImageSets" / f"{name}.txt"
     if listed.is_file():
-        return read_split(listed)
-    for known in get_args(SplitName):
-        if known == name:
-            return official_split(known)
-    raise DataError(f"expected a file of frame ids, or a split {', '.join(get_args(SplitName))}; found neither", listed)
+        wanted = read_split(listed)
+    elif name in get_args(SplitName):
+        wanted = official_split(cast(SplitName, name))
+    else:
+        known = ", ".join(get_args(SplitName))
+        raise DataError(f"expected a file of frame ids, or a split {known}; found neither", listed)
+    files = split_files(root, name)
+    present = set(files.frames())
+    frames = [frame for frame in wanted if frame in present]
+    absent = len(wanted) - len(frames)
+    if absent and listed.is_file():
+        reason = f"{absent} have no image, first {min(set(wanted) - present)}"
+        raise DataError(f"expected the {len(wanted)} frames of split {name}, {reason}", files.folder)
+    if not frames:
+        raise DataError(f"expected frames of split {name}, found none of {len(wanted)}", files.folder)
+    return frames
 
 
 def unlabelled_frames(
@@ -133,39 +97,25 @@ def unlabelled_frames(
         every: of raw drives, keep the frames whose number this divides.
         apart_m: for `places`, the least distance from a val frame.
 
-    Returns:
-        Their source and their ids.
-
     Raises:
         DataError: no such split, drives, mapping or positions, or no frame left.
     """
     if name == "test":
         return KittiFolder(root, "testing"), split_frames(root, "test")
-    if name not in get_args(UnlabelledSplit):
-        raise DataError(f"unlabelled split: expected {', '.join(get_args(UnlabelledSplit))}, found {name!r}")
     source, mapping, val = RawDrives(raw), read_mapping(raw), official_split("val")
     frames = [frame for frame in source.frames() if int(frame[-10:]) % every == 0]
     frames = outside_val_drives(frames, mapping, val)
     if name == "places" and frames:
         val_m = source.positions_m([mapping[frame] for frame in val])
         far = far_from(source.positions_m(frames), val_m, apart_m)
-        frames = [frame for frame, apart in zip(frames, far, strict=True) if apart]
+        frames = [frames[i] for i in np.flatnonzero(far)]
     if not frames:
         raise DataError(f"expected frames of split {name}, found none", raw)
     return source, frames
 
 
 def outside_val_drives(frames: Sequence[str], mapping: Mapping[str, str], val: Sequence[str]) -> list[str]:
-    """Keep the raw frames whose drive holds no val frame.
-
-    Args:
-        frames: ids of raw frames.
-        mapping: raw frame by object frame, of `read_mapping`.
-        val: ids of object frames.
-
-    Raises:
-        DataError: the mapping lacks a val frame.
-    """
+    """Keep the raw frames whose drive holds no val frame; a mapping (`read_mapping`) that lacks one is a DataError."""
     unmapped = [frame for frame in val if frame not in mapping]
     if unmapped:
         raise DataError(f"mapping: expected every val frame, found {len(unmapped)} missing, first {unmapped[0]}")
