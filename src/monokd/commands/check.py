@@ -14,6 +14,7 @@ import typer
 from monokd.commands.frame_check import Problem, check_frame
 from monokd.errors import DataError, printable
 from monokd.kitti.frames import FRAME_ID, KittiFolder, file_ids, read_split
+from monokd.kitti.near_val import write_near_val
 from monokd.kitti.raw import RawDrives, drive_date
 from monokd.kitti.splits import split_files
 from monokd.progress import map_frames, worker_count
@@ -33,6 +34,10 @@ FRAMES_WORTH_PROCESSES = 500
 def check(
     root: Annotated[Path, typer.Argument(help="A folder in KITTI's object layout, or of raw drives.")],
     depth: Annotated[Path | None, typer.Option(help="A folder of depth PNGs, to check them too.")] = None,
+    near_val: Annotated[
+        bool,
+        typer.Option("--near-val", help="List testing frames that look like a val frame in ImageSets/near_val.txt."),
+    ] = False,
 ) -> None:
     """Report what is missing or broken in a KITTI folder, one line each; exit status 1 if anything is."""
     for folder in (root, depth):
@@ -47,6 +52,11 @@ def check(
         for text in texts:
             typer.echo(f"  {printable(text)}")
     typer.echo(f"{checked}: {len(problems) or 'no'} problem{'s' * (len(problems) != 1)}")
+    if near_val:
+        alike = write_near_val(root, worker_count(0))
+        typer.echo(
+            f"{len(alike)} testing frames look like a val frame; split test of unlabelled frames leaves them out"
+        )
     if problems:
         raise typer.Exit(1)
 

@@ -13,8 +13,9 @@ from monokd.commands.options import Compute, Model, ReadWorkers, ScoreDecimals, 
 from monokd.errors import DataError, printable
 from monokd.inference.predict import SCORE_DECIMALS, detect_images, processes, share_of_process, write_predictions
 from monokd.kitti.calibration import Calibration, read_calibration
-from monokd.kitti.frames import read_image
+from monokd.kitti.frames import FrameSource, read_image
 from monokd.kitti.objects import Objects
+from monokd.kitti.raw import RawDrives
 from monokd.models.checkpoint import load_detector
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -22,8 +23,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 
 def predict(
     model: Model,
-    images: Annotated[Path, typer.Argument(help="An image, or a folder of images.")],
-    calib: Annotated[Path, typer.Argument(help="A calibration file, or a folder with one an image.")],
+    images: Annotated[Path, typer.Argument(help="An image, a folder of images, or of raw drives.")],
+    calib: Annotated[
+        Path, typer.Argument(help="A calibration file, a folder with one an image, or the raw drives again.")
+    ],
     out: Annotated[Path, typer.Argument(help="Where the result files go.")],
     draw: Annotated[bool, typer.Option("--draw", help="Also write pictures with the boxes.")] = False,
     score_threshold: ScoreThreshold = 0.2,
@@ -37,7 +40,7 @@ def predict(
     when torchrun starts them.
     """
     detector, info = load_detector(model, "image")
-    files = find_files(images, calib)
+    files: FrameSource = RawDrives(images) if RawDrives(images).drives() else find_files(images, calib)
     names = share_of_process(files.frames())
     found: Iterator[tuple[str, Objects]] = iter(())
     if names:
@@ -103,7 +106,7 @@ def find_files(images: Path, calib: Path) -> LooseFiles:
     return files
 
 
-def _drawing(found: Iterator[tuple[str, Objects]], files: LooseFiles, folder: Path) -> Iterator[tuple[str, Objects]]:
+def _drawing(found: Iterator[tuple[str, Objects]], files: FrameSource, folder: Path) -> Iterator[tuple[str, Objects]]:
     """Pass `found` on and draw each frame on the way."""
     from monokd.report.drawing import draw_frame, write_picture  # noqa: PLC0415  (only where asked)
 

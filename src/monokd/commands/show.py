@@ -13,9 +13,10 @@ import typer
 
 from monokd.depth.folder import densify_frame
 from monokd.errors import DataError, printable
-from monokd.kitti.calibration import Calibration, read_calibration
-from monokd.kitti.frames import KittiFolder, read_depth, read_image, read_velodyne
+from monokd.kitti.calibration import Calibration
+from monokd.kitti.frames import FrameSource, KittiFolder, read_depth, read_image, read_velodyne
 from monokd.kitti.labels import read_labels, read_results
+from monokd.kitti.raw import frame_source
 from monokd.report.drawing import (
     Layer,
     add_colour_bar,
@@ -35,8 +36,10 @@ OTHER_RGB = (120, 230, 170), (225, 160, 255), (255, 170, 110), (150, 230, 240)
 
 
 def show(
-    root: Annotated[Path, typer.Argument(help="A folder in KITTI's layout.")],
-    frame: Annotated[str, typer.Argument(help="Which frame, such as 000123.")],
+    root: Annotated[Path, typer.Argument(help="A folder in KITTI's layout, or of raw drives.")],
+    frame: Annotated[
+        str, typer.Argument(help="Which frame, such as 000123, or 2011_09_26_drive_0001_sync_0000000005.")
+    ],
     results: Annotated[list[Path] | None, typer.Argument(help="Folders of result files.")] = None,
     out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("frame.png"),
     depth: Annotated[Path | None, typer.Option(help="A folder of depth PNGs; default: made from the scan.")] = None,
@@ -48,8 +51,10 @@ def show(
     """
     if out.suffix != ".png":
         raise DataError("expected a name that ends in .png", out)
-    files = KittiFolder(root) if KittiFolder(root).image(frame).is_file() else KittiFolder(root, "testing")
-    image, calibration = read_image(files.image(frame)), read_calibration(files.calibration(frame))
+    files = frame_source(root)
+    if not files.image(frame).is_file() and KittiFolder(root, "testing").image(frame).is_file():
+        files = KittiFolder(root, "testing")
+    image, calibration = read_image(files.image(frame)), files.read_calibration(frame)
     layers = read_layers(files, frame, results or [], score_threshold)
     depth_m = None if depth is None else read_depth(depth / f"{frame}.png")
     points_m = None
@@ -61,9 +66,10 @@ def show(
     print(printable(f"{out}: {names}"))
 
 
-def read_layers(files: KittiFolder, frame: str, results: Sequence[Path], score_threshold: float) -> list[Layer]:
+def read_layers(files: FrameSource, frame: str, results: Sequence[Path], score_threshold: float) -> list[Layer]:
     """Read the labels, where there are some, and every folder's result file."""
-    layers = [Layer(read_labels(files.label(frame)), TRUTH)] if files.label(frame).is_file() else []
+    labels = files.label(frame)
+    layers = [Layer(read_labels(labels), TRUTH)] if labels is not None and labels.is_file() else []
     for position, folder in enumerate(results):
         objects, name = read_results(folder / f"{frame}.txt"), folder.resolve().name
         style = style_of(name)

@@ -15,7 +15,7 @@ import numpy as np
 from monokd.errors import DataError
 from monokd.files import read_bytes
 from monokd.kitti.calibration import Calibration, check_camera, parse_number, read_matrices
-from monokd.kitti.frames import file_ids
+from monokd.kitti.frames import FrameSource, KittiFolder, file_ids
 from monokd.typing import Floats
 
 DRIVE = re.compile(r"(\d{4}_\d\d_\d\d)_drive_\d{4}_sync", flags=re.ASCII)
@@ -93,6 +93,11 @@ class RawDrives:
     def _file(self, frame: str, sensor: str, suffix: str) -> Path:
         drive = drive_of(frame)
         return self.root / drive_date(drive) / drive / sensor / "data" / f"{frame[len(drive) + 1 :]}{suffix}"
+
+
+def frame_source(root: Path) -> FrameSource:
+    """Open a folder of raw drives, or else the training half of one in the object layout."""
+    return RawDrives(root) if RawDrives(root).drives() else KittiFolder(root)
 
 
 def drive_of(frame: str) -> str:

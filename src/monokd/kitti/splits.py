@@ -17,6 +17,7 @@ from monokd.typing import Bools, Floats
 SplitName = Literal["train", "val", "trainval", "test"]
 UnlabelledSplit = Literal["test", "drives", "places"]
 NEAR_VAL_M = 50.0
+NEAR_VAL = "near_val"  # a list of testing frames that look like a val frame (monokd.kitti.near_val)
 TRAINVAL_FRAMES = 7481
 TEST_FRAMES = 7518
 # In base64: bit i, the most significant of each byte first, is 1 where frame i is in train and 0 where it is in val.
@@ -47,7 +48,7 @@ def official_split(name: SplitName) -> list[str]:
 
 def has_labels(name: str) -> bool:
     """Whether a split can be trained on and scored: KITTI keeps the labels of test to itself."""
-    return name != "test"
+    return name not in ("test", NEAR_VAL)
 
 
 def split_files(root: Path, name: str) -> KittiFolder:
@@ -90,8 +91,8 @@ def unlabelled_frames(
     """Choose frames to learn from without labels, none of which tells anything about a val frame.
 
     Args:
-        name: `test`: the object benchmark's testing half. `drives`: raw drives that hold no val frame. `places`: of
-            these, only frames away from every val frame, since streets recur in other drives.
+        name: `test`: the object benchmark's testing half, less what ImageSets/near_val.txt lists. `drives`: raw drives
+            that hold no val frame. `places`: of these, only frames away from every val frame, since streets recur.
         root: the folder that holds `training` and `testing`.
         raw: the folder of raw drives, with the development kit's mapping.
         every: of raw drives, keep the frames whose number this divides.
@@ -101,7 +102,9 @@ def unlabelled_frames(
         DataError: no such split, drives, mapping or positions, or no frame left.
     """
     if name == "test":
-        return KittiFolder(root, "testing"), split_frames(root, "test")
+        listed = root / "ImageSets" / f"{NEAR_VAL}.txt"
+        near = set(read_split(listed)) if listed.is_file() else set()
+        return KittiFolder(root, "testing"), [frame for frame in split_frames(root, "test") if frame not in near]
     source, mapping, val = RawDrives(raw), read_mapping(raw), official_split("val")
     frames = [frame for frame in source.frames() if int(frame[-10:]) % every == 0]
     frames = outside_val_drives(frames, mapping, val)
