@@ -14,7 +14,6 @@ from monokd.kitti.boxes3d import (
     box_coordinates,
     box_corners,
     cut_edges,
-    cut_polygon,
     projected_boxes,
     wrap_angle,
 )
@@ -80,13 +79,10 @@ def test_a_box_behind_the_camera_has_none() -> None:
     assert np.isnan(projected_boxes(corners(0, 1, -10, 0.3), CAMERA)).all()
 
 
-def test_edges_and_polygons_are_cut_at_the_plane() -> None:
+def test_edges_are_cut_at_the_plane() -> None:
     starts, ends = cut_edges(np.array([[0.0, 0, -1], [0, 0, -2]]), np.array([[2.0, 4, 3], [1, 1, 0]]), near=1.0)
     np.testing.assert_array_equal(starts, [[1, 2, 1], [np.nan] * 3])
     np.testing.assert_array_equal(ends, [[2, 4, 3], [np.nan] * 3])
-    triangle = np.array([[0.0, 0, 0], [2, 0, 2], [0, 2, 2]])
-    np.testing.assert_array_equal(cut_polygon(triangle, 1.0), [[1, 0, 1], [2, 0, 2], [0, 2, 2], [0, 1, 1]])
-    assert len(cut_polygon(triangle, 3.0)) == 0
 
 
 @given(st.floats(-50, 50))

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from monokd.compiled import compiled
 from monokd.kitti.calibration import Calibration
 from monokd.typing import Floats, Ints
 
@@ -61,22 +60,6 @@ def _moved(points: Floats, others: Floats, near: float) -> Floats:
     behind, crossing = depth < near, other >= near
     share = np.where(behind & crossing, (near - depth) / np.where(other == depth, 1.0, other - depth), 0.0)
     return np.where(behind & ~crossing, np.nan, points + share * (others - points))
-
-
-@compiled
-def cut_polygon(points: Floats, near: float) -> Floats:
-    """Cut a convex polygon (K×3, in order) at the plane z = `near`; the corners of the part beyond, at most K + 1."""
-    kept = np.empty((len(points) + 1, 3))
-    count = 0
-    for k in range(len(points)):
-        one, two = points[k], points[(k + 1) % len(points)]
-        if one[2] >= near:
-            kept[count] = one
-            count += 1
-        if (one[2] >= near) != (two[2] >= near):
-            kept[count] = one + (near - one[2]) / (two[2] - one[2]) * (two - one)
-            count += 1
-    return kept[:count]
 
 
 def project_edges(corners_m: Floats, calibration: Calibration, edges: Ints = EDGES) -> Floats:

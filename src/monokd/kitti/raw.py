@@ -15,7 +15,7 @@ import numpy as np
 from monokd.errors import DataError
 from monokd.files import read_bytes
 from monokd.kitti.calibration import Calibration, check_camera, read_matrices
-from monokd.kitti.frames import FrameSource, KittiFolder, file_ids
+from monokd.kitti.frames import file_ids
 from monokd.typing import Floats
 
 DRIVE = re.compile(r"(\d{4}_\d\d_\d\d)_drive_\d{4}_sync", flags=re.ASCII)
@@ -129,11 +129,6 @@ def drive_date(drive: str) -> str:
     """Name the date of a drive, "" where the name is no drive's."""
     found = DRIVE.fullmatch(drive)
     return found[1] if found else ""
-
-
-def frame_source(root: Path) -> FrameSource:
-    """Open a folder of raw drives, or else the training half of one in the object layout."""
-    return RawDrives(root) if RawDrives(root).drives() else KittiFolder(root)
 
 
 def read_mapping(root: Path) -> dict[str, str]:
