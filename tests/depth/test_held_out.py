@@ -48,7 +48,7 @@ def test_returns_on_an_object_are_those_in_its_box() -> None:
 def _root(tmp_path: Path) -> KittiFolder:
     root = KittiFolder(tmp_path)
     for i in range(2):
-        write_frame(root, f"{i:06d}", sweep(wall(15.0), camera()), camera())
+        write_frame(root, f"{i:06d}", sweep(wall(15.0)), camera())
     return root
 
 
