@@ -19,7 +19,7 @@ from monokd.scenes import generate
 from monokd.scenes.settings import SceneSettings
 
 STEPS = (
-    "sample_road", "sample_objects", "sample_clutter", "assemble", "rasterise", "lit", "shade", "scan_world",
+    "sample_road", "sample_objects", "sample_clutter", "assemble", "rasterise", "shade", "scan_world",
     "label_lines",
 )  # fmt: skip
 

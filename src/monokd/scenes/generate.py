@@ -19,7 +19,7 @@ from monokd.scenes.layout import Placed, Road, sample_objects, sample_road
 from monokd.scenes.lidar import scan_world
 from monokd.scenes.rasteriser import Camera, View, rasterise
 from monokd.scenes.settings import SceneSettings
-from monokd.scenes.shading import Scene, lit, noise_table, sample_light, shade
+from monokd.scenes.shading import sample_light, shade
 from monokd.scenes.surroundings import sample_clutter
 from monokd.typing import Bytes, Floats32
 
@@ -107,7 +107,7 @@ def render_frame(seed: int, number: int, settings: SceneSettings) -> Frame:
     camera, calibration = scaled_camera(settings)
     light = sample_light(light_rng)
     view = rasterise(camera, triangles, len(objects), road, light.sun if light.strength > 0.2 else None)
-    image = shade(Scene(camera, road, light, lit(triangles, light), noise_table()), view, objects)
+    image = shade(camera, road, light, triangles, view, objects)
     points = scan_world(triangles, road, calibration, scan_rng)
     labels = label_lines(objects, view, camera)
     return Frame(road, objects, triangles, view, calibration, image, points, labels)

@@ -37,18 +37,13 @@ class Hits(NamedTuple):
 
 
 def cast(corners_m: Floats, owners: Ints, objects: int, ground: Floats, rays: Rays) -> Hits:
-    """Cast rays at triangles over a ground plane.
+    """Cast rays at T triangles (T×3×3, axes as the rays') over the plane ground · point = 1 (zeros for none).
 
-    Args:
-        corners_m: T×3×3, axes as the rays'.
-        owners: T, index of an object in ascending runs, or −1.
-        objects: N.
-        ground: the plane ground · point = 1; zeros for none.
-        rays: the sensor's.
+    `owners` are the triangles' indices of N `objects` in ascending runs, or −1.
     """
     start, slope = ground[0] + ground[1] * rays.lines, ground[2] * rays.stretch
     inverse = np.outer(slope.astype(np.float32), rays.steps.astype(np.float32)) + start.astype(np.float32)[:, None]
-    np.maximum(inverse, 0.0, out=inverse)
+    inverse = np.maximum(inverse, np.float32(0.0))
     triangle = np.where(inverse > 0.0, np.int32(GROUND), np.int32(SKY))
     inside = np.tile(np.array([len(rays.steps), len(rays.lines), -1, -1]), (objects, 1))
     hits = Hits(inverse, triangle, np.zeros(objects, dtype=np.int64), inside)
@@ -58,19 +53,6 @@ def cast(corners_m: Floats, owners: Ints, objects: int, ground: Floats, rays: Ra
     planes = np.divide(planes, offset, out=np.full_like(planes, np.nan), where=np.abs(offset) >= 1e-9)
     _cast_triangles(corners_m, planes, owners, rays, hits)
     return hits
-
-
-@compiled
-def _first(table: Floats, value: float) -> int:
-    """Index of the first entry of an ascending table that is not below `value`, guessed as if it were even."""
-    last = table.shape[0] - 1
-    guess = (value - table[0]) / (table[last] - table[0]) * last
-    index = int(min(max(guess, 0.0), last + 1.0))
-    while index > 0 and table[index - 1] >= value:
-        index -= 1
-    while index <= last and table[index] < value:
-        index += 1
-    return index
 
 
 @compiled
@@ -119,9 +101,9 @@ def _cast_triangles(corners: Floats, planes: Floats, owners: Ints, rays: Rays, h
         if math.isnan(plane[0]) or count == 0:
             continue
         p, q = outline_p[:count], outline_q[:count]
-        for i in range(_first(rays.lines, p.min()), _first(rays.lines, p.max())):
+        for i in range(np.searchsorted(rays.lines, p.min()), np.searchsorted(rays.lines, p.max())):
             low, high = _run(p, q, rays.lines[i])
-            first, end = _first(steps, low / rays.stretch[i]), _first(steps, high / rays.stretch[i])
+            first, end = np.searchsorted(steps, low / rays.stretch[i]), np.searchsorted(steps, high / rays.stretch[i])
             start, slope = plane[0] + plane[1] * rays.lines[i], plane[2] * rays.stretch[i]
             for j in range(first, end):
                 value = np.float32(start + slope * steps[j])

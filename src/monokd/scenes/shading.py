@@ -36,16 +36,6 @@ class Light(NamedTuple):
     pattern: int  # where the noise table starts
 
 
-class Scene(NamedTuple):
-    """What the shader reads besides the view; `triangles` are those of `lit`, `noise` the table of `light`."""
-
-    camera: Camera
-    road: Road
-    light: Light
-    triangles: Triangles
-    noise: Floats32
-
-
 def sample_light(rng: np.random.Generator) -> Light:
     """Weather and hour."""
     up, around = rng.uniform(0.45, 1.1), rng.uniform(-math.pi, math.pi)
@@ -75,21 +65,17 @@ def noise_table() -> Floats32:
     return total
 
 
-def lit(triangles: Triangles, light: Light) -> Triangles:
-    """The triangles with normals towards the camera and colours under sun and sky."""
+def shade(camera: Camera, road: Road, light: Light, triangles: Triangles, view: View, objects: list[Placed]) -> Bytes:
+    """Colour a view, H×W×3 RGB; the ground is darker in shadows, and under and beside `objects`."""
+    brightness = np.where(view.shadow, np.float32(1.0 - 0.5 * light.strength), np.float32(1.0))
+    for placed, extents_px in zip(objects, view.extents_px, strict=True):
+        _darken(brightness, view, camera, placed, extents_px)
     facing = (triangles.normals * triangles.corners_m[:, 0]).sum(axis=1, keepdims=True) <= 0
     normals = np.where(facing, triangles.normals, -triangles.normals)
     sunlight = light.strength * np.maximum(normals @ light.sun, 0.0)
     skylight = (1.0 - 0.55 * light.strength) * (0.78 - 0.22 * normals[:, 1])
-    return triangles._replace(normals=normals, colours=triangles.colours * (sunlight + skylight)[:, None])
-
-
-def shade(scene: Scene, view: View, objects: list[Placed]) -> Bytes:
-    """Colour a view, H×W×3 RGB; the ground is darker in shadows, and under and beside `objects`."""
-    brightness = np.where(view.shadow, np.float32(1.0 - 0.5 * scene.light.strength), np.float32(1.0))
-    for placed, extents_px in zip(objects, view.extents_px, strict=True):
-        _darken(brightness, view, scene.camera, placed, extents_px)
-    return _colour(scene, view.triangle, view.inverse_depth, brightness)
+    lit = triangles._replace(normals=normals, colours=triangles.colours * (sunlight + skylight)[:, None])
+    return _colour(camera, road, light, lit, noise_table(), view.triangle, view.inverse_depth, brightness)
 
 
 def _darken(brightness: Floats32, view: View, camera: Camera, placed: Placed, extents_px: Floats) -> None:
@@ -216,19 +202,19 @@ def _relief(material: int, across: float, up: float, upright: bool, grain: float
 
 
 @compiled(inline=True)
-def _solid_colour(t: int, a: float, b: float, depth: float, scene: Scene) -> Colour:
+def _solid_colour(
+    t: int, a: float, b: float, depth: float, camera: Camera, triangles: Triangles, noise: Floats32
+) -> Colour:
     """Triangle t at `depth` on the ray (a, b, 1)."""
-    x, z = a * depth + scene.camera.centre_m[0], depth + scene.camera.centre_m[2]
-    triangles = scene.triangles
+    x, z = a * depth + camera.centre_m[0], depth + camera.centre_m[2]
     nx, ny, nz = triangles.normals[t, 0], triangles.normals[t, 1], triangles.normals[t, 2]
-    up = triangles.base_y_m[t] - (b * depth + scene.camera.centre_m[1])
+    up = triangles.base_y_m[t] - (b * depth + camera.centre_m[1])
     across, along = (z, x) if abs(nx) > abs(nz) else (x, z)
     material = triangles.materials[t]
     gain = 0.72 + 0.28 * min(1.0, max(0.0, up / 0.7))
     if material == LEAVES:
         across, up = across + 0.6 * along, up + 0.8 * along
-    grain = scene.camera.focal_px / depth
-    gain *= 1.0 + _relief(material, across, up, abs(ny) < 0.3, grain, scene.noise)
+    gain *= 1.0 + _relief(material, across, up, abs(ny) < 0.3, camera.focal_px / depth, noise)
     colour = triangles.colours[t, 0], triangles.colours[t, 1], triangles.colours[t, 2]
     if material in (GLOSS, GLASS):
         # a mirror image of sky above and street below, stronger on glass
@@ -240,8 +226,10 @@ def _solid_colour(t: int, a: float, b: float, depth: float, scene: Scene) -> Col
 
 
 @compiled
-def _colour(scene: Scene, triangle: NDArray[np.int32], inverse: Floats32, brightness: Floats32) -> Bytes:
-    camera, road, light, noise = scene.camera, scene.road, scene.light, scene.noise
+def _colour(
+    camera: Camera, road: Road, light: Light, triangles: Triangles, noise: Floats32, triangle: NDArray[np.int32],
+    inverse: Floats32, brightness: Floats32,
+) -> Bytes:  # fmt: skip
     sine, cosine, offset = math.sin(road.yaw_rad), math.cos(road.yaw_rad), light.pattern
     image = np.empty((*triangle.shape, 3), dtype=np.uint8)
     for v in range(triangle.shape[0]):
@@ -259,7 +247,7 @@ def _colour(scene: Scene, triangle: NDArray[np.int32], inverse: Floats32, bright
                     colour = _ground_colour(s, d, camera.focal_px * near, road, noise)
                     gain *= float(brightness[v, u])
                 else:
-                    colour = _solid_colour(t, a, b, depth, scene)
+                    colour = _solid_colour(t, a, b, depth, camera, triangles, noise)
                 bright = colour[0] * gain, colour[1] * gain, colour[2] * gain
                 colour = _mix(light.horizon, bright, near / (near + light.haze_per_m))
             grain = SENSOR_NOISE * float(noise[(v + offset) & 255, (u * 7 + (v >> 8) * 31 + (offset >> 8)) & 255])
