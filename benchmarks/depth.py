@@ -42,7 +42,9 @@ def variants() -> dict[str, Method]:
     def method(*, hidden: bool = False, colour: bool = True, rings: bool = True, doubt: float = 0.75) -> Method:
         def dense(scan: Any, calibration: Any, image: Any) -> Any:
             sparse = project_scan(scan, calibration, image.shape[:2], rings=rings)
-            return complete(sparse if hidden else remove_hidden(sparse), image if colour else None, doubt=doubt)
+            return complete(
+                sparse if hidden else remove_hidden(sparse), image if colour else np.zeros_like(image), doubt=doubt
+            )
 
         return dense
 

@@ -28,7 +28,7 @@ def root(tmp_path: Path) -> KittiFolder:
     """Three frames before walls at 5, 6 and 7 m."""
     folder = KittiFolder(tmp_path / "kitti")
     for i, frame in enumerate(FRAMES):
-        write_frame(folder, frame, sweep(wall(5.0 + i), camera()), camera())
+        write_frame(folder, frame, sweep(wall(5.0 + i)), camera())
     return folder
 
 
@@ -58,7 +58,7 @@ def test_finished_frames_are_kept_and_broken_ones_made_again(root: KittiFolder, 
 
 def test_a_killed_run_leaves_only_whole_maps(root: KittiFolder, tmp_path: Path) -> None:
     for i in range(3, 200):
-        write_frame(root, f"{i:06d}", sweep(wall(5.0), camera()), camera())
+        write_frame(root, f"{i:06d}", sweep(wall(5.0)), camera())
     out = tmp_path / "out"
     code = (
         "import sys; from pathlib import Path; from monokd.commands.densify import densify\n"

@@ -18,8 +18,7 @@ from tests.depth.worlds import F32, SHAPE, camera, points_at, sweep, wall, write
 
 
 def test_every_return_of_a_held_out_pixel_is_removed_and_the_nearest_is_truth() -> None:
-    pixels = [(u + 0.5, 60.5, z) for u in range(10, 190) for z in (20.0, 8.0)]
-    scan = points_at(pixels, camera())
+    scan = points_at([(u + 0.5, 60.5, z) for u in range(10, 190) for z in (20.0, 8.0)], camera())
     held = hold_out(scan, camera(), SHAPE, np.random.default_rng(3))
     rest_m = project_scan(held.scan, camera(), SHAPE, rings=False).depth_m
     removed = held.truth_m > 0
@@ -48,7 +47,7 @@ def test_returns_on_an_object_are_those_in_its_box() -> None:
 def _root(tmp_path: Path) -> KittiFolder:
     root = KittiFolder(tmp_path)
     for i in range(2):
-        write_frame(root, f"{i:06d}", sweep(wall(15.0), camera()), camera())
+        write_frame(root, f"{i:06d}", sweep(wall(15.0)), camera())
     return root
 
 

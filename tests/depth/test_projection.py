@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monokd.depth.projection import pixels_of, project_scan
+from monokd.depth.projection import project_scan
 from monokd.errors import DataError
 from monokd.kitti.calibration import read_calibration
 from monokd.kitti.frames import KittiFolder, read_image, read_velodyne
@@ -24,21 +24,15 @@ def test_a_point_lands_in_the_pixel_worked_out_by_hand() -> None:
     assert depth_m[40, 80] == pytest.approx(10.0)
 
 
-def test_the_nearest_of_several_returns_in_a_pixel_wins_in_any_order() -> None:
-    calibration = camera()
-    for depths in ((30.0, 8.0, 12.0), (8.0, 30.0, 12.0), (30.0, 12.0, 8.0)):
-        scan = points_at([(50.5, 60.5, z) for z in depths], calibration)
-        assert project_scan(scan, calibration, SHAPE).depth_m[60, 50] == pytest.approx(8.0, rel=1e-6)
-
-
 def test_points_behind_too_near_or_outside_are_left_out() -> None:
     calibration = camera()
     scan = points_at(
         [(50.5, 60.5, 9.0), (50.5, 60.5, 0.9), (-0.1, 5.0, 9.0), (200.0, 5.0, 9.0), (5.0, 120.0, 9.0)], calibration
     )
     scan = np.vstack([scan, scan[:1] * np.float32(-1)])
-    assert np.count_nonzero(project_scan(scan, calibration, SHAPE).depth_m) == 1
-    assert pixels_of(scan, calibration, SHAPE).tolist() == [60 * 200 + 50, -1, -1, -1, -1, -1]
+    sparse = project_scan(scan, calibration, SHAPE)
+    assert np.count_nonzero(sparse.depth_m) == 1
+    assert sparse.pixels.tolist() == [60 * 200 + 50, -1, -1, -1, -1, -1]
 
 
 def test_all_points_behind_is_an_error_of_one_line() -> None:
@@ -48,7 +42,7 @@ def test_all_points_behind_is_an_error_of_one_line() -> None:
 
 @pytest.mark.parametrize("turn", [1, -1])
 @pytest.mark.parametrize("start_degrees", [0, 40, -180])
-def test_rings_are_told_apart_whatever_the_sweep_starts_with(turn: int, start_degrees: int) -> None:
+def test_rings_are_separated_whatever_the_sweep_starts_with(turn: int, start_degrees: int) -> None:
     """Five full or partial turns at different heights, to the left or right, from ahead or from behind."""
     azimuth = np.radians(np.arange(start_degrees, 360 if start_degrees >= 0 else 180)) * turn
     rings = [
@@ -64,12 +58,13 @@ def test_rings_are_told_apart_whatever_the_sweep_starts_with(turn: int, start_de
         np.testing.assert_allclose(row_px[seen], expected_px, rtol=1e-4)
 
 
-def test_a_shuffled_scan_has_no_rings_but_the_same_pixels() -> None:
-    scan = sweep(wall(10.0), camera())
+def test_a_shuffled_scan_has_rows_for_rings_and_the_same_pixels() -> None:
+    scan = sweep(wall(10.0))
     shuffled = scan[np.random.default_rng(0).permutation(len(scan))]
     sparse = project_scan(shuffled, camera(), SHAPE)
-    assert len(sparse.ring_depth_m) == 0
     np.testing.assert_array_equal(sparse.depth_m, project_scan(scan, camera(), SHAPE).depth_m)
+    np.testing.assert_array_equal(sparse.ring_depth_m, sparse.depth_m)
+    np.testing.assert_array_equal(sparse.ring_row_px[:, 7], np.arange(SHAPE[0]) + 0.5)
 
 
 @settings(max_examples=50, deadline=None)
@@ -77,13 +72,14 @@ def test_a_shuffled_scan_has_no_rings_but_the_same_pixels() -> None:
 def test_every_pixel_holds_its_smallest_depth(pixels: list[tuple[float, float, float]]) -> None:
     calibration = camera((0.02, -0.08, -0.27))
     scan = points_at(pixels, calibration)
-    where = pixels_of(scan, calibration, SHAPE)
     points = calibration.velodyne_to_camera(scan[:, :3].astype(np.float64))
-    expected = np.full(SHAPE[0] * SHAPE[1], np.inf)
-    np.minimum.at(expected, where[where >= 0], calibration.project(points)[1][where >= 0])
-    if (where >= 0).any():
-        depth_m = project_scan(scan, calibration, SHAPE).depth_m.ravel()
-        np.testing.assert_allclose(depth_m, np.where(np.isfinite(expected), expected, 0), rtol=1e-5)
+    try:
+        sparse = project_scan(scan, calibration, SHAPE)
+    except DataError:  # none in the image
+        return
+    inside, expected = sparse.pixels >= 0, np.full(SHAPE[0] * SHAPE[1], np.inf)
+    np.minimum.at(expected, sparse.pixels[inside], calibration.project(points)[1][inside])
+    np.testing.assert_allclose(sparse.depth_m.ravel(), np.where(np.isfinite(expected), expected, 0), rtol=1e-5)
 
 
 def test_real_scans_have_rings_from_top_to_bottom(kitti_dir: Path) -> None:

@@ -33,14 +33,11 @@ def points_at(pixels: list[tuple[float, float, float]], calibration: Calibration
     return np.column_stack([scanner, np.zeros(len(scanner))]).astype(np.float32)
 
 
-def sweep(surface: Callable[[F64], F64], calibration: Calibration, *, rings: int = 24, columns: int = 120) -> F32:
+def sweep(surface: Callable[[F64], F64], *, rings: int = 24, columns: int = 120) -> F32:
     """A scan, ring after ring from the top, azimuth growing from the right; rays meet `surface`.
 
-    Args:
-        surface: N×3 unit rays from the scanner (scanner axes) to N distances, infinite where nothing is hit.
-        calibration: unused but for documentation of the frame's order.
-        rings: number of rings between 8 degrees up and 18 degrees down.
-        columns: returns of a ring between 40 degrees right and left.
+    `surface` gives the distances of N×3 unit rays (scanner axes), infinite where nothing is hit. The rings lie between
+    8 degrees up and 18 down, their `columns` between 40 degrees right and left.
     """
     elevation = np.radians(np.linspace(8, -18, rings))
     azimuth = np.radians(np.linspace(-40, 40, columns))

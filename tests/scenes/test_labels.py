@@ -55,16 +55,9 @@ def test_occlusion_levels(visible: int, level: int) -> None:
     assert occlusion(visible, 100) == level
 
 
-def test_occlusion_of_nothing_is_hidden() -> None:
-    assert occlusion(0, 0) == 3
-
-
-def test_a_line_holds_the_numbers_in_kitti_s_order() -> None:
+def test_a_line_holds_the_numbers_in_kitti_s_order_and_alpha_wrapped() -> None:
     lines = label_lines([car(10.0, 10.0, 0.0)], view([100.0, 150.0, 200.0, 220.0], 600, 1000), CAMERA)
     assert lines == [f"Car 0.00 1 {-math.pi / 4:.2f} 100.00 150.00 200.00 220.00 1.50 1.60 3.90 10.00 1.65 10.00 0.00"]
-
-
-def test_alpha_is_wrapped() -> None:
     line = label_lines([car(-10.0, 10.0, 3.0)], view([0.0, 0.0, 9.0, 9.0], 60, 60), CAMERA)[0]
     assert float(line.split()[3]) == pytest.approx(3.0 + math.pi / 4 - 2 * math.pi, abs=0.005)
 

@@ -3,41 +3,31 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
 from monokd.kitti.calibration import Calibration
-from monokd.scenes.geometry import Triangles
-from monokd.scenes.layout import CAMERA_HEIGHT_M, Road
+from monokd.scenes.layout import CAMERA_HEIGHT_M
 from monokd.scenes.lidar import BEAMS_DEG, scan_rays, scan_world
 from monokd.scenes.palette import GLASS, MATTE
 from monokd.scenes.raycast import cast
-from monokd.scenes.settings import SceneSettings
 from monokd.typing import Floats
+from tests.scenes.panels import ROAD, panel, triangles
 
-STILL = SceneSettings(azimuth_step_deg=0.5, range_noise_m=0.0, dropout=0.0)
-ROAD = Road(0.0, 0.0, 4.0, 2.0, 0.0, 0.0, 0.0, False, False)
 # the scanner stands in the camera: x ahead is z, y left is −x, z up is −y
 TO_CAMERA = np.array([[0.0, -1.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
 CALIBRATION = Calibration(np.eye(3, 4), np.eye(3), TO_CAMERA)
-RAYS = scan_rays(90.0, 0.5)
+RAYS = scan_rays()
 
 
-def scan(distance_m: float, *, material: int = MATTE, grey: float = 190.0, seed: int = 1, **changes: float) -> Floats:
+def scan(
+    distance_m: float, *, material: int = MATTE, grey: float = 190.0, noise_m: float = 0.0, dropout: float = 0.0
+) -> Floats:
     """Points of a wide wall straight ahead and of the ground before it."""
-    low, high, half = CAMERA_HEIGHT_M, -30.0, 160.0
-    a, b, c, d = (-half, low, distance_m), (half, low, distance_m), (half, high, distance_m), (-half, high, distance_m)
-    wall = Triangles(
-        np.array([[a, b, c], [a, c, d]]),
-        np.array([[0.0, 0.0, -1.0]] * 2),
-        np.full((2, 3), grey),
-        np.full(2, material),
-        np.full(2, -1),
-        np.full(2, low),
-    )
-    settings = replace(STILL, **changes)  # type: ignore[arg-type]
-    return scan_world(wall, ROAD, CALIBRATION, settings, np.random.default_rng(seed)).astype(float)
+    corners, normals = panel(0.0, CAMERA_HEIGHT_M - 16.0, distance_m, 160.0, 16.0), np.array([[0.0, 0.0, -1.0]] * 2)
+    wall = triangles(corners)._replace(normals=normals, colours=np.full((2, 3), grey), materials=np.full(2, material))
+    rng = np.random.default_rng(1)
+    return scan_world(wall, ROAD, CALIBRATION, rng, range_noise_m=noise_m, dropout=dropout).astype(float)
 
 
 def test_beams_are_those_of_an_hdl_64() -> None:
@@ -53,9 +43,9 @@ def test_every_ray_ends_on_the_wall_or_the_ground_in_its_own_direction() -> None
     on_wall, on_ground = np.abs(points[:, 0] - 20.0) < 1e-3, np.abs(points[:, 2] + CAMERA_HEIGHT_M) < 1e-3
     assert (on_wall | on_ground).all()
     assert (points[~on_ground, 2] > -CAMERA_HEIGHT_M - 1e-3).all()
-    assert min(on_wall.sum(), on_ground.sum()) > 1000
+    assert min(on_wall.sum(), on_ground.sum()) > 3000
     azimuth = np.degrees(np.arctan2(points[:, 1], points[:, 0])).reshape(64, -1)
-    np.testing.assert_allclose(np.diff(azimuth, axis=1), 0.5, atol=0.02)
+    np.testing.assert_allclose(np.diff(azimuth, axis=1), 0.17, atol=0.02)
     elevation = np.degrees(np.arctan2(points[:, 2], np.hypot(points[:, 0], points[:, 1]))).reshape(64, -1)
     np.testing.assert_allclose(elevation, np.tile(BEAMS_DEG[::-1, None], elevation.shape[1]), atol=0.03)
 
@@ -63,14 +53,8 @@ def test_every_ray_ends_on_the_wall_or_the_ground_in_its_own_direction() -> None
 def test_a_triangle_is_met_by_exactly_the_rays_that_cross_it() -> None:
     """Against the test of Möller and Trumbore for every ray."""
     rng = np.random.default_rng(7)
-    rays = np.stack(
-        [
-            np.ones((len(RAYS.lines), 64)),
-            np.tile(RAYS.lines[:, None], 64),
-            RAYS.stretch[:, None] * RAYS.steps,
-        ],
-        axis=-1,
-    )
+    across = np.tile(RAYS.lines[:, None], 64)
+    rays = np.stack([np.ones_like(across), across, RAYS.stretch[:, None] * RAYS.steps], axis=-1)
     met = 0
     for _ in range(60):
         centre = np.array([rng.uniform(4, 30), rng.uniform(-3, 3), rng.uniform(-1.5, 0.5)])
@@ -89,7 +73,7 @@ def test_a_triangle_is_met_by_exactly_the_rays_that_cross_it() -> None:
 
 
 def test_range_noise_has_the_asked_deviation_along_the_ray() -> None:
-    lengths = [np.linalg.norm(scan(20.0, range_noise_m=noise)[:, :3], axis=1) for noise in (0.0, 0.02)]
+    lengths = [np.linalg.norm(scan(20.0, noise_m=noise)[:, :3], axis=1) for noise in (0.0, 0.02)]
     difference = lengths[1] - lengths[0]
     assert abs(difference.std() - 0.02) < 0.001
     assert abs(difference.mean()) < 0.001

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from monokd.scenes.layout import Road
 from monokd.scenes.rasteriser import Camera, View, rasterise
 from monokd.scenes.raycast import GROUND, SKY
 from monokd.typing import Floats
+from tests.scenes.panels import ROAD, panel, triangles
 
 CAMERA = Camera(100.0, 50.0, 30.0, (0.0, 0.0, 0.0), 101, 61)
-GROUND_PLANE = (1.65, 0.0, 0.0)
+Vector = tuple[float, float, float]
 
 
-def panel(x: float, y: float, z: float, half_width: float, half_height: float) -> Floats:
-    """Two triangles that face the camera."""
-    a, b = (x - half_width, y - half_height, z), (x + half_width, y - half_height, z)
-    c, d = (x + half_width, y + half_height, z), (x - half_width, y + half_height, z)
-    return np.array([[a, b, c], [a, c, d]])
-
-
-def draw(*panels: Floats, camera: Camera = CAMERA) -> View:
-    owners = np.repeat(np.arange(len(panels)), 2)
-    return rasterise(camera, np.concatenate(panels), owners, len(panels), ground=GROUND_PLANE, sun=None)
+def draw(*objects: Floats, camera: Camera = CAMERA, road: Road = ROAD, sun: Vector | None = None) -> View:
+    return rasterise(camera, triangles(*objects), len(objects), road, sun)
 
 
 def test_a_square_covers_the_pixels_of_its_projection() -> None:
@@ -58,7 +52,7 @@ def test_neighbouring_triangles_leave_no_crack() -> None:
         ring = np.stack([3 * np.cos(angles), 2 * np.sin(angles), np.full(30, 9.0)], axis=1)
         centre = np.append(rng.uniform(-1, 1, 2), 9.0)
         fan = np.stack([np.tile(centre, (30, 1)), ring, np.roll(ring, -1, axis=0)], axis=1)
-        view = rasterise(CAMERA, fan, np.zeros(30, dtype=np.int64), 1, ground=GROUND_PLANE, sun=None)
+        view = draw(fan)
         rows, columns = np.nonzero(view.triangle >= 0)
         assert len(np.unique(rows)) > 35
         for row in np.unique(rows):
@@ -76,10 +70,10 @@ def test_ground_and_sky_meet_at_the_horizon() -> None:
 def test_a_slope_moves_the_ground_as_labels_say() -> None:
     """The pixel of a point on the sloping ground has that point's depth."""
     camera = Camera(700.0, 600.0, 170.0, (-0.06, 0.0003, -0.0027), 1242, 375)
-    h, bank, pitch = 1.65, 0.004, 0.02
-    view = rasterise(camera, np.zeros((0, 3, 3)), np.zeros(0, dtype=np.int64), 0, ground=(h, bank, pitch), sun=None)
+    bank, pitch = 0.004, 0.02
+    view = draw(camera=camera, road=ROAD._replace(bank=bank, pitch=pitch))
     for x, z in ((3.0, 12.0), (-6.0, 30.0)):
-        y = h + bank * x + pitch * z
+        y = 1.65 + bank * x + pitch * z
         u = 700.0 * (x + 0.06) / (z + 0.0027) + 600.0
         v = 700.0 * (y - 0.0003) / (z + 0.0027) + 170.0
         near, far = view.inverse_depth[int(v) + 1, round(u)], view.inverse_depth[int(v), round(u)]
@@ -90,8 +84,7 @@ def test_a_slope_moves_the_ground_as_labels_say() -> None:
 def test_the_sun_casts_a_shadow_away_from_itself() -> None:
     wall = panel(0.0, 1.15, 10.0, 0.5, 0.5)
     for side in (-1, 1):
-        sun = (0.6 * side, -0.64, 0.48)
-        view = rasterise(CAMERA, wall, np.zeros(2, dtype=np.int64), 1, ground=GROUND_PLANE, sun=sun)
+        view = draw(wall, sun=(0.6 * side, -0.64, 0.48))
         rows, columns = np.nonzero(view.shadow)
         assert len(columns) > 3
         assert (view.triangle[rows, columns] == GROUND).all()

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from monokd.compiled import compiled
 from monokd.depth.projection import SparseDepth, project_scan
-from monokd.depth.rings import BORDER_RATIO, colour_distance, ring_lines
+from monokd.depth.rings import colour_distance, ring_lines
 from monokd.depth.visibility import remove_hidden
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration
@@ -19,30 +19,28 @@ I32 = NDArray[np.int32]
 # heights are borders; the road is at least LOWEST_ROAD_M below the camera.
 LOWEST_ROOF_M, LOWEST_CEILING_M, LOWEST_ROAD_M = 0.28, 0.7, 1.15
 HOLE_PX, HOLE_M = 16, 0.6  # about three rings without a return; the height of a car's windows and roof
-LEAST_RETURNS = 32  # of a ring, to tell where it runs
+LEAST_RETURNS = 32  # of a ring, to know where it runs
 SAME_COLOUR = 30  # sum over three channels
 RING_GAP_PX = 6
-NEIGHBOUR_GAP_PX = 8  # for scans without rings
 TOP_MARGIN_PX = 2
 
 
-def complete(sparse: SparseDepth, image: Bytes | None = None, *, doubt: float = 0.75) -> Floats32:
+def complete(sparse: SparseDepth, image: Bytes, *, doubt: float = 0.75) -> Floats32:
     """Fill sparse depth; every measured pixel keeps its value.
 
     1. Along a ring, neighbouring returns are joined. Where their depths differ by `BORDER_RATIO` or more, a border
        lies between them; each pixel goes to the side that the rings above and below and the image's colours vote for.
     2. In a column, depth between two lines is linear in 1/z, as planes are, unless the step is too steep for level
-       ground or a roof: there a border is put where the colours change most, or half way without an image. Tall
-       holes take the depth below them where it is nearer: what returns nothing is mostly the glass and dark paint of
-       the car that stands there.
+       ground or a roof: there a border is put where the colours change most. Tall holes take the depth below them
+       where it is nearer: what returns nothing is mostly the glass and dark paint of the car that stands there.
     3. Below the lowest line, 1/z goes on as between the two lowest, down to the image's edge.
     4. From a ring's distance above the highest line of a column, the farther of that line and of the next filled
        columns in the row goes on, as the laser passed over what ended there. Rows above the scan's highest return
        (less two rows) hold 0: no laser looked there, and the sky is not guessed.
 
     Args:
-        sparse: the returns; without rings, returns are joined to their neighbours in the image instead.
-        image: H×W×3 of the same frame, in any channel order; None works without colour.
+        sparse: the returns.
+        image: H×W×3 of the same frame, in any channel order.
         doubt: votes (of 3.4 at most) below which the two sides are mixed, which lowers the mean squared error; 0
             keeps every border sharp.
 
@@ -52,27 +50,16 @@ def complete(sparse: SparseDepth, image: Bytes | None = None, *, doubt: float = 
     Raises:
         DataError: the image has another size than the depth.
     """
-    if image is None:
-        image = np.zeros((1, 1, 3), np.uint8)
-    elif image.shape != (*sparse.depth_m.shape, 3):
+    if image.shape != (*sparse.depth_m.shape, 3):
         raise DataError(f"expected an image of {sparse.depth_m.shape} pixels, found {image.shape}")
-    lines_m = ring_lines(sparse, image, doubt) if len(sparse.ring_depth_m) else _join_neighbours(sparse.depth_m)
     top = max(int(np.argmax((sparse.depth_m > 0).any(axis=1))) - TOP_MARGIN_PX, 0)
-    dense_m, highest = _fill_columns(lines_m, image, sparse.focal_px)
+    dense_m, highest = _fill_columns(ring_lines(sparse, image, doubt), image, sparse.focal_px)
     _fill_above(dense_m, highest, _ceiling(sparse, highest), top)
     return dense_m
 
 
 def dense_depth(scan: Floats32, calibration: Calibration, image: Bytes) -> Floats32:
-    """Compute the dense depth of a frame: projection, removal of hidden returns, completion.
-
-    Args:
-        scan: N×4 as `read_velodyne` gives.
-        calibration: of the frame.
-        image: H×W×3.
-
-    Returns:
-        H×W metres, 0 = none.
+    """Compute the dense depth of a frame, H×W metres, 0 = none: projection, removal of hidden returns, completion.
 
     Raises:
         DataError: no point falls in the image.
@@ -82,43 +69,14 @@ def dense_depth(scan: Floats32, calibration: Calibration, image: Bytes) -> Float
 
 
 @compiled
-def _join_neighbours(depth_m: Floats32) -> Floats32:
-    """Join every return with the next to its right in the same row or the rows beside it."""
-    lines_m = depth_m.copy()
-    height, width = depth_m.shape
-    for v in range(height):
-        for u in range(width):
-            a = depth_m[v, u]
-            found = a == 0
-            for gap in range(1, min(NEIGHBOUR_GAP_PX, width - 1 - u) + 1):
-                for step in (0, -1, 1):
-                    if found or not 0 <= v + step < height or depth_m[v + step, u + gap] == 0:
-                        continue
-                    found = True
-                    b = depth_m[v + step, u + gap]
-                    border = max(a, b) >= BORDER_RATIO * min(a, b)
-                    for k in range(1, gap):
-                        row, t = int(v + step * k / gap + 0.5), k / gap
-                        z = (a if 2 * k <= gap else b) if border else a + (b - a) * t
-                        if depth_m[row, u + k] == 0 and (lines_m[row, u + k] == 0 or z < lines_m[row, u + k]):
-                            lines_m[row, u + k] = z
-                if found:
-                    break
-    return lines_m
-
-
-@compiled
 def _border_row(image: Bytes, above: int, below: int, u: int) -> int:
     """Find the last row that belongs to the upper of two lines with a border between them."""
-    middle = (above + below) // 2
-    if len(image) == 1:
-        return middle
-    best, border, votes = -1e9, middle, 0.0
+    best, border, votes = -1e9, above, 0.0
     for row in range(above, below):
         if row > above:
             up, down = colour_distance(image, row, u, above, u), colour_distance(image, row, u, below, u)
             votes += 2.0 * (down - up) / (up + down + 20)
-        score = votes - 0.15 * abs(row - 0.5 * (above + below - 1))  # without evidence half way
+        score = votes - 0.15 * abs(row - 0.5 * (above + below - 1))  # without evidence half-way
         if score > best:
             best, border = score, row
     return border
@@ -162,7 +120,7 @@ def _fill_between(
         dense_m[above + 1 : below, u] = z1
         return 0.0
     smooth = ratio < 1.15 or -1 / LOWEST_CEILING_M < rise * focal_px < 1 / LOWEST_ROOF_M
-    if not smooth and ratio < 2 and len(image) > 1:
+    if not smooth and ratio < 2:
         smooth = colour_distance(image, above, u, below, u) < SAME_COLOUR
     if smooth:
         for v in range(above + 1, below):
@@ -176,24 +134,20 @@ def _fill_between(
 
 def _ceiling(sparse: SparseDepth, highest: I32) -> I32:
     """Find the row in every column above which the laser did not look: that of the topmost ring with returns."""
-    width = sparse.depth_m.shape[1]
-    ceiling = np.where(highest >= 0, highest, 0)
+    columns = np.arange(sparse.depth_m.shape[1])
     for depth_m, row_px in zip(sparse.ring_depth_m, sparse.ring_row_px, strict=True):
         seen = np.flatnonzero(depth_m)
         if len(seen) >= LEAST_RETURNS:
-            top = np.interp(np.arange(width), seen, row_px[seen])
-            ceiling = np.where(highest >= 0, np.minimum(ceiling, top), top)
-            break
-    return np.asarray(ceiling, np.int32)
+            top = np.interp(columns, seen, row_px[seen])
+            return np.asarray(np.where(highest >= 0, np.minimum(highest, top), top), np.int32)
+    return np.maximum(highest, 0)
 
 
 @compiled
 def _fill_above(dense_m: Floats32, highest: I32, ceiling: I32, top: int) -> None:
     """Fill the rows from `top` to every column's highest line, below `ceiling` each run with its farthest depth."""
     height, width = dense_m.shape
-    own_m = np.zeros(width, np.float32)
-    for u in range(width):
-        own_m[u] = dense_m[highest[u], u] if highest[u] >= 0 else np.float32(0)
+    own_m = np.array([dense_m[highest[u], u] if highest[u] >= 0 else np.float32(0) for u in range(width)])
     for v in range(top, height):
         for start, end, step in ((0, width, 1), (width - 1, -1, -1)):
             farthest = np.float32(0)

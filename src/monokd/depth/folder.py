@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from monokd.depth.completion import dense_depth
 from monokd.depth.png import check_depth, write_depth
@@ -16,19 +16,12 @@ from monokd.progress import map_frames
 from monokd.typing import Floats32
 
 
-@dataclass(frozen=True, slots=True)
-class Densified:
-    """What a run over a folder did.
-
-    Attributes:
-        made: frames written.
-        kept: frames whose valid PNG was there.
-        errors: one for every broken frame, in order of the frames.
-    """
+class Densified(NamedTuple):
+    """What a run over a folder did."""
 
     made: int
-    kept: int
-    errors: tuple[DataError, ...]
+    kept: int  # frames whose valid PNG was there
+    errors: tuple[DataError, ...]  # one for every broken frame, in order of the frames
 
 
 def densify_folder(source: FrameSource, out: Path, frames: Sequence[str], *, workers: int) -> Densified:
@@ -62,11 +55,7 @@ def densify_frame(source: FrameSource, frame: str) -> Floats32:
 
 
 def check_depth_files(source: FrameSource, depth: Path, frames: Sequence[str]) -> list[DataError]:
-    """Check the user's own depth PNGs FRAME.png in `depth`: format, size, range and holes, as `monokd check` does.
-
-    Returns:
-        One error a broken file, in order of the frames.
-    """
+    """Check the user's own depth PNGs FRAME.png in `depth` as `monokd check` does; one error a broken file."""
     errors = []
     for frame in frames:
         try:
@@ -82,7 +71,7 @@ def check_depth_files(source: FrameSource, depth: Path, frames: Sequence[str]) -
 def _densify_or_explain(source: FrameSource, out: Path, frame: str) -> str | DataError:
     path = out / f"{frame}.png"
     try:
-        if _is_finished(path, source.image(frame)):
+        if path.exists() and _is_whole(path, source.image(frame)):
             return "kept"
         write_depth(path, densify_frame(source, frame))
     except DataError as error:
@@ -90,12 +79,10 @@ def _densify_or_explain(source: FrameSource, out: Path, frame: str) -> str | Dat
     return "made"
 
 
-def _is_finished(path: Path, image: Path) -> bool:
-    if not path.exists():
-        return False
+def _is_whole(path: Path, image: Path) -> bool:
+    header = read_png_header(image)
     try:
         depth_m = read_depth(path)
     except DataError:
         return False
-    header = read_png_header(image)
     return depth_m.shape == (header.height_px, header.width_px) and bool(depth_m.any())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
 
 from monokd.depth.completion import dense_depth
-from monokd.depth.projection import pixels_of, project_scan
+from monokd.depth.projection import project_scan
 from monokd.errors import DataError
 from monokd.kitti.boxes3d import box_coordinates
 from monokd.kitti.calibration import Calibration
@@ -26,30 +26,23 @@ MARGIN_M = 0.1  # around a labelled box, whose returns count as the object's
 BANDS_M = ((0, 10), (10, 20), (20, 40), (40, 60), (60, 256))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class HeldOut:
-    """A scan without some returns, and those returns.
+class HeldOut(NamedTuple):
+    """A scan without some returns, and those returns."""
 
-    Attributes:
-        scan: N×4, the rest of the scan in its order.
-        truth_m: H×W, the nearest removed return of every held-out pixel, 0 elsewhere.
-        top: the image row of the highest return of the whole scan.
-    """
-
-    scan: Floats32
-    truth_m: Floats32
-    top: int
+    scan: Floats32  # N×4, the rest of the scan in its order
+    truth_m: Floats32  # H×W, the nearest removed return of every held-out pixel, 0 elsewhere
+    top: int  # the image row of the highest return of the whole scan
 
 
 def hold_out(
     scan: Floats32, calibration: Calibration, shape: tuple[int, int], generator: np.random.Generator
 ) -> HeldOut:
     """Remove every return of a random `SHARE` of the pixels."""
-    sparse_m = project_scan(scan, calibration, shape, rings=False).depth_m
+    sparse = project_scan(scan, calibration, shape, rings=False)
     held = generator.random(shape) < SHARE
-    pixel = pixels_of(scan, calibration, shape)
-    removed = (pixel >= 0) & held.ravel()[pixel]
-    return HeldOut(scan[~removed], np.where(held, sparse_m, np.float32(0)), int(np.argmax((sparse_m > 0).any(axis=1))))
+    removed = (sparse.pixels >= 0) & held.ravel()[sparse.pixels]
+    truth_m = np.where(held, sparse.depth_m, np.float32(0))
+    return HeldOut(scan[~removed], truth_m, int(np.argmax((sparse.depth_m > 0).any(axis=1))))
 
 
 def on_objects(truth_m: Floats32, calibration: Calibration, objects: Objects) -> Bools:
@@ -75,10 +68,8 @@ def measure_folder(
 ) -> dict[str, object]:
     """Measure errors of `method` on held-out returns, each number the mean over the frames that have such returns.
 
-    Returns:
-        frames; filled, the share of pixels with depth from the highest return's row down; and for all returns, for
-        every band of distance and for returns on labelled objects: the number of returns, rmse_m and mae_m, None
-        where nothing was measured.
+    `filled` is the share of pixels with depth from the highest return's row down; numbers of errors are None where
+    nothing was measured.
 
     Raises:
         DataError: a frame is broken.
@@ -113,14 +104,12 @@ def _measure_frame(
         objects = on_objects(held.truth_m, calibration, read_labels(label))
     groups = [measured, measured & objects]
     groups += [measured & (held.truth_m >= low) & (held.truth_m < high) for low, high in BANDS_M]
-    difference_m = (dense_m - held.truth_m).astype(np.float64)
-    return float((dense_m[held.top :] > 0).mean()), [_errors(difference_m[group]) for group in groups]
-
-
-def _errors(difference_m: Floats) -> tuple[float, float, float]:
-    if not len(difference_m):
-        return 0.0, np.nan, np.nan
-    return len(difference_m), float(np.sqrt(np.mean(difference_m**2))), float(np.mean(np.abs(difference_m)))
+    errors = []
+    for group in groups:
+        off_m = (dense_m - held.truth_m)[group].astype(np.float64)
+        rmse_mae = (np.sqrt(np.mean(off_m**2)), np.mean(np.abs(off_m))) if len(off_m) else (np.nan, np.nan)
+        errors.append((len(off_m), *rmse_mae))
+    return float((dense_m[held.top :] > 0).mean()), errors
 
 
 def _summary(rows: Floats) -> dict[str, object]:

@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from monokd.compiled import compiled
 from monokd.errors import DataError
 from monokd.files import replacing
 from monokd.kitti.frames import read_depth
@@ -22,16 +21,10 @@ PNG_OPTIONS = (
 )
 
 
-@compiled
 def encode_depth(depth_m: Floats32) -> Uint16s:
     """Turn H×W metres into KITTI's uint16: × 256, rounded, at most 65535; a positive depth never becomes 0."""
-    height, width = depth_m.shape
-    stored = np.zeros((height, width), np.uint16)
-    for v in range(height):
-        for u in range(width):
-            if depth_m[v, u] > 0:
-                stored[v, u] = np.uint16(min(max(int(depth_m[v, u] * 256 + 0.5), 1), 65535))
-    return stored
+    stored = np.clip(np.floor(depth_m.astype(np.float64) * 256 + 0.5), 1, 65535)
+    return np.where(depth_m > 0, stored, 0).astype(np.uint16)
 
 
 def write_depth(path: Path, depth_m: Floats32) -> None:
@@ -50,17 +43,13 @@ def write_depth(path: Path, depth_m: Floats32) -> None:
             raise DataError("the PNG that was written does not read back", path)
 
 
-def check_depth(path: Path, size: tuple[int, int]) -> None:
-    """Check format, size, range and holes of a depth map; one smaller than the image is padded in training.
-
-    Args:
-        path: of the PNG.
-        size: width and height of the image.
+def check_depth(path: Path, size_px: tuple[int, int]) -> None:
+    """Check format, size (width and height; less is padded in training), range and holes of a depth map.
 
     Raises:
         DataError: the first fault.
     """
-    depth_m, (width, height) = read_depth(path), size
+    depth_m, (width, height) = read_depth(path), size_px
     if depth_m.shape[0] > height or depth_m.shape[1] > width:
         raise DataError(f"expected at most the image's {height}×{width} pixels, found {depth_m.shape}", path)
     filled, furthest_m = float((depth_m > 0).mean()), float(depth_m.max())

@@ -16,57 +16,43 @@ BORDER_RATIO = 1.05  # of neighbouring returns' depths, from which on a border l
 # Votes on which side of a border a pixel belongs to: the next ring above and below, the second next, colour.
 NEXT_RING, SECOND_RING, COLOUR = 0.7, 0.4, 1.2
 COLOUR_NOISE = 40  # sum over three channels below which a difference says little
+Scanner = tuple[float, float, float]
 
 
 class Lines(NamedTuple):
-    """Rings with their gaps filled, R×W each.
+    """Rings with their gaps filled, R×W each."""
 
-    Attributes:
-        depth_m: metres, 0 where nothing is.
-        row_px: where in the image column that depth lies.
-        left: column of the return to the left, where a border lies between two returns; −1 elsewhere.
-        right: column of the return to the right.
-    """
-
-    depth_m: Floats32
-    row_px: Floats32
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
+    depth_m: Floats32  # 0 where nothing is
+    row_px: Floats32  # where in the image column that depth lies
+    left: NDArray[np.int32]  # column of the return to the left, where a border lies between two; −1 elsewhere
+    right: NDArray[np.int32]  # column of the return to the right
 
 
 def ring_lines(sparse: SparseDepth, image: Bytes, doubt: float) -> Floats32:
-    """Compute depth in the pixels that the rings cross, H×W, 0 elsewhere.
-
-    Args:
-        sparse: returns with rings.
-        image: H×W×3, or 1×1×3 where there is no image.
-        doubt: votes (of 3.4 at most) below which both sides of a border are mixed; 0 never mixes.
-    """
-    lines = _join(sparse)
-    return _draw(sparse, *_place_borders(lines, image, sparse.scanner, doubt))
+    """Compute depth in the pixels that the rings cross, H×W, 0 elsewhere; `doubt` as in `complete`."""
+    lines_m = _draw(*_place_borders(_join(sparse), image, sparse.scanner, doubt), len(image))
+    return np.where(sparse.depth_m > 0, sparse.depth_m, lines_m)
 
 
 @compiled
 def _join(sparse: SparseDepth) -> Lines:
     """Interpolate between neighbours; across borders take the closer one and note the columns of both."""
-    ring_depth_m, ring_row_px = sparse.ring_depth_m, sparse.ring_row_px
-    rings, width = ring_depth_m.shape
-    depth_m, row_px = np.zeros_like(ring_depth_m), np.zeros_like(ring_row_px)
+    depth_m, row_px = sparse.ring_depth_m.copy(), sparse.ring_row_px.copy()
+    rings, width = depth_m.shape
     left, right = np.full((rings, width), -1, np.int32), np.full((rings, width), -1, np.int32)
     for ring in range(rings):
         last = -1
         for column in range(width):
-            b = ring_depth_m[ring, column]
+            b = sparse.ring_depth_m[ring, column]
             if b == 0:
                 continue
-            depth_m[ring, column], row_px[ring, column] = b, ring_row_px[ring, column]
             gap = column - last
             if last >= 0 and gap <= MAX_GAP_PX:
-                a, row = ring_depth_m[ring, last], ring_row_px[ring, last]
+                a, row = depth_m[ring, last], row_px[ring, last]
                 border = max(a, b) >= BORDER_RATIO * min(a, b)
                 for k in range(1, gap):
                     t = k / gap
-                    row_px[ring, last + k] = row + (ring_row_px[ring, column] - row) * t
+                    row_px[ring, last + k] = row + (row_px[ring, column] - row) * t
                     depth_m[ring, last + k] = (a if 2 * k <= gap else b) if border else a + (b - a) * t
                     if border:
                         left[ring, last + k], right[ring, last + k] = last, column
@@ -75,21 +61,14 @@ def _join(sparse: SparseDepth) -> Lines:
 
 
 @compiled
-def _closer_to(z: float, a: float, b: float) -> float:
-    """Compare depth z with a (1) and b (−1), in ratios; 0 without z."""
-    if z <= 0:
-        return 0.0
-    return float((abs(np.log(z / b)) - abs(np.log(z / a))) / abs(np.log(a / b)))
-
-
-@compiled
 def _ring_votes(depth_m: Floats32, ring: int, column: int, a: float, b: float) -> float:
+    """Compare the rings above and below with a (positive) and b (negative), in ratios."""
     votes = 0.0
     for step, weight in ((1, NEXT_RING), (2, SECOND_RING)):
-        if ring >= step:
-            votes += weight * _closer_to(depth_m[ring - step, column], a, b)
-        if ring + step < len(depth_m):
-            votes += weight * _closer_to(depth_m[ring + step, column], a, b)
+        for other in (ring - step, ring + step):
+            if 0 <= other < len(depth_m) and depth_m[other, column] > 0:
+                z = depth_m[other, column]
+                votes += weight * float((abs(np.log(z / b)) - abs(np.log(z / a))) / abs(np.log(a / b)))
     return votes
 
 
@@ -103,16 +82,13 @@ def colour_distance(image: Bytes, v0: int, u0: int, v1: int, u1: int) -> np.int3
 
 
 @compiled
-def _row_at(undisplaced_px: float, z: float, scanner: tuple[float, float, float], height: int) -> float:
+def _row_at(undisplaced_px: float, z: float, scanner: Scanner, height: int) -> float:
     """Find the image row of a return at depth z, from the row that it would have at infinity."""
     return min(max(undisplaced_px + (scanner[1] - undisplaced_px * scanner[2]) / z, 0.0), height - 1.0)
 
 
 @compiled
-def _vote(
-    lines: Lines, ring: int, column: int, image: Bytes, scanner: tuple[float, float, float], votes: Floats32,
-    rows: Floats32,
-) -> int:  # fmt: skip
+def _vote(lines: Lines, ring: int, column: int, image: Bytes, scanner: Scanner, votes: Floats32, rows: Floats32) -> int:
     """Fill votes for the left side and the ring's row for either side in all columns of the border at `column`.
 
     The scanner's parallax makes a ring's row depend on the depth that it hits, so each side is judged where the ring
@@ -121,18 +97,14 @@ def _vote(
     first, last = lines.left[ring, column], lines.right[ring, column]
     a, b = lines.depth_m[ring, first], lines.depth_m[ring, last]
     v0, v1 = lines.row_px[ring, first], lines.row_px[ring, last]
-    height = len(image) if len(image) > 1 else 1 << 30
     far0, far1 = v0 - (scanner[1] - v0 * scanner[2]) / a, v1 - (scanner[1] - v1 * scanner[2]) / b
     total, best, border = 0.0, 0.0, first
     for u in range(first + 1, last):
         far = far0 + (far1 - far0) * (u - first) / (last - first)
-        rows[0, u], rows[1, u] = _row_at(far, a, scanner, height), _row_at(far, b, scanner, height)
-        vote = _ring_votes(lines.depth_m, ring, u, a, b)
-        if len(image) > 1:
-            to_a = colour_distance(image, int(rows[0, u]), u, int(v0), first)
-            to_b = colour_distance(image, int(rows[1, u]), u, int(v1), last)
-            vote += COLOUR * (to_b - to_a) / (to_a + to_b + COLOUR_NOISE)
-        votes[u] = vote
+        rows[0, u], rows[1, u] = _row_at(far, a, scanner, len(image)), _row_at(far, b, scanner, len(image))
+        to_a = colour_distance(image, int(rows[0, u]), u, int(v0), first)
+        to_b = colour_distance(image, int(rows[1, u]), u, int(v1), last)
+        votes[u] = _ring_votes(lines.depth_m, ring, u, a, b) + COLOUR * (to_b - to_a) / (to_a + to_b + COLOUR_NOISE)
         total += votes[u]
         if total > best:
             best, border = total, u
@@ -140,9 +112,7 @@ def _vote(
 
 
 @compiled
-def _place_borders(
-    lines: Lines, image: Bytes, scanner: tuple[float, float, float], doubt: float
-) -> tuple[Floats32, Floats32]:
+def _place_borders(lines: Lines, image: Bytes, scanner: Scanner, doubt: float) -> tuple[Floats32, Floats32]:
     """Decide every pixel between two returns across a border: left side, right side or, in doubt, a mixture."""
     rings, width = lines.depth_m.shape
     depth_m, row_px = lines.depth_m.copy(), lines.row_px.copy()
@@ -167,18 +137,13 @@ def _place_borders(
 
 
 @compiled
-def _draw(sparse: SparseDepth, ring_depth_m: Floats32, ring_row_px: Floats32) -> Floats32:
-    """Draw rings into an image, the nearest in front; measured pixels keep their value."""
-    lines_m = np.zeros_like(sparse.depth_m)
-    height, width = lines_m.shape
+def _draw(ring_depth_m: Floats32, ring_row_px: Floats32, height: int) -> Floats32:
+    """Draw rings into an image, the nearest in front."""
+    lines_m = np.zeros((height, ring_depth_m.shape[1]), np.float32)
     for ring in range(len(ring_depth_m)):
-        for u in range(width):
+        for u in range(ring_depth_m.shape[1]):
             z = ring_depth_m[ring, u]
             v = min(int(ring_row_px[ring, u]), height - 1)
             if z > 0 and (lines_m[v, u] == 0 or z < lines_m[v, u]):
                 lines_m[v, u] = z
-    for v in range(height):
-        for u in range(width):
-            if sparse.depth_m[v, u] > 0:
-                lines_m[v, u] = sparse.depth_m[v, u]
     return lines_m

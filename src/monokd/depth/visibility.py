@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from monokd.compiled import compiled
@@ -21,32 +22,29 @@ def remove_hidden(sparse: SparseDepth) -> SparseDepth:
     E · (1/z_object − 1/z_background), E from the scanner's place. A return that the scanner saw is hidden from the
     camera only if the object moved over it: then the object has returns between it and at most that shift away in the
     shift's direction, and returns on its other side. Both are looked for in strips 3 pixels wide.
+
+    Of the rings' returns also those behind an object in their very pixel go.
     """
     hidden = _find_hidden(sparse, _nearest_of_blocks(sparse.depth_m))
     depth_m = np.where(hidden, np.float32(0), sparse.depth_m)
-    return sparse._replace(depth_m=depth_m, ring_depth_m=_visible_rings(sparse, hidden))
+    ring_m, rows, columns = sparse.ring_depth_m, sparse.ring_row_px.astype(int), np.arange(sparse.depth_m.shape[1])
+    pixel_m = sparse.depth_m[rows, columns]
+    behind = (hidden[rows, columns] & (pixel_m == ring_m)) | (pixel_m < NEARER * ring_m.astype(np.float64))
+    return sparse._replace(depth_m=depth_m, ring_depth_m=np.where(behind, np.float32(0), ring_m))
 
 
-@compiled
 def _nearest_of_blocks(depth_m: Floats32) -> Floats32:
     """Find the smallest depth in every block and its eight neighbours, infinity where there is none."""
     height, width = depth_m.shape
-    rows, columns = (height + BLOCK_PX - 1) // BLOCK_PX, (width + BLOCK_PX - 1) // BLOCK_PX
-    one = np.full((rows, columns), np.inf, np.float32)
-    for v in range(height):
-        for u in range(width):
-            if 0 < depth_m[v, u] < one[v // BLOCK_PX, u // BLOCK_PX]:
-                one[v // BLOCK_PX, u // BLOCK_PX] = depth_m[v, u]
-    around = np.empty_like(one)
-    for i in range(rows):
-        for j in range(columns):
-            around[i, j] = one[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2].min()
-    return around
+    seen_m = np.where(depth_m > 0, depth_m, np.float32(np.inf))
+    padded = np.pad(seen_m, ((0, -height % BLOCK_PX), (0, -width % BLOCK_PX)), constant_values=np.inf)
+    blocks = padded.reshape(padded.shape[0] // BLOCK_PX, BLOCK_PX, -1, BLOCK_PX).min(axis=(1, 3))
+    return np.asarray(cv2.erode(blocks, np.ones((3, 3), np.uint8)), np.float32)
 
 
 @compiled
 def _object_along(depth_m: Floats32, v: int, u: int, dv: float, du: float, steps: int, shift: float) -> bool:
-    """Tell whether the strip of `steps` along (dv, du) holds a return of an object before the pixel (v, u).
+    """Look for a return of an object before pixel (v, u) in the strip of `steps` along (dv, du).
 
     With a positive `shift` (px m) the object must also have moved at least that far, to one pixel.
     """
@@ -66,10 +64,9 @@ def _object_along(depth_m: Floats32, v: int, u: int, dv: float, du: float, steps
 @compiled
 def _find_hidden(sparse: SparseDepth, nearest_m: Floats32) -> Bools:
     depth_m, (e0, e1, e2) = sparse.depth_m, sparse.scanner
-    height, width = depth_m.shape
-    hidden = np.zeros((height, width), np.bool_)
-    for v in range(height):
-        for u in range(width):
+    hidden = np.zeros(depth_m.shape, np.bool_)
+    for v in range(depth_m.shape[0]):
+        for u in range(depth_m.shape[1]):
             z, z_near = depth_m[v, u], nearest_m[v // BLOCK_PX, u // BLOCK_PX]
             if z == 0 or z_near > NEARER * z:
                 continue
@@ -82,18 +79,3 @@ def _find_hidden(sparse: SparseDepth, nearest_m: Floats32) -> Bools:
             before = _object_along(depth_m, v, u, dv, du, steps, shift)
             hidden[v, u] = before and _object_along(depth_m, v, u, -dv, -du, BEHIND_PX, 0.0)
     return hidden
-
-
-@compiled
-def _visible_rings(sparse: SparseDepth, hidden: Bools) -> Floats32:
-    """Copy the rings' depths without the hidden returns and those behind an object in their very pixel."""
-    ring_depth_m = sparse.ring_depth_m.copy()
-    rings, width = ring_depth_m.shape
-    for ring in range(rings):
-        for u in range(width):
-            z = ring_depth_m[ring, u]
-            if z > 0:
-                v = int(sparse.ring_row_px[ring, u])
-                if (hidden[v, u] and sparse.depth_m[v, u] == z) or sparse.depth_m[v, u] < NEARER * z:
-                    ring_depth_m[ring, u] = 0
-    return ring_depth_m

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,16 +15,14 @@ from monokd.kitti.frames import KittiFolder
 from monokd.progress import map_frames
 from monokd.scenes.geometry import Triangles, assemble
 from monokd.scenes.labels import label_lines
-from monokd.scenes.layout import CAMERA_HEIGHT_M, Placed, Road, sample_objects, sample_road
+from monokd.scenes.layout import Placed, Road, sample_objects, sample_road
 from monokd.scenes.lidar import scan_world
-from monokd.scenes.light import noise_table, sample_light
 from monokd.scenes.rasteriser import Camera, View, rasterise
 from monokd.scenes.settings import SceneSettings
-from monokd.scenes.shading import Scene, lit, shade
+from monokd.scenes.shading import sample_light, shade
 from monokd.scenes.surroundings import sample_clutter
 from monokd.typing import Bytes, Floats32
 
-HIDDEN_LABELS = "label_hidden"
 # KITTI's camera and scanner of 26 September 2011, for an image of 1242×375.
 KITTI_SIZE_PX = (1242, 375)
 FOCAL_PX, CU_PX, CV_PX = 721.5377, 609.5593, 172.854
@@ -47,28 +45,14 @@ PNG_SETTINGS = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """One rendered frame.
-
-    Attributes:
-        road: with its ground.
-        objects: the labelled solids.
-        triangles: of all solids.
-        camera: the pinhole.
-        calibration: what the calibration file says.
-        view: what the camera sees.
-        image: H×W×3 RGB.
-        points: N×4 scan.
-        labels: label lines.
-    """
+class Frame(NamedTuple):
+    """One rendered frame: its world, what the camera sees, and what its files hold (image H×W×3 RGB, scan N×4)."""
 
     road: Road
     objects: list[Placed]
     triangles: Triangles
-    camera: Camera
-    calibration: Calibration
     view: View
+    calibration: Calibration
     image: Bytes
     points: Floats32
     labels: list[str]
@@ -83,45 +67,33 @@ def generate_scenes(out: Path, settings: SceneSettings, *, seed: int = 0, worker
     all round), because nothing else is in the camera's view. Frames of an earlier run with higher ids are left where
     they are; the split files do not name them.
 
-    Args:
-        out: the folder.
-        settings: how many frames, of what.
-        seed: of everything.
-        workers: processes.
-
     Raises:
         ValueError: no frames.
     """
-    labelled = settings.train_frames + settings.val_frames
+    first, labelled = settings.train_frames, settings.train_frames + settings.val_frames
     ids = [f"{number:06d}" for number in range(labelled + settings.unlabelled_frames)]
     if not ids:
         raise ValueError("scenes need at least one frame, found none")
-    map_frames(partial(write_frame, Path(out), seed, settings), range(len(ids)), "scenes", workers)
-    first = settings.train_frames
+    map_frames(partial(write_frame, out, seed, settings), range(len(ids)), "scenes", workers)
     splits = {"train": ids[:first], "val": ids[first:labelled], "trainval": ids[:labelled]}
-    splits["unlabelled"] = ids[labelled:]
-    for name, chosen in splits.items():
-        path = Path(out) / "ImageSets" / f"{name}.txt"
-        if chosen or name != "unlabelled":
-            write_text(path, "".join(f"{frame}\n" for frame in chosen))
-        else:
-            path.unlink(missing_ok=True)
+    (out / "ImageSets/unlabelled.txt").unlink(missing_ok=True)
+    if ids[labelled:]:
+        splits["unlabelled"] = ids[labelled:]
+    for name, frames in splits.items():
+        write_text(out / "ImageSets" / f"{name}.txt", "".join(f"{frame}\n" for frame in frames))
 
 
 def write_frame(out: Path, seed: int, settings: SceneSettings, number: int) -> None:
     """Render and write frame `number`; its image comes last, so that a frame with an image is complete."""
     frame, files, name = render_frame(seed, number, settings), KittiFolder(out), f"{number:06d}"
-    label = files.label(name)
-    hidden = label.parents[1] / HIDDEN_LABELS / label.name
+    label, stale = files.label(name), files.hidden_label(name)
     if number >= settings.train_frames + settings.val_frames:
-        label, hidden = hidden, label
-    hidden.unlink(missing_ok=True)  # of an earlier run with other counts
+        label, stale = stale, label
+    stale.unlink(missing_ok=True)  # of an earlier run with other counts
     write_text(label, "".join(f"{line}\n" for line in frame.labels))
     write_calibration(files.calibration(name), frame.calibration)
     write_bytes(files.velodyne(name), frame.points.astype("<f4").tobytes())
-    done, data = cv2.imencode(".png", cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR), PNG_SETTINGS)
-    if not done:
-        raise ValueError(f"cannot encode {files.image(name)}")
+    _, data = cv2.imencode(".png", cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR), PNG_SETTINGS)
     write_bytes(files.image(name), data.tobytes())
 
 
@@ -131,20 +103,14 @@ def render_frame(seed: int, number: int, settings: SceneSettings) -> Frame:
     road_rng, object_rng, clutter_rng, light_rng, scan_rng = (np.random.default_rng(stream) for stream in streams)
     road = sample_road(road_rng, settings)
     objects = sample_objects(object_rng, road, settings)
-    triangles = assemble(objects, sample_clutter(clutter_rng, road, objects, settings.clutter))
+    triangles = assemble(objects, sample_clutter(clutter_rng, road, objects))
     camera, calibration = scaled_camera(settings)
     light = sample_light(light_rng)
-    view = rasterise(
-        camera,
-        triangles.corners_m,
-        triangles.owners,
-        len(objects),
-        ground=(CAMERA_HEIGHT_M, road.bank, road.pitch),
-        sun=light.sun if light.strength > 0.2 else None,
-    )
-    image = shade(Scene(camera, road, light, lit(triangles, light), noise_table()), view, objects)
-    points = scan_world(triangles, road, calibration, settings, scan_rng)
-    return Frame(road, objects, triangles, camera, calibration, view, image, points, label_lines(objects, view, camera))
+    view = rasterise(camera, triangles, len(objects), road, light.sun if light.strength > 0.2 else None)
+    image = shade(camera, road, light, triangles, view, objects)
+    points = scan_world(triangles, road, calibration, scan_rng)
+    labels = label_lines(objects, view, camera)
+    return Frame(road, objects, triangles, view, calibration, image, points, labels)
 
 
 def scaled_camera(settings: SceneSettings) -> tuple[Camera, Calibration]:

@@ -19,8 +19,7 @@ UNKNOWN = -1.0, -1.0, -1.0, -1000.0, -1000.0, -1000.0, -10.0
 
 def clipped_box(extents_px: Floats, camera: Camera) -> Floats:
     """The part of a box (left, top, right, bottom) inside the image."""
-    last = np.array([camera.width_px - 1.0, camera.height_px - 1.0] * 2)
-    return np.clip(extents_px, 0.0, last)
+    return np.clip(extents_px, 0.0, [camera.width_px - 1.0, camera.height_px - 1.0] * 2)
 
 
 def box_2d(extents_px: Floats, inside_px: Floats, camera: Camera) -> Floats:
@@ -31,41 +30,35 @@ def box_2d(extents_px: Floats, inside_px: Floats, camera: Camera) -> Floats:
     box = clipped_box(extents_px, camera)
     if (box == extents_px).all():
         return box
-    around = inside_px + np.array([-0.5, -0.5, 0.5, 0.5])
-    return np.concatenate([np.maximum(box[:2], around[:2]), np.minimum(box[2:], around[2:])])
+    return np.append(np.maximum(box[:2], inside_px[:2] - 0.5), np.minimum(box[2:], inside_px[2:] + 0.5))
 
 
 def truncation(extents_px: Floats, camera: Camera) -> float:
     """Share of the whole object's box outside the image, 0 to 1."""
-    whole = _area(extents_px)
-    return 1.0 - _area(clipped_box(extents_px, camera)) / whole if whole > 0 else 1.0
+    return 1.0 - _area(clipped_box(extents_px, camera)) / _area(extents_px)
 
 
 def occlusion(visible_px: int, silhouette_px: int) -> int:
-    """0 visible, 1 partly, 2 largely occluded, 3 hidden, from the shown share of the silhouette inside the image."""
-    share = visible_px / silhouette_px if silhouette_px > 0 else 0.0
-    return next((level for level, least in enumerate(VISIBLE_SHARES) if share >= least), 3)
+    """0 visible, 1 partly, 2 largely occluded, 3 hidden, from the visible share of the silhouette inside the image."""
+    return sum(visible_px / silhouette_px < least for least in VISIBLE_SHARES)
 
 
 def label_lines(objects: list[Placed], view: View, camera: Camera) -> list[str]:
-    """One KITTI line per object that shows, nearest first; what hardly shows is DontCare, what is outside left out."""
+    """One KITTI line per visible object, nearest first; hardly visible ones are DontCare, those outside left out."""
     lines, unnamed = [], []
-    for i in sorted(range(len(objects)), key=lambda i: objects[i].location_m[2]):
-        visible, silhouette = int(view.visible_px[i]), int(view.silhouette_px[i])
-        if silhouette == 0:
-            continue
-        box = box_2d(view.extents_px[i], view.inside_px[i], camera)
-        level = occlusion(visible, silhouette)
+    for i in sorted(np.flatnonzero(view.silhouette_px), key=lambda i: objects[i].location_m[2]):
+        placed, extents = objects[i], view.extents_px[i]
+        box = box_2d(extents, view.inside_px[i], camera)
+        level = occlusion(view.visible_px[i], view.silhouette_px[i])
         # where the image's edge leaves no more than a hand or a foot, nobody could draw the object's box
-        fragment = _area(box) < MIN_BOX_SHARE * _area(clipped_box(view.extents_px[i], camera))
-        if level == 3 or visible < MIN_VISIBLE_PX or fragment:
+        fragment = _area(box) < MIN_BOX_SHARE * _area(clipped_box(extents, camera))
+        if level == 3 or view.visible_px[i] < MIN_VISIBLE_PX or fragment:
             unnamed.append(f"DontCare -1.00 -1 {_numbers(-10.0, *box, *UNKNOWN)}")
             continue
-        placed = objects[i]
         x, y, z = placed.location_m
         alpha = math.remainder(placed.rotation_y_rad - math.atan2(x, z), 2 * math.pi)
         pose = _numbers(alpha, *box, *placed.size_m, x, y, z, placed.rotation_y_rad)
-        lines.append(f"{placed.name} {truncation(view.extents_px[i], camera):.2f} {level} {pose}")
+        lines.append(f"{placed.name} {truncation(extents, camera):.2f} {level} {pose}")
     return lines + unnamed
 
 

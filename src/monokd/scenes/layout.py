@@ -14,59 +14,49 @@ from typing import NamedTuple
 
 import numpy as np
 
+from monokd.kitti.boxes3d import CORNERS
 from monokd.scenes import meshes
 from monokd.scenes.palette import Look, object_look, pick
+from monokd.scenes.raycast import NEAR_M
 from monokd.scenes.settings import SceneSettings
 from monokd.typing import Floats
 
 CAMERA_HEIGHT_M = 1.65
-NEAREST_CORNER_M = 0.5
 # height, width, length: mean, deviation, low, high (KITTI's 1st and 99th percentile)
 SIZES_M = {
     "Car": ((1.526, 0.13, 1.30, 1.95), (1.629, 0.10, 1.38, 1.87), (3.884, 0.42, 3.00, 4.85)),
     "Pedestrian": ((1.761, 0.11, 1.50, 1.97), (0.660, 0.14, 0.40, 0.96), (0.842, 0.23, 0.35, 1.32)),
     "Cyclist": ((1.737, 0.09, 1.45, 1.96), (0.597, 0.12, 0.40, 0.88), (1.764, 0.17, 1.25, 2.10)),
 }
+CLASS_SHARES = (0.72, 0.17, 0.11)
 CLEARANCE_M = {"Car": 0.35, "Pedestrian": 0.15, "Cyclist": 0.2}
+MAX_HIDDEN_SHARE = 0.75  # of an object's width
 # rotation_y on a road that runs straight ahead
 AWAY, TOWARDS = -math.pi / 2, math.pi / 2
 
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A solid in the world.
+    """A solid in the world."""
 
-    Attributes:
-        name: KITTI class, or "" for clutter.
-        template: its triangles in the unit box.
-        look: material and colour of its parts.
-        size_m: height, width, length.
-        location_m: centre of the bottom face, rectified camera coordinates.
-        rotation_y_rad: heading about the camera's y axis.
-    """
-
-    name: str
+    name: str  # KITTI class, or "" for clutter
     template: meshes.Template
     look: Look
-    size_m: tuple[float, float, float]
-    location_m: tuple[float, float, float]
+    size_m: tuple[float, float, float]  # height, width, length
+    location_m: tuple[float, float, float]  # centre of the bottom face, rectified camera coordinates
     rotation_y_rad: float
 
     def in_world(self, unit: Floats) -> Floats:
         """Points of the unit box (…×3: along, up, across) in camera coordinates, metres."""
         height, width, length = self.size_m
         sine, cosine = math.sin(self.rotation_y_rad), math.cos(self.rotation_y_rad)
-        turn = np.array(
-            [[cosine * length, 0.0, -sine * length], [0.0, -height, 0.0], [sine * width, 0.0, cosine * width]]
-        )
-        moved: Floats = unit @ turn + self.location_m
-        return moved
+        axes = [[cosine * length, 0.0, -sine * length], [0.0, -height, 0.0], [sine * width, 0.0, cosine * width]]
+        return np.asarray(unit @ np.array(axes) + self.location_m)
 
     def footprint(self, margin_m: float = 0.0) -> Floats:
         """Corners of the bottom face, grown by `margin_m`, 4×2 x and z."""
         _, width, length = self.size_m
-        a, b = 0.5 + margin_m / length, 0.5 + margin_m / width
-        return self.in_world(np.array([(a, 0, b), (a, 0, -b), (-a, 0, -b), (-a, 0, b)]))[:, ::2]
+        return self.in_world(CORNERS[:4] * (1 + 2 * margin_m / length, 0, 1 + 2 * margin_m / width))[:, ::2]
 
     @cached_property
     def span(self) -> tuple[float, float]:
@@ -76,29 +66,17 @@ class Placed:
 
 
 class Road(NamedTuple):
-    """A straight road. Along it s, across it d (right positive) from its centre line.
+    """A straight road. Along it s, across it d (right positive) from its centre line."""
 
-    Attributes:
-        yaw_rad: its direction against the camera's z axis, positive to the right.
-        centre_m: lateral place of the centre line below the camera.
-        kerb_m: from the centre line to the kerb.
-        pavement_m: width of the pavement beyond the kerb.
-        crossing_m: distance of a crossing street's centre, 0 where there is none.
-        pitch: rise of the ground per metre ahead (down positive, as y).
-        bank: the same to the right.
-        parking: whether rows of parked cars line it.
-        open_land: whether the surroundings are open, so that cars stand anywhere.
-    """
-
-    yaw_rad: float
-    centre_m: float
-    kerb_m: float
-    pavement_m: float
-    crossing_m: float
-    pitch: float
-    bank: float
-    parking: bool
-    open_land: bool
+    yaw_rad: float  # its direction against the camera's z axis, positive to the right
+    centre_m: float  # lateral place of the centre line below the camera
+    kerb_m: float  # from the centre line to the kerb
+    pavement_m: float  # width of the pavement beyond the kerb
+    crossing_m: float  # distance of a crossing street's centre, 0 where there is none
+    pitch: float  # rise of the ground per metre ahead (down positive, as y)
+    bank: float  # the same to the right
+    parking: bool  # whether rows of parked cars line it
+    open_land: bool  # whether the surroundings are open, so that cars stand anywhere
 
     def place(self, s_m: float, d_m: float) -> tuple[float, float]:
         """Camera x and z of a place on the road."""
@@ -138,31 +116,31 @@ def sample_objects(rng: np.random.Generator, road: Road, settings: SceneSettings
         if len(objects) == wanted:
             break
         candidate = _sample_object(rng, road, settings)
-        margin_m = CLEARANCE_M[candidate.name]
+        x, _, z = candidate.location_m
         if (
-            _in_view(candidate)
-            and not any(meets(candidate, other, margin_m) for other in objects)
-            and _seen([*objects, candidate], settings.max_hidden_share)
+            abs(x) < 0.85 * z + 0.6
+            and candidate.footprint()[:, 1].min() > NEAR_M
+            and not any(meets(candidate, other, CLEARANCE_M[candidate.name]) for other in objects)
+            and not _too_hidden([*objects, candidate])
         ):
             objects.append(candidate)
     return objects
 
 
 def _sample_object(rng: np.random.Generator, road: Road, settings: SceneSettings) -> Placed:
-    name = tuple(SIZES_M)[pick(rng, settings.class_shares)]
+    name = tuple(SIZES_M)[pick(rng, CLASS_SHARES)]
     height, width, length = (
         round(min(max(rng.normal(mean, deviation), low), high), 2) for mean, deviation, low, high in SIZES_M[name]
     )
     u, low_m, high_m = rng.random(), settings.min_distance_m, settings.max_distance_m
-    sample_pose = {"Car": _car_pose, "Pedestrian": _pedestrian_pose, "Cyclist": _cyclist_pose}[name]
+    sample_pose, build, variants = {
+        "Car": (_car_pose, meshes.car, meshes.CAR_STYLES),
+        "Pedestrian": (_pedestrian_pose, meshes.person, meshes.PERSON_POSES),
+        "Cyclist": (_cyclist_pose, meshes.cyclist, meshes.CYCLIST_POSES),
+    }[name]
     s, d, heading = sample_pose(rng, road, low_m + (high_m - low_m) * u * (0.5 + 0.5 * u))
     x, z = road.place(s, d)
     x, z = round(x, 2), round(min(max(z, low_m), high_m), 2)
-    build, variants = {
-        "Car": (meshes.car, meshes.CAR_STYLES),
-        "Pedestrian": (meshes.person, meshes.PERSON_POSES),
-        "Cyclist": (meshes.cyclist, meshes.CYCLIST_POSES),
-    }[name]
     template = build(int(rng.integers(variants)))
     rotation = round(math.remainder(heading + road.yaw_rad, 2 * math.pi), 2)
     location = x, round(road.ground_y(x, z), 2), z
@@ -211,20 +189,15 @@ def _car_pose(rng: np.random.Generator, road: Road, s: float) -> tuple[float, fl
     return s, d, rng.uniform(-math.pi, math.pi) if rng.random() < 0.3 else square
 
 
-def _in_view(candidate: Placed) -> bool:
-    x, _, z = candidate.location_m
-    return abs(x) < 0.85 * z + 0.6 and float(candidate.footprint()[:, 1].min()) > NEAREST_CORNER_M
-
-
 def meets(one: Placed, two: Placed, margin_m: float = 0.0) -> bool:
     """Whether two solids, one of them grown by `margin_m`, stand on common ground."""
     reach = sum(math.hypot(*placed.size_m[1:]) / 2 for placed in (one, two)) + 2 * margin_m
-    apart = math.dist(one.location_m[::2], two.location_m[::2])
-    return apart <= reach and overlap(one.footprint(margin_m), two.footprint())
+    near = math.dist(one.location_m[::2], two.location_m[::2]) <= reach  # a quick look first
+    return near and overlap(one.footprint(margin_m), two.footprint())
 
 
 def overlap(one: Floats, two: Floats) -> bool:
-    """Whether two rectangles (4×2 corners in order) intersect: separating axes along their sides."""
+    """Whether two rectangles (4×2 corners in order) intersect: no axis along their sides separates them."""
     for axis in (one[1] - one[0], one[2] - one[1], two[1] - two[0], two[2] - two[1]):
         first, second = one @ axis, two @ axis
         if first.max() < second.min() or second.max() < first.min():
@@ -232,12 +205,10 @@ def overlap(one: Floats, two: Floats) -> bool:
     return True
 
 
-def _seen(objects: list[Placed], limit: float) -> bool:
-    """Whether nobody has more than the share `limit` of his width hidden by those nearer."""
-    for placed in objects:
-        low, high = placed.span
-        nearer = (other.span for other in objects if other.location_m[2] < placed.location_m[2])
-        hidden = sum(max(0.0, min(high, right) - max(low, left)) for left, right in nearer)
-        if hidden > limit * (high - low):
-            return False
-    return True
+def _too_hidden(objects: list[Placed]) -> bool:
+    """Whether somebody has more than `MAX_HIDDEN_SHARE` of his width hidden by those nearer."""
+    low, high = np.array([placed.span for placed in objects]).T
+    z = np.array([placed.location_m[2] for placed in objects])
+    common = np.minimum.outer(high, high) - np.maximum.outer(low, low)
+    hidden = (np.maximum(common, 0.0) * (z < z[:, None])).sum(axis=1)
+    return bool((hidden > MAX_HIDDEN_SHARE * (high - low)).any())

@@ -7,9 +7,9 @@ Each triangle names a part; the parts get their material and colour when a solid
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,17 +17,11 @@ from monokd.typing import Floats, Ints
 
 Point = tuple[float, float, float]
 PAINT, GLASS, TYRE, DARK, FRONT_LIGHT, REAR_LIGHT, PLATE, RIM, UPPER, LOWER, SKIN, HAIR = range(12)
-PARTS = 12
+PARTS = HAIR + 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Template:
-    """T triangles in the unit box.
-
-    Attributes:
-        corners: T×3×3, corner and coordinate.
-        parts: T, which of the `PARTS` parts, such as `PAINT`.
-    """
+class Template(NamedTuple):
+    """T triangles in the unit box: T×3×3 corners and coordinates, T parts such as `PAINT`."""
 
     corners: Floats
     parts: Ints
@@ -74,11 +68,11 @@ class Builder:
 
     def limb(self, part: int, start: Point, end: Point, thickness: float, taper: float = 1.0) -> None:
         """Add a hexagonal bar from `start` to `end`, both mostly upright or mostly along x."""
-        upright = abs(end[1] - start[1]) >= abs(end[0] - start[0])
+        up, along = (0, 1) if abs(end[1] - start[1]) >= abs(end[0] - start[0]) else (1, 0)
         rings: list[list[Point]] = []
         for (x, y, z), radius in ((start, thickness), (end, thickness * taper)):
             across = [(radius * c, radius * s) for c, s in circle(6)]
-            rings.append([(x + a, y, z + b) if upright else (x, y + a, z + b) for a, b in across])
+            rings.append([(x + along * a, y + up * a, z + b) for a, b in across])
         self.loft(part, rings)
 
     def box(self, part: int, low: Point, high: Point) -> None:
@@ -119,14 +113,15 @@ def car(style: int) -> Template:
         (0.485, 0.18, 0.34, 0.40, 0.43, 0.45, 0.39),
         (0.497, 0.22, 0.33, 0.38, 0.41, 0.43, 0.37),
     )
-    rings: list[list[Point]] = []
-    for x, bottom, shoulder, top, sill, side, upper in stations:
-        half = [(x, bottom, sill), (x, shoulder, side), (x, top, upper)]
-        rings.append([*half, *((a, b, -c) for a, b, c in reversed(half))])
-    build.loft(PAINT, rings)
+    halves = [[(x, low, sill), (x, mid, side), (x, top, upper)] for x, low, mid, top, sill, side, upper in stations]
+    build.loft(PAINT, [[*half, *((x, y, -z) for x, y, z in reversed(half))] for half in halves])
     _cabin(build, style)
     for x in (0.31, -0.30):
-        _car_wheel(build, x)
+        outer: list[Point] = [(x + 0.083 * c, 0.215 + 0.215 * s, 0.495) for c, s in circle(12)]
+        build.mirrored(TYRE, *outer)
+        build.mirrored(RIM, *((x + 0.6 * (a - x), 0.215 + 0.6 * (b - 0.215), 0.5) for a, b, _ in outer))
+        for one, two in pairwise([*outer, outer[0]]):
+            build.mirrored(TYRE, one, two, (two[0], two[1], 0.36), (one[0], one[1], 0.36))
     _car_ends(build, boot - 0.06)
     return build.finish()
 
@@ -139,43 +134,29 @@ def _cabin(build: Builder, style: int) -> None:
     crown: list[Point] = [(front_head - 0.05, 1.0, 0.28), (rear_head + 0.04, 1.0, 0.28)]
     build.mirrored(GLASS, feet[0], feet[1], heads[1], heads[0])
     build.mirrored(PAINT, heads[0], heads[1], crown[1], crown[0])
+
+    def pillar(part: int, low: Point, high: Point, width: float) -> None:
+        (x0, y0, z0), (x1, y1, z1), out = low, high, 0.004  # over the side windows
+        points = (x0, y0, z0 + out), (x0 - width, y0, z0 + out), (x1 - width, y1, z1 + out), (x1, y1, z1 + out)
+        build.mirrored(part, *points)
+
     for foot, head, top, wide in zip(feet, heads, crown, (0.035, -0.05), strict=True):
         build.polygon(GLASS, foot, (foot[0], foot[1], -low), (head[0], head[1], -high), head)
         build.polygon(PAINT, head, (head[0], head[1], -high), (top[0], top[1], -top[2]), top)
-        _side_strip(build, PAINT, foot, head, wide)
+        pillar(PAINT, foot, head, wide)
     build.polygon(PAINT, crown[0], crown[1], (crown[1][0], 1.0, -0.28), (crown[0][0], 1.0, -0.28))
     middle = 0.5 * (front_head + rear_head) + 0.05
-    _side_strip(build, DARK, (middle, belt, low), (middle, eave, high), 0.036)
-
-
-def _side_strip(build: Builder, part: int, low: Point, high: Point, width: float) -> None:
-    """A pillar over the side windows, from the belt to the roof."""
-    (x0, y0, z0), (x1, y1, z1), out = low, high, 0.004
-    points = (x0, y0, z0 + out), (x0 - width, y0, z0 + out), (x1 - width, y1, z1 + out), (x1, y1, z1 + out)
-    build.mirrored(part, *points)
-
-
-def _car_wheel(build: Builder, x: float) -> None:
-    outer: list[Point] = [(x + 0.083 * c, 0.215 + 0.215 * s, 0.495) for c, s in circle(12)]
-    build.mirrored(TYRE, *outer)
-    build.mirrored(RIM, *((x + 0.6 * (a - x), 0.215 + 0.6 * (b - 0.215), 0.5) for a, b, _ in outer))
-    for one, two in zip(outer, [*outer[1:], outer[0]], strict=True):
-        build.mirrored(TYRE, one, two, (two[0], two[1], 0.36), (one[0], one[1], 0.36))
+    pillar(DARK, (middle, belt, low), (middle, eave, high), 0.036)
 
 
 def _car_ends(build: Builder, lamp: float) -> None:
-    rear, front = -0.4995, 0.4985
-    build.mirrored(
-        REAR_LIGHT, (rear, lamp - 0.12, 0.27), (rear, lamp - 0.12, 0.43), (rear, lamp, 0.42), (rear, lamp, 0.29)
-    )
+    rear, front, low = -0.4995, 0.4985, lamp - 0.12
+    build.mirrored(REAR_LIGHT, (rear, low, 0.27), (rear, low, 0.43), (rear, lamp, 0.42), (rear, lamp, 0.29))
     build.mirrored(FRONT_LIGHT, (front, 0.30, 0.25), (front, 0.30, 0.41), (front, 0.37, 0.39), (front, 0.37, 0.23))
-    for part, x, low, high, half in (
-        (DARK, rear, 0.26, 0.31, 0.42),
-        (PLATE, rear, 0.36, 0.43, 0.15),
-        (DARK, front, 0.23, 0.285, 0.36),
-        (PLATE, 0.5, 0.235, 0.28, 0.14),
-    ):
-        build.polygon(part, (x, low, -half), (x, low, half), (x, high, half), (x, high, -half))
+    bumpers = (DARK, rear, 0.26, 0.31, 0.42), (DARK, front, 0.23, 0.285, 0.36)
+    plates = (PLATE, rear, 0.36, 0.43, 0.15), (PLATE, 0.5, 0.235, 0.28, 0.14)
+    for part, x, bottom, top, half in (bumpers[0], plates[0], bumpers[1], plates[1]):
+        build.polygon(part, (x, bottom, -half), (x, bottom, half), (x, top, half), (x, top, -half))
     build.mirrored(PAINT, (0.19, 0.60, 0.45), (0.19, 0.60, 0.499), (0.16, 0.66, 0.499), (0.16, 0.66, 0.45))
 
 
@@ -226,35 +207,13 @@ def _leg(build: Builder, hip: Point, knee: Point, foot: Point) -> None:
 
 def _trunk(build: Builder, x: float, low: float, height: float, *, lean: float) -> None:
     """Torso, head and hair above a hip at (x, low)."""
-    rings: list[list[Point]] = []
-    for level, wide, deep in ((0.0, 0.15, 0.11), (0.3, 0.16, 0.12), (0.8, 0.21, 0.13), (1.0, 0.14, 0.08)):
-        turns = circle(8, math.pi / 8)
-        rings.append([(x + lean * level + deep * c, low + level * height, wide * s) for c, s in turns])
-    build.loft(UPPER, rings)
+    levels, turn = ((0.0, 0.15, 0.11), (0.3, 0.16, 0.12), (0.8, 0.21, 0.13), (1.0, 0.14, 0.08)), circle(8, math.pi / 8)
+    build.loft(
+        UPPER, [[(x + lean * t + deep * c, low + t * height, wide * s) for c, s in turn] for t, wide, deep in levels]
+    )
     centre = x + lean + (0.1 if lean else 0.02), low + height + 0.17, 0.0
     build.stack(SKIN, centre, [(-0.17, 0.06, 0.045), (-0.1, 0.086, 0.068), (-0.01, 0.11, 0.086)], 6)
     build.stack(HAIR, centre, [(-0.01, 0.11, 0.086), (0.07, 0.1, 0.08), (0.13, 0.046, 0.036)], 6)
-
-
-@cache
-def block() -> Template:
-    """The unit box itself, for buildings and walls: `paint` sides, `dark` roof."""
-    build = Builder()
-    build.box(PAINT, (-0.5, 0.0, -0.5), (0.5, 1.0, 0.5))
-    template = build.finish()
-    template.parts[(template.corners[..., 1] == 1.0).all(axis=1)] = DARK
-    return template
-
-
-@cache
-def house() -> Template:
-    """A gabled house: `paint` walls, `dark` roof, the ridge along x."""
-    build, eave = Builder(), 0.68
-    for x in (-0.5, 0.5):
-        build.polygon(PAINT, (x, 0, -0.5), (x, 0, 0.5), (x, eave, 0.5), (x, 1, 0), (x, eave, -0.5))
-    build.mirrored(PAINT, (-0.5, 0, 0.5), (0.5, 0, 0.5), (0.5, eave, 0.5), (-0.5, eave, 0.5))
-    build.mirrored(DARK, (-0.5, eave, 0.5), (0.5, eave, 0.5), (0.5, 1, 0), (-0.5, 1, 0))
-    return build.finish()
 
 
 # Lumps of leaves: x, y, z, radius.
@@ -263,33 +222,31 @@ _CROWNS = {
     "tall": ((0, 2.6, 0, 0.9), (0.1, 3.7, 0.1, 0.85), (-0.1, 4.8, 0, 0.7), (0, 5.7, 0, 0.4)),
     "bush": ((0, 0.6, 0, 0.7), (0.6, 0.5, 0.2, 0.55), (-0.6, 0.45, -0.2, 0.55)),
 }
+BACKGROUND = ("block", "house", *_CROWNS, "lamp", "sign")
 
 
 @cache
-def tree(kind: str) -> Template:
-    """A `broad` or `tall` tree or a `bush`: `dark` trunk and `paint` crown of a few lumps."""
-    build = Builder()
-    if kind != "bush":
-        build.limb(DARK, (0.0, 0.0, 0.0), (0.0, 2.6, 0.0), 0.16, 0.7)
-    for x, y, z, r in _CROWNS[kind]:
-        shape = ((-0.95, 0.25), (-0.55, 0.8), (0.05, 1.0), (0.6, 0.75), (0.95, 0.2))
-        build.stack(PAINT, (x, y, z), [(up * r, wide * r, wide * r) for up, wide in shape], 7, twist_rad=1.0)
-    return build.finish()
-
-
-@cache
-def lamp() -> Template:
-    """A street lamp with an arm along x."""
-    build = Builder()
-    build.limb(DARK, (0.0, 0.0, 0.0), (0.0, 6.0, 0.0), 0.09, 0.6)
-    build.box(DARK, (-0.05, 5.9, -0.1), (1.6, 6.05, 0.1))
-    return build.finish()
-
-
-@cache
-def sign() -> Template:
-    """A traffic sign: `dark` post, `paint` plate."""
-    build = Builder()
-    build.limb(DARK, (0.0, 0.0, 0.0), (0.0, 2.2, 0.0), 0.04)
-    build.polygon(PAINT, *((0.05, 2.3 + 0.35 * s, 0.35 * c) for c, s in circle(8, math.pi / 8)))
+def background(shape: str) -> Template:
+    """One of `BACKGROUND`: `PAINT` walls, crowns, plates; `DARK` roofs, trunks, posts; ridges and arms along x."""
+    build, origin, eave = Builder(), (0.0, 0.0, 0.0), 0.68
+    if shape == "block":
+        build.box(PAINT, (-0.5, 0.0, -0.5), (0.5, 1.0, 0.5))
+        build.parts[-2:] = DARK, DARK
+    elif shape == "house":
+        for x in (-0.5, 0.5):
+            build.polygon(PAINT, (x, 0, -0.5), (x, 0, 0.5), (x, eave, 0.5), (x, 1, 0), (x, eave, -0.5))
+        build.mirrored(PAINT, (-0.5, 0, 0.5), (0.5, 0, 0.5), (0.5, eave, 0.5), (-0.5, eave, 0.5))
+        build.mirrored(DARK, (-0.5, eave, 0.5), (0.5, eave, 0.5), (0.5, 1, 0), (-0.5, 1, 0))
+    elif shape == "lamp":
+        build.limb(DARK, origin, (0.0, 6.0, 0.0), 0.09, 0.6)
+        build.box(DARK, (-0.05, 5.9, -0.1), (1.6, 6.05, 0.1))
+    elif shape == "sign":
+        build.limb(DARK, origin, (0.0, 2.2, 0.0), 0.04)
+        build.polygon(PAINT, *((0.05, 2.3 + 0.35 * s, 0.35 * c) for c, s in circle(8, math.pi / 8)))
+    else:
+        if shape != "bush":
+            build.limb(DARK, origin, (0.0, 2.6, 0.0), 0.16, 0.7)
+        for x, y, z, r in _CROWNS[shape]:
+            lump = ((-0.95, 0.25), (-0.55, 0.8), (0.05, 1.0), (0.6, 0.75), (0.95, 0.2))
+            build.stack(PAINT, (x, y, z), [(up * r, wide * r, wide * r) for up, wide in lump], 7, twist_rad=1.0)
     return build.finish()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,7 @@ from monokd.typing import Floats, Ints
 Colour = tuple[float, float, float]
 Choices = tuple[tuple[float, Colour], ...]  # weight and colour
 
-MATERIALS = ("matte", "gloss", "glass", "lamp", "cloth", "facade", "brick", "bark", "leaves", "roof")
-MATTE, GLOSS, GLASS, LAMP, CLOTH, FACADE, BRICK, BARK, LEAVES, ROOF = range(len(MATERIALS))
+MATTE, GLOSS, GLASS, LAMP, CLOTH, FACADE, BRICK, BARK, LEAVES, ROOF = range(10)
 # Share of the scanner's returns that each material loses.
 LOST_RETURNS = np.array([0.03, 0.10, 0.75, 0.05, 0.03, 0.04, 0.03, 0.04, 0.12, 0.05])
 
@@ -33,12 +32,20 @@ PLASTERS: Choices = (
 ROOFS: Choices = ((1, (124, 66, 52)), (1, (84, 80, 82)))
 WALLS: Choices = ((1, (150, 96, 76)), (1, (160, 156, 148)))
 GREENS: Choices = ((3, (64, 88, 40)), (3, (82, 100, 48)), (2, (48, 74, 42)), (1, (110, 100, 48)))
+BARKS: Choices = ((1, (84, 70, 56)),)
 SIGNS: Choices = ((1, (200, 30, 30)), (1, (30, 70, 160)), (1, (235, 200, 40)))
 GREYS: Choices = ((1, (112, 114, 112)),)
+# Material and colours of the `PAINT` and the `DARK` parts of background solids.
+CLUTTER = {
+    "building": (FACADE, PLASTERS, ROOF, ROOFS),
+    "wall": (BRICK, WALLS, MATTE, GREYS),
+    "plant": (LEAVES, GREENS, BARK, BARKS),
+    "sign": (LAMP, SIGNS, MATTE, GREYS),
+    "grey": (MATTE, GREYS, MATTE, GREYS),
+}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Look:
+class Look(NamedTuple):
     """Material (P) and colour (P×3, RGB 0 to 255) of the P `meshes.PARTS`."""
 
     materials: Ints
@@ -75,36 +82,22 @@ def _colour(rng: np.random.Generator, choices: Choices, spread: float) -> Colour
 def object_look(rng: np.random.Generator, name: str) -> Look:
     """Look of a Car, Pedestrian or Cyclist."""
     if name == "Car":
-        return look(
-            {
-                meshes.PAINT: (GLOSS, _colour(rng, CAR_PAINTS, 0.15)),
-                meshes.GLASS: (GLASS, (28, 34, 40)),
-                meshes.TYRE: (MATTE, (24, 24, 25)),
-                meshes.DARK: (MATTE, (20, 20, 22)),
-                meshes.FRONT_LIGHT: (LAMP, (236, 238, 230)),
-                meshes.REAR_LIGHT: (LAMP, (196, 22, 20)),
-                meshes.PLATE: (LAMP, (225, 225, 205)),
-                meshes.RIM: (GLOSS, _colour(rng, CAR_PAINTS[1:2], 0.2)),
-            }
-        )
-    return look(
-        {
-            meshes.UPPER: (CLOTH, (rng.uniform(25, 225), rng.uniform(25, 215), rng.uniform(25, 215))),
-            meshes.LOWER: (CLOTH, _colour(rng, TROUSERS, 0.3)),
-            meshes.SKIN: (MATTE, _colour(rng, SKINS, 0.08)),
-            meshes.HAIR: (MATTE, _colour(rng, HAIRS, 0.2)),
-            meshes.PAINT: (GLOSS, _colour(rng, FRAMES, 0.2)),
-            meshes.TYRE: (MATTE, (22, 22, 22)),
-        }
-    )
+        paint, rim = _colour(rng, CAR_PAINTS, 0.15), _colour(rng, CAR_PAINTS[1:2], 0.2)
+        return look({
+            meshes.PAINT: (GLOSS, paint), meshes.RIM: (GLOSS, rim), meshes.GLASS: (GLASS, (28, 34, 40)),
+            meshes.TYRE: (MATTE, (24, 24, 25)), meshes.DARK: (MATTE, (20, 20, 22)),
+            meshes.FRONT_LIGHT: (LAMP, (236, 238, 230)), meshes.REAR_LIGHT: (LAMP, (196, 22, 20)),
+            meshes.PLATE: (LAMP, (225, 225, 205)),
+        })  # fmt: skip
+    return look({
+        meshes.UPPER: (CLOTH, (rng.uniform(25, 225), rng.uniform(25, 215), rng.uniform(25, 215))),
+        meshes.LOWER: (CLOTH, _colour(rng, TROUSERS, 0.3)), meshes.SKIN: (MATTE, _colour(rng, SKINS, 0.08)),
+        meshes.HAIR: (MATTE, _colour(rng, HAIRS, 0.2)), meshes.PAINT: (GLOSS, _colour(rng, FRAMES, 0.2)),
+        meshes.TYRE: (MATTE, (22, 22, 22)),
+    })  # fmt: skip
 
 
 def clutter_look(rng: np.random.Generator, kind: str) -> Look:
-    """Look of a background solid: building, wall, plant (trees and hedges), sign, or anything grey."""
-    paint, paints, dark, darks = {
-        "building": (FACADE, PLASTERS, ROOF, ROOFS),
-        "wall": (BRICK, WALLS, MATTE, GREYS),
-        "plant": (LEAVES, GREENS, BARK, ((1.0, (84.0, 70.0, 56.0)),)),
-        "sign": (LAMP, SIGNS, MATTE, GREYS),
-    }.get(kind, (MATTE, GREYS, MATTE, GREYS))
+    """Look of a background solid, a key of `CLUTTER`."""
+    paint, paints, dark, darks = CLUTTER[kind]
     return look({meshes.PAINT: (paint, _colour(rng, paints, 0.18)), meshes.DARK: (dark, _colour(rng, darks, 0.15))})

@@ -13,19 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monokd.compiled import compiled
-from monokd.typing import Bools, Floats, Floats32, Ints
+from monokd.typing import Floats, Floats32, Ints
 
 GROUND, SKY = -1, -2
+NEAR_M = 0.5  # triangles are cut there
 
 
 class Rays(NamedTuple):
-    """L lines of R rays; ray r of line l is (1, lines[l], steps[r] · stretch[l]).
-
-    Attributes:
-        lines: L, ascending.
-        steps: R, ascending.
-        stretch: L.
-    """
+    """L lines of R rays; ray r of line l is (1, lines[l], steps[r] · stretch[l]); lines and steps ascend."""
 
     lines: Floats
     steps: Floats
@@ -33,60 +28,56 @@ class Rays(NamedTuple):
 
 
 class Hits(NamedTuple):
-    """Where rays end, L×R rays, N objects.
+    """Where L×R rays end, N objects."""
 
-    Attributes:
-        inverse: L×R, 1 / distance ahead (along the first axis), 0 where nothing is met.
-        triangle: L×R, index of the triangle, `GROUND` or `SKY`.
-        silhouette: N, rays that would meet each object if it were alone.
-        inside: N×4, first ray and line, last ray and line of that silhouette (inverted where there is none).
-    """
-
-    inverse: Floats32
-    triangle: NDArray[np.int32]
-    silhouette: Ints
-    inside: Ints
+    inverse: Floats32  # L×R, 1 / distance ahead (along the first axis), 0 where nothing is met
+    triangle: NDArray[np.int32]  # L×R, index of the triangle, `GROUND` or `SKY`
+    silhouette: Ints  # N, rays that would meet each object if it were alone
+    inside: Ints  # N×4, first ray and line, last ray and line of that silhouette (inverted where there is none)
 
 
 def cast(corners_m: Floats, owners: Ints, objects: int, ground: Floats, rays: Rays) -> Hits:
-    """Cast rays at triangles over a ground plane.
+    """Cast rays at T triangles (T×3×3, axes as the rays') over the plane ground · point = 1 (zeros for none).
 
-    Args:
-        corners_m: T×3×3, axes as the rays', all ahead of their origin.
-        owners: T, index of an object in ascending runs, or −1.
-        objects: N.
-        ground: the plane ground · point = 1.
-        rays: the sensor's.
+    `owners` are the triangles' indices of N `objects` in ascending runs, or −1.
     """
     start, slope = ground[0] + ground[1] * rays.lines, ground[2] * rays.stretch
     inverse = np.outer(slope.astype(np.float32), rays.steps.astype(np.float32)) + start.astype(np.float32)[:, None]
-    np.maximum(inverse, 0.0, out=inverse)
+    inverse = np.maximum(inverse, np.float32(0.0))
     triangle = np.where(inverse > 0.0, np.int32(GROUND), np.int32(SKY))
     inside = np.tile(np.array([len(rays.steps), len(rays.lines), -1, -1]), (objects, 1))
     hits = Hits(inverse, triangle, np.zeros(objects, dtype=np.int64), inside)
-    _cast_triangles(np.ascontiguousarray(corners_m), owners, rays, hits)
+    corners_m = np.ascontiguousarray(corners_m)
+    planes = np.cross(corners_m[:, 1] - corners_m[:, 0], corners_m[:, 2] - corners_m[:, 0])
+    offset = (planes * corners_m[:, 0]).sum(axis=1, keepdims=True)
+    planes = np.divide(planes, offset, out=np.full_like(planes, np.nan), where=np.abs(offset) >= 1e-9)
+    _cast_triangles(corners_m, planes, owners, rays, hits)
     return hits
 
 
 @compiled
-def _first(table: Floats, value: float) -> int:
-    """Index of the first entry of an ascending table that is not below `value`, guessed as if it were even."""
-    last = table.shape[0] - 1
-    guess = (value - table[0]) / (table[last] - table[0]) * last
-    index = int(min(max(guess, 0.0), last + 1.0))
-    while index > 0 and table[index - 1] >= value:
-        index -= 1
-    while index <= last and table[index] < value:
-        index += 1
-    return index
+def _outline(corners: Floats, p: Floats, q: Floats) -> int:
+    """Fill p and q of the corners of a triangle's part beyond `NEAR_M`; returns their number, 0, 3 or 4."""
+    count = 0
+    for k in range(3):
+        one, two = corners[k], corners[(k + 1) % 3]
+        if one[0] >= NEAR_M:
+            p[count], q[count] = one[1] / one[0], one[2] / one[0]
+            count += 1
+        if (one[0] >= NEAR_M) != (two[0] >= NEAR_M):
+            share = (NEAR_M - one[0]) / (two[0] - one[0])
+            p[count] = (one[1] + share * (two[1] - one[1])) / NEAR_M
+            q[count] = (one[2] + share * (two[2] - one[2])) / NEAR_M
+            count += 1
+    return count
 
 
 @compiled
-def _run(p: Floats, q: Floats, count: int, line: float) -> tuple[float, float]:
+def _run(p: Floats, q: Floats, line: float) -> tuple[float, float]:
     """Ends of a convex polygon's part on p = line; the same edge gives the same end to both its triangles."""
     low, high = math.inf, -math.inf
-    for k in range(count):
-        a, b = k, (k + 1) % count
+    for k in range(len(p)):
+        a, b = k, (k + 1) % len(p)
         if p[a] > p[b] or (p[a] == p[b] and q[a] > q[b]):
             a, b = b, a
         if p[a] <= line <= p[b]:
@@ -99,38 +90,26 @@ def _run(p: Floats, q: Floats, count: int, line: float) -> tuple[float, float]:
 
 
 @compiled
-def _plane(corners: Floats) -> tuple[float, float, float]:
-    """The plane n · point = 1 of a triangle; NaN where it holds the origin."""
-    ax, ay, az = corners[1, 0] - corners[0, 0], corners[1, 1] - corners[0, 1], corners[1, 2] - corners[0, 2]
-    bx, by, bz = corners[2, 0] - corners[0, 0], corners[2, 1] - corners[0, 1], corners[2, 2] - corners[0, 2]
-    nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
-    offset = nx * corners[0, 0] + ny * corners[0, 1] + nz * corners[0, 2]
-    if abs(offset) < 1e-9:
-        return math.nan, math.nan, math.nan
-    return nx / offset, ny / offset, nz / offset
-
-
-@compiled
-def _cast_triangles(corners: Floats, owners: Ints, rays: Rays, hits: Hits) -> None:
-    inverse, triangle, steps, inside = hits.inverse, hits.triangle, rays.steps, hits.inside
+def _cast_triangles(corners: Floats, planes: Floats, owners: Ints, rays: Rays, hits: Hits) -> None:
+    """Draw the nearest triangles; `planes` n · point = 1 are NaN where they hold the origin."""
+    inverse, inside, steps = hits.inverse, hits.inside, rays.steps
     latest = np.full(inverse.shape, -1, dtype=np.int16)  # the last object drawn there
-    p, q = np.empty(3), np.empty(3)
+    outline_p, outline_q = np.empty(4), np.empty(4)
     for t in range(corners.shape[0]):
-        owner = owners[t]
-        n0, n1, n2 = _plane(corners[t])
-        if math.isnan(n0):
+        owner, plane = owners[t], planes[t]
+        count = _outline(corners[t], outline_p, outline_q)
+        if math.isnan(plane[0]) or count == 0:
             continue
-        for k in range(3):
-            p[k], q[k] = corners[t, k, 1] / corners[t, k, 0], corners[t, k, 2] / corners[t, k, 0]
-        for i in range(_first(rays.lines, min(p[0], p[1], p[2])), _first(rays.lines, max(p[0], p[1], p[2]))):
-            low, high = _run(p, q, 3, rays.lines[i])
-            first, end = _first(steps, low / rays.stretch[i]), _first(steps, high / rays.stretch[i])
-            start, slope = n0 + n1 * rays.lines[i], n2 * rays.stretch[i]
+        p, q = outline_p[:count], outline_q[:count]
+        for i in range(np.searchsorted(rays.lines, p.min()), np.searchsorted(rays.lines, p.max())):
+            low, high = _run(p, q, rays.lines[i])
+            first, end = np.searchsorted(steps, low / rays.stretch[i]), np.searchsorted(steps, high / rays.stretch[i])
+            start, slope = plane[0] + plane[1] * rays.lines[i], plane[2] * rays.stretch[i]
             for j in range(first, end):
                 value = np.float32(start + slope * steps[j])
                 if value > inverse[i, j]:
                     inverse[i, j] = value
-                    triangle[i, j] = t
+                    hits.triangle[i, j] = t
             if owner >= 0 and end > first:
                 inside[owner, 0], inside[owner, 1] = min(inside[owner, 0], first), min(inside[owner, 1], i)
                 inside[owner, 2], inside[owner, 3] = max(inside[owner, 2], end - 1), max(inside[owner, 3], i)
@@ -138,29 +117,3 @@ def _cast_triangles(corners: Floats, owners: Ints, rays: Rays, hits: Hits) -> No
                     if latest[i, j] != owner:
                         latest[i, j] = owner
                         hits.silhouette[owner] += 1
-
-
-@compiled
-def shadow(flat: Floats, rays: Rays, triangle: NDArray[np.int32]) -> Bools:
-    """The rays (L×R) that end on the ground where T×3×3 triangles in its plane lie, if more than a metre ahead."""
-    shaded = np.zeros(triangle.shape, dtype=np.bool_)
-    p, q = np.empty(4), np.empty(4)
-    for t in range(flat.shape[0]):
-        count = 0
-        for k in range(3):
-            one, two = flat[t, k], flat[t, (k + 1) % 3]
-            if one[0] >= 1.0:
-                p[count], q[count] = one[1] / one[0], one[2] / one[0]
-                count += 1
-            if (one[0] >= 1.0) != (two[0] >= 1.0):
-                part = (1.0 - one[0]) / (two[0] - one[0])
-                p[count], q[count] = one[1] + part * (two[1] - one[1]), one[2] + part * (two[2] - one[2])
-                count += 1
-        if count == 0:
-            continue
-        for i in range(_first(rays.lines, p[:count].min()), _first(rays.lines, p[:count].max())):
-            low, high = _run(p, q, count, rays.lines[i])
-            for j in range(_first(rays.steps, low), _first(rays.steps, high)):
-                if triangle[i, j] == GROUND:
-                    shaded[i, j] = True
-    return shaded

@@ -1,89 +1,99 @@
-"""Colours: every pixel's surface point gets its texture, light, haze and a little sensor noise."""
+"""Weather, and colours: every pixel's surface point gets its texture, light, haze and a little sensor noise."""
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from monokd.compiled import compiled
+from monokd.kitti.boxes3d import box_coordinates
 from monokd.scenes.geometry import Triangles
 from monokd.scenes.layout import Placed, Road
-from monokd.scenes.light import Light
-from monokd.scenes.palette import BARK, BRICK, CLOTH, FACADE, GLASS, GLOSS, LEAVES, ROOF
+from monokd.scenes.palette import BARK, BRICK, CLOTH, FACADE, GLASS, GLOSS, LEAVES, ROOF, Colour
 from monokd.scenes.rasteriser import Camera, View
 from monokd.scenes.raycast import GROUND, SKY
 from monokd.scenes.surroundings import STOREY_M
-from monokd.typing import Bytes, Floats32, Ints
+from monokd.typing import Bytes, Floats, Floats32
 
-Colour = tuple[float, float, float]
 SENSOR_NOISE = 3.0  # at most, grey levels
+TABLE = 256  # the shader's masks (& 255) count on it
 
 
-class Scene(NamedTuple):
-    """What the shader reads besides the view.
+class Light(NamedTuple):
+    """Sun and sky."""
 
-    Attributes:
-        camera: the pinhole.
-        road: for the ground's texture.
-        light: sun and sky.
-        triangles: from `lit`.
-        noise: from `light.noise_table`.
-    """
-
-    camera: Camera
-    road: Road
-    light: Light
-    triangles: Triangles
-    noise: Floats32
+    sun: tuple[float, float, float]  # unit direction towards the sun, camera axes (y negative)
+    strength: float  # sunlight against skylight, 0 (overcast) to 1
+    exposure: float  # gain of the whole picture
+    sky: Colour  # of the zenith
+    horizon: Colour  # and of the haze
+    haze_per_m: float  # how fast things fade with distance
+    pattern: int  # where the noise table starts
 
 
-def lit(triangles: Triangles, light: Light) -> Triangles:
-    """The triangles with normals towards the camera and colours under sun and sky."""
+def sample_light(rng: np.random.Generator) -> Light:
+    """Weather and hour."""
+    up, around = rng.uniform(0.45, 1.1), rng.uniform(-math.pi, math.pi)
+    overcast = rng.random() < 0.35
+    blue = 0.25 if overcast else rng.uniform(0.6, 1.0)
+    return Light(
+        sun=(math.cos(up) * math.sin(around), -math.sin(up), math.cos(up) * math.cos(around)),
+        strength=0.12 if overcast else rng.uniform(0.45, 0.8),
+        exposure=min(max(rng.normal(1.0, 0.12), 0.75), 1.3),
+        sky=(190 - 90 * blue, 200 - 50 * blue, 210 + 15 * blue),
+        horizon=(222.0, 226.0, 230.0),
+        haze_per_m=rng.uniform(0.0008, 0.003),
+        pattern=int(rng.integers(1 << 16)),
+    )
+
+
+@lru_cache(maxsize=1)
+def noise_table() -> Floats32:
+    """Tiling noise of four octaves, 256×256, about −1 to 1."""
+    rng = np.random.default_rng(20120616)
+    total = np.zeros((TABLE, TABLE), dtype=np.float32)
+    for cell, weight in ((32, 0.35), (8, 0.3), (2, 0.3), (1, 0.35)):
+        knots = rng.uniform(-1.0, 1.0, (TABLE // cell, TABLE // cell)).astype(np.float32)
+        size = TABLE + 2 * cell
+        tiled = cv2.resize(np.pad(knots, 1, mode="wrap"), (size, size), interpolation=cv2.INTER_LINEAR)
+        total += weight * tiled[cell:-cell, cell:-cell]
+    return total
+
+
+def shade(camera: Camera, road: Road, light: Light, triangles: Triangles, view: View, objects: list[Placed]) -> Bytes:
+    """Colour a view, H×W×3 RGB; the ground is darker in shadows, and under and beside `objects`."""
+    brightness = np.where(view.shadow, np.float32(1.0 - 0.5 * light.strength), np.float32(1.0))
+    for placed, extents_px in zip(objects, view.extents_px, strict=True):
+        _darken(brightness, view, camera, placed, extents_px)
     facing = (triangles.normals * triangles.corners_m[:, 0]).sum(axis=1, keepdims=True) <= 0
     normals = np.where(facing, triangles.normals, -triangles.normals)
     sunlight = light.strength * np.maximum(normals @ light.sun, 0.0)
     skylight = (1.0 - 0.55 * light.strength) * (0.78 - 0.22 * normals[:, 1])
-    return triangles._replace(normals=normals, colours=triangles.colours * (sunlight + skylight)[:, None])
+    lit = triangles._replace(normals=normals, colours=triangles.colours * (sunlight + skylight)[:, None])
+    return _colour(camera, road, light, lit, noise_table(), view.triangle, view.inverse_depth, brightness)
 
 
-def shade(scene: Scene, view: View, objects: list[Placed]) -> Bytes:
-    """Colour a view, H×W×3 RGB; the ground is darker in shadows, and under and beside `objects`."""
-    brightness = np.where(view.shadow, np.float32(1.0 - 0.5 * scene.light.strength), np.float32(1.0))
-    for placed, (left, top, right, bottom) in zip(objects, view.extents_px, strict=True):
-        reach = 0.7 * scene.camera.focal_px / max(0.5, placed.location_m[2] - placed.size_m[2] / 2)
-        ends = np.clip((left - reach, top, right + reach, bottom + reach), 0, max(view.triangle.shape)).astype(int)
-        turn = math.cos(placed.rotation_y_rad), math.sin(placed.rotation_y_rad)
-        halves = placed.size_m[2] / 2, placed.size_m[1] / 2
-        _darken(brightness, view.triangle, view.inverse_depth, scene.camera, ends, placed.location_m, turn, halves)
-    return _colour(scene, view.triangle, view.inverse_depth, brightness)
-
-
-@compiled
-def _darken(
-    brightness: Floats32,
-    triangle: NDArray[np.int32],
-    inverse: Floats32,
-    camera: Camera,
-    ends: Ints,
-    location_m: tuple[float, float, float],
-    turn: tuple[float, float],
-    halves_m: tuple[float, float],
-) -> None:
-    """Darken the ground around a footprint (its cosine and sine, half length and width) within `ends`."""
-    (cosine, sine), (half_length, half_width) = turn, halves_m
-    for v in range(ends[1], min(ends[3] + 1, triangle.shape[0])):
-        for u in range(ends[0], min(ends[2] + 1, triangle.shape[1])):
-            if triangle[v, u] == GROUND:
-                depth = 1.0 / inverse[v, u]
-                dx = depth * (u - camera.cu_px) / camera.focal_px + camera.centre_m[0] - location_m[0]
-                dz = depth + camera.centre_m[2] - location_m[2]
-                p = max(0.0, abs(cosine * dx - sine * dz) - 0.85 * half_length)
-                q = max(0.0, abs(sine * dx + cosine * dz) - 0.75 * half_width)
-                dark = 0.72 * max(0.0, 1.0 - math.sqrt(p * p + q * q) / min(0.55, 0.2 + half_width))
-                brightness[v, u] *= np.float32(1.0 - dark)
+def _darken(brightness: Floats32, view: View, camera: Camera, placed: Placed, extents_px: Floats) -> None:
+    """Darken the ground around an object's footprint."""
+    _, width, length = placed.size_m
+    reach = 0.7 * camera.focal_px / max(0.5, placed.location_m[2] - length / 2)
+    ends = np.clip(extents_px + np.array([-reach, 0, reach, reach]), 0, max(brightness.shape))
+    left, top, right, bottom = ends.astype(int)
+    rows, columns = np.nonzero(view.triangle[top : bottom + 1, left : right + 1] == GROUND)
+    rows, columns = rows + top, columns + left
+    depth = 1.0 / view.inverse_depth[rows, columns].astype(np.float64)
+    x = depth * (columns - camera.cu_px) / camera.focal_px + camera.centre_m[0]
+    points = np.stack([x, np.zeros_like(x), depth + camera.centre_m[2]], axis=1)
+    along, _, across = box_coordinates(points, np.array(placed.location_m), placed.rotation_y_rad).T
+    p = np.maximum(0.0, np.abs(along) - 0.85 * length / 2)
+    q = np.maximum(0.0, np.abs(across) - 0.75 * width / 2)
+    dark = 0.72 * np.maximum(0.0, 1.0 - np.sqrt(p * p + q * q) / min(0.55, 0.2 + width / 2))
+    brightness[rows, columns] *= (1.0 - dark).astype(np.float32)
 
 
 @compiled(inline=True)
@@ -158,17 +168,13 @@ def _sky_colour(a: float, b: float, light: Light, noise: Floats32) -> Colour:
     k = min(1.0, 3.2 * rise)
     layer = 1.0 / (rise + 0.12)
     cloud = 0.7 * max(0.0, _smooth(noise, a * 6.0 * layer + shift, 5.0 * layer) + 0.15) * min(1.0, 6.0 * rise)
-    red, green, blue = _mix(light.horizon, light.sky, k)
-    return red + (240.0 - red) * cloud, green + (241.0 - green) * cloud, blue + (243.0 - blue) * cloud
+    return _mix(_mix(light.horizon, light.sky, k), (240.0, 241.0, 243.0), cloud)
 
 
 @compiled(inline=True)
 def _mix(one: Colour, two: Colour, share: float) -> Colour:
-    return (
-        one[0] + (two[0] - one[0]) * share,
-        one[1] + (two[1] - one[1]) * share,
-        one[2] + (two[2] - one[2]) * share,
-    )
+    red, green, blue = two[0] - one[0], two[1] - one[1], two[2] - one[2]
+    return one[0] + red * share, one[1] + green * share, one[2] + blue * share
 
 
 @compiled(inline=True)
@@ -196,19 +202,19 @@ def _relief(material: int, across: float, up: float, upright: bool, grain: float
 
 
 @compiled(inline=True)
-def _solid_colour(t: int, a: float, b: float, depth: float, scene: Scene) -> Colour:
+def _solid_colour(
+    t: int, a: float, b: float, depth: float, camera: Camera, triangles: Triangles, noise: Floats32
+) -> Colour:
     """Triangle t at `depth` on the ray (a, b, 1)."""
-    x, z = a * depth + scene.camera.centre_m[0], depth + scene.camera.centre_m[2]
-    triangles = scene.triangles
+    x, z = a * depth + camera.centre_m[0], depth + camera.centre_m[2]
     nx, ny, nz = triangles.normals[t, 0], triangles.normals[t, 1], triangles.normals[t, 2]
-    up = triangles.base_y_m[t] - (b * depth + scene.camera.centre_m[1])
+    up = triangles.base_y_m[t] - (b * depth + camera.centre_m[1])
     across, along = (z, x) if abs(nx) > abs(nz) else (x, z)
     material = triangles.materials[t]
     gain = 0.72 + 0.28 * min(1.0, max(0.0, up / 0.7))
     if material == LEAVES:
         across, up = across + 0.6 * along, up + 0.8 * along
-    grain = scene.camera.focal_px / depth
-    gain *= 1.0 + _relief(material, across, up, abs(ny) < 0.3, grain, scene.noise)
+    gain *= 1.0 + _relief(material, across, up, abs(ny) < 0.3, camera.focal_px / depth, noise)
     colour = triangles.colours[t, 0], triangles.colours[t, 1], triangles.colours[t, 2]
     if material in (GLOSS, GLASS):
         # a mirror image of sky above and street below, stronger on glass
@@ -220,8 +226,10 @@ def _solid_colour(t: int, a: float, b: float, depth: float, scene: Scene) -> Col
 
 
 @compiled
-def _colour(scene: Scene, triangle: NDArray[np.int32], inverse: Floats32, brightness: Floats32) -> Bytes:
-    camera, road, light, noise = scene.camera, scene.road, scene.light, scene.noise
+def _colour(
+    camera: Camera, road: Road, light: Light, triangles: Triangles, noise: Floats32, triangle: NDArray[np.int32],
+    inverse: Floats32, brightness: Floats32,
+) -> Bytes:  # fmt: skip
     sine, cosine, offset = math.sin(road.yaw_rad), math.cos(road.yaw_rad), light.pattern
     image = np.empty((*triangle.shape, 3), dtype=np.uint8)
     for v in range(triangle.shape[0]):
@@ -239,7 +247,7 @@ def _colour(scene: Scene, triangle: NDArray[np.int32], inverse: Floats32, bright
                     colour = _ground_colour(s, d, camera.focal_px * near, road, noise)
                     gain *= float(brightness[v, u])
                 else:
-                    colour = _solid_colour(t, a, b, depth, scene)
+                    colour = _solid_colour(t, a, b, depth, camera, triangles, noise)
                 bright = colour[0] * gain, colour[1] * gain, colour[2] * gain
                 colour = _mix(light.horizon, bright, near / (near + light.haze_per_m))
             grain = SENSOR_NOISE * float(noise[(v + offset) & 255, (u * 7 + (v >> 8) * 31 + (offset >> 8)) & 255])
