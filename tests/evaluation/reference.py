@@ -1,13 +1,12 @@
 """KITTI's evaluation again, in plain Python that follows the written rules step by step.
 
-It shares no code with the package: it matches every frame at every threshold, and shapely intersects the
-boxes.
+It shares no code with the package: it matches every frame at every threshold, and shapely intersects the boxes.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import namedtuple
 
 from shapely.geometry import Polygon
 
@@ -19,45 +18,25 @@ STRICT = {"car": 0.7, "pedestrian": 0.5, "cyclist": 0.5}
 LOOSE = {"car": 0.5, "pedestrian": 0.25, "cyclist": 0.25}
 
 
-@dataclass
-class Box:
-    name: str
-    truncation: float
-    occlusion: float
-    alpha: float
-    left: float
-    top: float
-    right: float
-    bottom: float
-    height: float
-    width: float
-    length: float
-    x: float
-    y: float
-    z: float
-    rotation: float
-    score: float
+Box = namedtuple(
+    "Box", "name truncation occlusion alpha left top right bottom height width length x y z rotation score"
+)
 
-    def footprint(self) -> Polygon:
-        c, s = math.cos(self.rotation), math.sin(self.rotation)
-        corners = [(1, 1), (1, -1), (-1, -1), (-1, 1)]
-        return Polygon(
-            [
-                (self.x + c * i * self.length / 2 + s * j * self.width / 2,
-                 self.z - s * i * self.length / 2 + c * j * self.width / 2)
-                for i, j in corners
-            ]
-        )  # fmt: skip
+
+def footprint(box: Box) -> Polygon:
+    c, s = math.cos(box.rotation) / 2, math.sin(box.rotation) / 2
+    corners = ((i * box.length, j * box.width) for i, j in ((1, 1), (1, -1), (-1, -1), (-1, 1)))
+    return Polygon([(box.x + c * length + s * width, box.z - s * length + c * width) for length, width in corners])
 
 
 def image_shared(a: Box, b: Box) -> float:
     width = min(a.right, b.right) - max(a.left, b.left)
     height = min(a.bottom, b.bottom) - max(a.top, b.top)
-    return width * height if width > 0 and height > 0 else 0.0
+    return float(width * height) if width > 0 and height > 0 else 0.0
 
 
 def image_area(a: Box) -> float:
-    return (a.right - a.left) * (a.bottom - a.top)
+    return float((a.right - a.left) * (a.bottom - a.top))
 
 
 def overlap(a: Box, b: Box, metric: str) -> float:
@@ -66,7 +45,7 @@ def overlap(a: Box, b: Box, metric: str) -> float:
         return shared / (image_area(a) + image_area(b) - shared) if shared else 0.0
     if min(a.width, a.length, b.width, b.length) <= 0:
         return 0.0
-    ground = float(a.footprint().intersection(b.footprint()).area)
+    ground = float(footprint(a).intersection(footprint(b)).area)
     if metric == "bev":
         return ground / (a.width * a.length + b.width * b.length - ground)
     high = max(0.0, min(a.y, b.y) - max(a.y - a.height, b.y - b.height))
@@ -78,15 +57,9 @@ class Reference:
     """One class, metric and difficulty over some frames."""
 
     def __init__(
-        self,
-        labels: list[list[Line]],
-        results: list[list[Line]],
-        name: str,
-        metric: str,
-        difficulty: str,
-        loose: bool,
-        rule: str,
-    ) -> None:
+        self, labels: list[list[Line]], results: list[list[Line]], name: str, metric: str, difficulty: str,
+        loose: bool, rule: str,
+    ) -> None:  # fmt: skip
         self.labels = [[Box(n.lower(), *numbers) for n, numbers in frame] for frame in labels]
         self.results = [[Box(n.lower(), *numbers) for n, numbers in frame] for frame in results]
         self.name, self.metric, self.rule = name.lower(), "bbox" if metric == "aos" else metric, rule
@@ -132,17 +105,18 @@ class Reference:
         for label in labels:
             if self.label_state(label) == "invisible":
                 continue
-            candidates = [
-                (j, overlap(result, label, self.metric))
+            values = [overlap(result, label, self.metric) for result in results]
+            near = [
+                j
                 for j, result in enumerate(results)
                 if self.result_state(result) != "invisible" and j not in taken and result.score >= threshold
-            ]
-            near = [(j, value) for j, value in candidates if value > self.iou]
-            valid = [(j, value) for j, value in near if self.result_state(results[j]) == "valid"]
+                and values[j] > self.iou
+            ]  # fmt: skip
+            valid = [j for j in near if self.result_state(results[j]) == "valid"]
             if valid:
-                best = max(valid, key=lambda pair: pair[1])[0]  # the first of equals
+                best = max(valid, key=values.__getitem__)  # the first of equals
             elif near:
-                best = near[0][0]
+                best = near[0]
             else:
                 missed += self.label_state(label) == "valid"
                 continue
