@@ -47,10 +47,10 @@ def overlap(a: Box, b: Box, metric: str) -> float:
         return 0.0
     ground = float(footprint(a).intersection(footprint(b)).area)
     if metric == "bev":
-        return ground / (a.width * a.length + b.width * b.length - ground)
+        return float(ground / (a.width * a.length + b.width * b.length - ground))
     high = max(0.0, min(a.y, b.y) - max(a.y - a.height, b.y - b.height))
     both = a.height * a.width * a.length + b.height * b.width * b.length
-    return ground * high / (both - ground * high) if high else 0.0
+    return float(ground * high / (both - ground * high)) if high else 0.0
 
 
 class Reference:

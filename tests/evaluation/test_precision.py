@@ -116,5 +116,6 @@ def test_weights_equal_frames_written_again(
     for weight, figure in zip(weights, figures, strict=True):
         repeats = np.array(weight)[np.array(frames, dtype=np.int64)]
         *columns, objects = walk(kinds, frames, valid)
-        again = Walk(*(np.repeat(column, repeats, axis=0) for column in columns), objects * np.array(weight))
+        drawn = (np.repeat(column, repeats, axis=0) for column in columns)
+        again = Walk._make((*drawn, objects * np.array(weight)))
         assert figure == pytest.approx(curve(again)[1], abs=1e-9, nan_ok=True)

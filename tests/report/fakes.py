@@ -35,7 +35,7 @@ def camera() -> Calibration:
     return Calibration(P2, np.eye(3), turn)
 
 
-def objects(rows: list[tuple[str, float, float, float]], calibration: Calibration | None = None) -> Objects:
+def objects(rows: list[tuple[str, float, float, float]]) -> Objects:
     """Objects without scores from (class, x, z, rotation): car-sized, on the ground, 2D boxes from their corners."""
     numbers = np.zeros((len(rows), 15))
     for row, (_, x, z, rotation) in zip(numbers, rows, strict=True):
@@ -43,7 +43,7 @@ def objects(rows: list[tuple[str, float, float, float]], calibration: Calibratio
     made = from_rows(tuple(row[0] for row in rows), numbers)
     if not rows:
         return made
-    pixels = (calibration or camera()).project(box_corners(made).reshape(-1, 3))[0].reshape(-1, 8, 2)
+    pixels = camera().project(box_corners(made).reshape(-1, 3))[0].reshape(-1, 8, 2)
     boxes = np.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=1)
     return replace(made, boxes_px=boxes)
 
@@ -54,12 +54,9 @@ def scored(made: Objects, scores: list[float]) -> Objects:
 
 def jittered(truth: Objects, rng: np.random.Generator, sigma_m: float) -> Objects:
     """Labels moved at random, some dropped, with random scores: stands in for a network's answer."""
-    placed = truth.select((truth.locations_m[:, 2] > 0) & (rng.random(len(truth)) > 0.1 + 0.1 * sigma_m))
-    count = len(placed)
-    shift = rng.normal(0, sigma_m, (count, 3)) * np.array([0.3, 0.05, 1.0])
-    turned = placed.rotation_y_rad + rng.normal(0, 0.08, count)
-    moved = replace(placed, locations_m=placed.locations_m + shift, rotation_y_rad=turned)
-    return replace(moved, scores=rng.uniform(0.2, 1.0, count))
+    found = truth.select(rng.random(len(truth)) > 0.1 + 0.1 * sigma_m)
+    shift = rng.normal(0, sigma_m, (len(found), 3)) * np.array([0.3, 0.05, 1.0])
+    return replace(found, locations_m=found.locations_m + shift, scores=rng.uniform(0.2, 1.0, len(found)))
 
 
 def ap_rows(
@@ -85,6 +82,13 @@ def table(rows: dict[str, list[dict[str, Any]]]) -> pd.DataFrame:
     usual = {"class": "Car", "difficulty": "moderate", "points": "R40"}
     every = [usual | {"network": name} | row for name, mine in rows.items() for row in mine]
     return pd.DataFrame(every, columns=["network", *KEY, "points", *AP_COLUMNS])
+
+
+def results_of(networks: Sequence[str] = ("student",), ap: pd.DataFrame | None = None, **changed: Any) -> Results:
+    """Results without anything but what is given."""
+    curves, bands = (pd.DataFrame(columns=["network", *KEY, *more]) for more in (CURVE_COLUMNS, BAND_COLUMNS))
+    ap = table({}) if ap is None else ap
+    return replace(Results(tuple(networks), ap, curves, bands, pd.DataFrame(), Path(), 0, "le"), **changed)
 
 
 def write_ap(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -127,31 +131,28 @@ def heat_maps(frames: Sequence[str]) -> dict[str, dict[str, Floats32]]:
     return {name: dict.fromkeys(frames, heat) for name in NETWORKS}
 
 
-def write_results_of(
-    folder: Path, truths: dict[str, Objects], classes: Sequence[str] = ("Car",), networks: Sequence[str] = NETWORKS
-) -> Results:
+def write_results_of(folder: Path, truths: dict[str, Objects], classes: Sequence[str] = ("Car",)) -> Results:
     """Everything that stages write of pretended networks, read back: `folder`/metrics and `folder`/predictions."""
     rng = np.random.default_rng(0)
-    for name in networks:
-        mine, level = folder / "metrics" / name, LEVELS.get(name, 5.0)
+    for name, level in LEVELS.items():
+        mine = folder / "metrics" / name
         mine.mkdir(parents=True)
         for frame, truth in truths.items():
-            boxes = jittered(truth, rng, SIGMA_M.get(name, 2.0))
-            write_results(folder / "predictions" / name / f"{frame}.txt", boxes)
+            write_results(folder / "predictions" / name / f"{frame}.txt", jittered(truth, rng, SIGMA_M[name]))
         terms = ("heatmap", "offset_2d", "depth", *(("spearman",) if name == "student" else ()), "total")
         write_history(mine / "history.csv", rng, terms)
         write_curves(mine / "pr.csv", level / 30)
         write_distances(mine / "distance.csv", rng, 2 * level, classes)
         write_ap(mine / "ap.csv", ap_rows(rng, level, classes, None if name == "control" else level - 11))
         (mine / "kitti.json").write_text('{"frames": 200, "rule": "le"}')
-    return read_results(folder / "metrics", networks, folder / "predictions")
+    return read_results(folder / "metrics", NETWORKS, folder / "predictions")
 
 
 def write_frames(folder: Path, count: int = 6) -> tuple[FrameSource, dict[str, Objects]]:
     """Frames of noise with a few cars each."""
     rng = np.random.default_rng(0)
     source = FrameSource(KittiFolder(folder), [f"{n:06d}" for n in range(count)], folder / "depth", heat_maps)
-    for path in (*(source.folder.folder / kind for kind in ("image_2", "calib", "label_2")), folder / "depth"):
+    for path in (source.folder.folder / "image_2", folder / "depth"):
         path.mkdir(parents=True)
     truths = {}
     for number, frame in enumerate(source.ids):

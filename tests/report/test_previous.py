@@ -70,12 +70,14 @@ def test_results_compare_with_head_before_their_commit_and_with_the_same_after(r
     assert len(previous.commit) == 8
 
 
-def test_results_of_another_profile_do_not_compare(repository: Path) -> None:
+def test_results_of_another_profile_or_broken_ones_do_not_compare(repository: Path) -> None:
     """Other data: the last results of the same profile count, however far back."""
     state(1.0)
     commit("demo")
     state(5.0, profile="kitti")
     commit("kitti")
+    FILES["student"].write_text("{")
+    commit("broken")
     state(2.0)
     assert found() == ("demo", 1.0)
     state(6.0, profile="kitti")
@@ -91,15 +93,6 @@ def test_a_network_that_an_earlier_commit_lacks_does_not_hide_it(repository: Pat
     previous = find_previous(FILES | {"control": Path("metrics/control/kitti.json")}, Path("params.yaml"))
     assert previous is not None
     assert list(previous.metrics) == ["student"]
-
-
-def test_broken_commits_are_passed_over(repository: Path) -> None:
-    state(1.0)
-    commit("whole")
-    FILES["student"].write_text("{")
-    commit("broken")
-    state(2.0)
-    assert found() == ("whole", 1.0)
 
 
 def test_without_a_repository_or_git_there_is_nothing_to_compare(

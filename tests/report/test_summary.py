@@ -55,7 +55,7 @@ def test_summary_holds_the_headline_and_null_where_undefined() -> None:
 
 
 def test_spread_in_a_sentence() -> None:
-    spread = {"seed_std": {"3d_R40": 1.94, "bev_R40": 2}, "threads": {"3d_R40": 3.1, "of": [1, 2]}, "note": "x"}
+    spread = {"seed_std": {"3d_R40": 1.94, "bev_R40": 2}, "threads": {"3d_R40": 3.1}}
     assert spread_note(spread) == (
         "For comparison: trainings from different seeds differ by (standard deviation) 3D R40 1.9, BEV R40 2.0 points; "
         "one seed on different numbers of threads differs by 3D R40 3.1 points."

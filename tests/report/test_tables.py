@@ -99,7 +99,9 @@ def test_details_order_metrics_and_skip_networks_without_figures() -> None:
     rows = [row("loose", "3d", 2, points="R11"), row("loose", "3d", 1), row("strict", "aos", None)]
     rows.append(row("loose", "bev", 3))
     (made,) = details(table({"student": rows, "teacher": [row("loose", "3d", None)]}), "Car", ("student", "teacher"))
-    assert [line[0].text for line in made.rows] == ["3D R40", "BEV R40", "AOS R40", "3D R11"]
+    assert [line[0].text for line in made.rows] == [
+        f"{m} {p}" for p in ("R40", "R11") for m in ("3D", "BEV", "2D", "AOS")
+    ]
     assert [cell.text for cell in made.rows[0][1:]] == ["–", "1.00", "–", "–", "–", "–"]
 
 
@@ -110,11 +112,14 @@ def test_nested_settings_get_dotted_names() -> None:
 
 
 def test_depth_errors_by_band() -> None:
-    bands = {"0_10_m": {"rmse_m": 0.3, "mae_m": 0.1, "returns": 7}, "60_256_m": {"rmse_m": None, "mae_m": None}}
-    made = depth_errors({"filled": 0.991, "rmse_m": 1.5, "mae_m": 0.5, "returns": 9, "bands": bands})
+    bands: dict[str, Any] = {"0_10_m": {"rmse_m": 0.3, "mae_m": 0.1, "returns": 7}}
+    nothing = bands["60_256_m"] = {"rmse_m": None, "mae_m": None, "returns": 0}
+    metrics = {"filled": 0.991, "rmse_m": 1.5, "mae_m": 0.5, "returns": 9, "objects": nothing, "bands": bands}
+    made = depth_errors(metrics)
     assert "99.1 % of pixels filled" in made.caption
     assert [[c.text for c in line] for line in made.rows] == [
         ["All returns", "1.50", "0.50", "9"],
+        ["On labelled objects", "–", "–", "0"],
         ["At 0 to 10 m", "0.30", "0.10", "7"],
-        ["At 60 to 256 m", "–", "–", "–"],
+        ["At 60 to 256 m", "–", "–", "0"],
     ]

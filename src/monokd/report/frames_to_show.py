@@ -7,7 +7,6 @@ and every object is found once (the matching of nuScenes, Caesar et al. 2020).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -33,8 +32,7 @@ class Counts(NamedTuple):
         return 2 * self.found / max(self.found + self.counted + self.false, 1)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Match:
+class Match(NamedTuple):
     """One network on one frame, one class."""
 
     found_by: Floats  # score of the box that found each counted object (of moderate difficulty); −inf where none did
@@ -47,13 +45,6 @@ class Match:
         return Counts(int((self.found_by >= threshold).sum()), len(self.found_by), int(false.sum()))
 
 
-class Chosen(NamedTuple):
-    """A frame to show and why: `best`, `worst` or `gain`."""
-
-    frame: str
-    reason: str
-
-
 def match(truth: Objects, results: Objects, class_name: str) -> Match:
     """Match one frame's result boxes with its labels.
 
@@ -61,9 +52,10 @@ def match(truth: Objects, results: Objects, class_name: str) -> Match:
     make a box false.
     """
     names = np.array(truth.names, dtype=object)
-    counted = (names == class_name) & _moderate(truth)
-    neighbour = next((other for name, other in NEIGHBOURS.items() if name == class_name), None)
-    free = counted | (names == class_name) | (names == neighbour)
+    tall = truth.boxes_px[:, 3] - truth.boxes_px[:, 1] >= MODERATE.min_height_px
+    clear = (truth.occlusion <= MODERATE.max_occlusion) & (truth.truncation <= MODERATE.max_truncation)
+    counted = (names == class_name) & tall & clear
+    free = (names == class_name) | (names == NEIGHBOURS.get(class_name))
     boxes = results.select(np.array([name == class_name for name in results.names], dtype=bool))
     boxes = boxes.select(np.argsort(-boxes.scores, kind="stable"))
     gaps_m = np.linalg.norm(boxes.locations_m[:, None, [0, 2]] - truth.locations_m[None, :, [0, 2]], axis=2)
@@ -80,10 +72,18 @@ def match(truth: Objects, results: Objects, class_name: str) -> Match:
     return Match(found_by[counted], boxes.scores, outcome)
 
 
+def _in_dont_care(boxes: Objects, regions: Objects) -> Bools:
+    """Boxes with more than half of their 2D area in one DontCare region."""
+    one, two = boxes.boxes_px[:, None], regions.boxes_px[None]
+    overlap_px = np.minimum(one[..., 2:], two[..., 2:]) - np.maximum(one[..., :2], two[..., :2])
+    area_px2 = np.maximum((one[..., 2:] - one[..., :2]).prod(axis=-1), 1e-9)
+    return np.asarray((np.maximum(overlap_px, 0).prod(axis=-1) > area_px2 / 2).any(axis=1))
+
+
 def best_threshold(matches: Sequence[Match]) -> float:
     """Find the lowest score at which F1 over all frames is highest; 0 without any hit."""
-    scores = np.concatenate([np.zeros(0), *(m.scores for m in matches)])
-    outcome = np.concatenate([np.zeros(0), *(m.outcome for m in matches)])
+    scores = np.concatenate([m.scores for m in matches])
+    outcome = np.concatenate([m.outcome for m in matches])
     if not (outcome == HIT).any():
         return 0.0
     order = np.argsort(-scores, kind="stable")
@@ -94,15 +94,8 @@ def best_threshold(matches: Sequence[Match]) -> float:
     return float(scores[np.flatnonzero(f1 == f1.max())[-1]])
 
 
-def choose(
-    mine: Mapping[str, Counts],
-    control: Mapping[str, Counts] | None = None,
-    *,
-    best: int = 2,
-    worst: int = 2,
-    gains: int = 1,
-) -> list[Chosen]:
-    """Choose best and worst frames by F1, and those where most objects more are found than by the control.
+def choose(mine: Mapping[str, Counts], control: Mapping[str, Counts]) -> dict[str, str]:
+    """Choose frames → why: 2 `best` and 2 `worst` by F1, and the largest `gain` in found objects over the control.
 
     No frame twice, none without counted objects, those with a single one only after the others. Ties go to more
     objects, then to the smaller id.
@@ -111,25 +104,10 @@ def choose(
     highest, lowest = (
         sorted(pool, key=lambda f: (pool[f].counted < 2, sign * pool[f].f1, -pool[f].counted, f)) for sign in (-1, 1)
     )
-    gain = {f: counts.found - control[f].found for f, counts in pool.items()} if control else {}
+    gain = {frame: counts.found - control[frame].found for frame, counts in pool.items()}
     gaining = sorted((f for f in gain if gain[f] > 0), key=lambda f: (-gain[f], -pool[f].counted, f))
-    chosen: dict[str, Chosen] = {}
-    for frames, count, reason in ((highest, best, "best"), (lowest, worst, "worst"), (gaining, gains, "gain")):
+    chosen: dict[str, str] = {}
+    for frames, count, reason in ((highest, 2, "best"), (lowest, 2, "worst"), (gaining, 1, "gain")):
         left = [frame for frame in frames if frame not in chosen]
-        chosen |= {frame: Chosen(frame, reason) for frame in left[:count]}
-    return list(chosen.values())
-
-
-def _moderate(truth: Objects) -> Bools:
-    tall = truth.boxes_px[:, 3] - truth.boxes_px[:, 1] >= MODERATE.min_height_px
-    clear = (truth.occlusion <= MODERATE.max_occlusion) & (truth.truncation <= MODERATE.max_truncation)
-    return np.asarray(tall & clear, dtype=bool)
-
-
-def _in_dont_care(boxes: Objects, regions: Objects) -> Bools:
-    """Boxes with more than half of their 2D area in one DontCare region."""
-    one, two = boxes.boxes_px[:, None], regions.boxes_px[None]
-    overlap_px = np.minimum(one[..., 2:], two[..., 2:]) - np.maximum(one[..., :2], two[..., :2])
-    area_px2 = np.maximum((boxes.boxes_px[:, 2:] - boxes.boxes_px[:, :2]).prod(axis=1), 1e-9)
-    share = np.maximum(overlap_px, 0).prod(axis=-1) / area_px2[:, None]
-    return np.asarray((share > 0.5).any(axis=1))
+        chosen |= dict.fromkeys(left[:count], reason)
+    return chosen

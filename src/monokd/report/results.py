@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -34,11 +34,7 @@ class Figure(NamedTuple):
 
 
 AP_COLUMNS = Figure._fields
-Figures = dict[tuple[str, ...], Figure]  # by network, iou and metric
-
-
-def _empty(*columns: str) -> pd.DataFrame:
-    return pd.DataFrame(columns=["network", *columns])
+Figures = dict[tuple[str, str, str], Figure]  # by network, iou and metric
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,20 +43,15 @@ class Results:
 
     networks: tuple[str, ...]  # in the order of the tables
     ap: pd.DataFrame  # every AP in percent by `KEY` and `points`, with the columns of `Figure`
-    curves: pd.DataFrame = field(default_factory=lambda: _empty(*KEY, *CURVE_COLUMNS))
-    bands: pd.DataFrame = field(default_factory=lambda: _empty(*KEY, *BAND_COLUMNS))
-    history: pd.DataFrame = field(default_factory=lambda: _empty("epoch"))  # loss terms and task weights
-    predictions: Path | None = None  # the folder that holds a folder of result files for each network
-    frames: int = 0  # how many were evaluated
-    rule: str = ""  # for objects on a limit
-
-    @property
-    def classes(self) -> list[str]:
-        """List class names in their order."""
-        return [str(name) for name in self.ap["class"].unique()]
+    curves: pd.DataFrame
+    bands: pd.DataFrame
+    history: pd.DataFrame  # loss terms and task weights by epoch
+    predictions: Path  # holds a folder of result files for each network
+    frames: int  # how many were evaluated
+    rule: str  # for objects on a limit
 
 
-def read_results(folder: Path, networks: Sequence[str], predictions: Path | None = None) -> Results:
+def read_results(folder: Path, networks: Sequence[str], predictions: Path) -> Results:
     """Read `FOLDER/NETWORK/{kitti.json,ap.csv,pr.csv,distance.csv,history.csv}` of every network.
 
     Raises:
@@ -69,13 +60,13 @@ def read_results(folder: Path, networks: Sequence[str], predictions: Path | None
     first = read_json(folder / networks[0] / "kitti.json")
     return Results(
         tuple(networks),
-        ap=read_ap(folder, networks),
-        curves=_read_tables(folder, networks, "pr.csv", KEY, CURVE_COLUMNS),
-        bands=_read_tables(folder, networks, "distance.csv", KEY, BAND_COLUMNS),
-        history=_read_tables(folder, networks, "history.csv", (), ("epoch",)),
-        predictions=predictions,
-        frames=int(first.get("frames", 0)),
-        rule=str(first.get("rule", "")),
+        read_ap(folder, networks),
+        _read_tables(folder, networks, "pr.csv", KEY, CURVE_COLUMNS),
+        _read_tables(folder, networks, "distance.csv", KEY, BAND_COLUMNS),
+        _read_tables(folder, networks, "history.csv", (), ("epoch",)),
+        predictions,
+        first["frames"],
+        first["rule"],
     )
 
 
@@ -94,40 +85,25 @@ def _read_tables(
 def read_table(path: Path, text: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
     """Read a CSV table with all of the columns `text` and `numbers`; the latter are finite or empty (NaN).
 
-    Without `text`, every column holds numbers.
-
-    Raises:
-        DataError: unreadable, no CSV, a missing column, or a cell that is no finite number.
+    Without `text`, every column holds numbers. DataError where it is none, lacks a column, or has another cell.
     """
     try:
         table = pd.read_csv(BytesIO(read_bytes(path, "table")), dtype=str, keep_default_na=False)
-    except ValueError as error:  # no text, no columns, ragged rows
-        raise DataError(f"expected a CSV table, found: {error}", path) from error
-    if not isinstance(table.index, pd.RangeIndex):
-        raise DataError("expected as many cells as heads in every row, found more", path)
-    for column in (*text, *numbers):
-        if column not in table:
-            raise DataError(f"expected a column {column!r}, found {', '.join(map(str, table.columns))[:80]}", path, 1)
-    for column in numbers if text else table.columns:
-        values = pd.to_numeric(table[column].replace("", np.nan), errors="coerce")
-        broken = table.index[~np.isfinite(values) & (table[column] != "")]
-        if len(broken):
-            found = str(table[column][broken[0]])[:40]
-            raise DataError(f"{column}: expected a finite number, found {found!r}", path, int(broken[0]) + 2)
-        table[column] = values.astype(float)
+        missing = [column for column in (*text, *numbers) if column not in table]
+        if missing:
+            raise ValueError(f"no column {', '.join(missing)}")
+        columns = list(numbers if text else table.columns)
+        table[columns] = table[columns].replace("", "nan").astype(float)
+        if np.isinf(table[columns]).any(axis=None):
+            raise ValueError("an infinite number")
+    except ValueError as error:
+        raise DataError(f"expected a CSV table of finite numbers, found: {error}", path) from error
     return table
 
 
 def headline_ap(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> Figures:
     """Look up the figures of the headline for every network and `HEADLINE`, NaN where undefined or absent."""
     mine = ap[(ap["class"] == class_name) & (ap["points"] == POINTS) & (ap["difficulty"] == LEVEL)]
-    numbers = mine[list(AP_COLUMNS)].to_numpy(dtype=np.float64).tolist()
-    keys = zip(mine["network"], mine["iou"], mine["metric"], strict=True)
-    found = {key: Figure(*row) for key, row in zip(keys, numbers, strict=True)}
+    keyed = mine.set_index(["network", "iou", "metric"])[list(AP_COLUMNS)].astype(float)
+    found = {key: Figure(*row) for key, *row in keyed.itertuples(name=None)}
     return {(network, *key): found.get((network, *key), Figure()) for network in networks for key in HEADLINE}
-
-
-def by_network(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Split a table into each network's rows, in its order."""
-    for name in table["network"].unique():
-        yield str(name), table[table["network"] == name]
