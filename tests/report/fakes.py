@@ -17,8 +17,8 @@ from monokd.kitti.frames import KittiFolder
 from monokd.kitti.labels import write_labels, write_results
 from monokd.kitti.objects import Objects, from_rows
 from monokd.report.drawing import box_corners
+from monokd.report.frames import FrameSource
 from monokd.report.networks import NETWORKS
-from monokd.report.pictures import FrameSource
 from monokd.report.results import AP_COLUMNS, BAND_COLUMNS, CURVE_COLUMNS, KEY, Results, read_results
 from monokd.typing import Floats32
 
@@ -95,32 +95,32 @@ def write_ap(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     pd.DataFrame(rows, columns=[*KEY, "points", *AP_COLUMNS]).to_csv(path, index=False)
 
 
-def write_history(path: Path, rng: np.random.Generator, terms: Sequence[str], epochs: int = 30) -> None:
-    epoch = np.arange(1, epochs + 1)
-    columns = {"epoch": epoch, "step": epoch * 10, "lr": np.full(epochs, 1e-3)}
+def write_history(path: Path, terms: Sequence[str]) -> None:
+    epoch = np.arange(1, 31)
+    columns = {"epoch": epoch, "step": epoch * 10, "lr": np.full(30, 1e-3)}
     for i, term in enumerate(terms):
-        columns[term] = (0.2 + 3 * np.exp(-epoch / 6)) * (i + 1) * rng.uniform(0.93, 1.07, epochs)
-        columns[f"weight_{term}"] = np.clip((epoch - 3 * i) / 10, 0, 1)
-    pd.DataFrame(columns).drop(columns=f"weight_{terms[-1]}").to_csv(path, index=False)
+        columns |= {
+            term: (0.2 + 3 * np.exp(-epoch / 6)) * (i + 1),
+            f"weight_{term}": np.clip((epoch - 3 * i) / 10, 0, 1),
+        }
+    pd.DataFrame(columns).to_csv(path, index=False)
 
 
-def write_curves(path: Path, quality: float) -> None:
+def write_curves(path: Path, reach: float) -> None:
     recall, rows = np.linspace(0, 1, 41), []
     for iou, metric in product(IOUS, ("bbox", "bev", "3d", "aos")):
-        reach = quality * {"strict": 0.5, "loose": 1.0}[iou]
         precision = np.where(recall < reach, 1 - (recall / reach) ** 2, 0.0)
         rows += [(iou, "Car", metric, "moderate", *point) for point in zip(recall, precision, strict=True)]
-    pd.DataFrame(rows, columns=[*KEY, *CURVE_COLUMNS]).to_csv(path, index=False, float_format="%.4f")
+    pd.DataFrame(rows, columns=[*KEY, *CURVE_COLUMNS]).to_csv(path, index=False)
 
 
-def write_distances(path: Path, rng: np.random.Generator, level: float, classes: Sequence[str]) -> None:
+def write_distances(path: Path, level: float, classes: Sequence[str]) -> None:
     """Made-up AP that falls with distance; the last band is empty."""
     rows: list[Any] = []
-    for iou, class_name, metric in product(IOUS, classes, ("3d", "bev")):
-        for band, ends_m in enumerate(((0, 15), (15, 25), (25, 35))):
-            ap = {"strict": 0.4, "loose": 1.0}[iou] * level * rng.uniform(0.8, 1.2) / (band + 1)
-            rows.append((iou, class_name, metric, "moderate", *ends_m, 90 - 20 * band, ap, ap * 0.8, ap * 1.2))
-        rows.append((iou, class_name, metric, "moderate", 35, 50, 0, None, None, None))
+    for key in product(IOUS, classes, ("3d", "bev"), ("moderate",)):
+        for far, ends_m in enumerate(((0, 15), (15, 25), (25, 35)), start=1):
+            rows.append((*key, *ends_m, 90 - 20 * far, level / far, 0.8 * level / far, 1.2 * level / far))
+        rows.append((*key, 35, 50, 0, None, None, None))
     pd.DataFrame(rows, columns=[*KEY, *BAND_COLUMNS]).to_csv(path, index=False)
 
 
@@ -140,9 +140,9 @@ def write_results_of(folder: Path, truths: dict[str, Objects], classes: Sequence
         for frame, truth in truths.items():
             write_results(folder / "predictions" / name / f"{frame}.txt", jittered(truth, rng, SIGMA_M[name]))
         terms = ("heatmap", "offset_2d", "depth", *(("spearman",) if name == "student" else ()), "total")
-        write_history(mine / "history.csv", rng, terms)
+        write_history(mine / "history.csv", terms)
         write_curves(mine / "pr.csv", level / 30)
-        write_distances(mine / "distance.csv", rng, 2 * level, classes)
+        write_distances(mine / "distance.csv", 2 * level, classes)
         write_ap(mine / "ap.csv", ap_rows(rng, level, classes, None if name == "control" else level - 11))
         (mine / "kitti.json").write_text('{"frames": 200, "rule": "le"}')
     return read_results(folder / "metrics", NETWORKS, folder / "predictions")

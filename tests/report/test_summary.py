@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from monokd.errors import DataError
-from monokd.report.results import AP_COLUMNS
+from monokd.report.results import AP_COLUMNS, KEY
 from monokd.report.summary import finding, main, spread_note, summary
-from tests.report.fakes import table, write_ap
+from tests.report.fakes import table
 
 
 def loose(
@@ -67,8 +67,8 @@ def state(value: float) -> None:
     """Results of the student in the working folder."""
     folder = Path("metrics/student")
     folder.mkdir(parents=True, exist_ok=True)
-    row = {"iou": "loose", "class": "Car", "metric": "3d", "points": "R40", "difficulty": "moderate"}
-    write_ap(folder / "ap.csv", [dict.fromkeys(AP_COLUMNS) | row | {"ap": value}])
+    ap = table({"student": [{"iou": "loose", "metric": "3d", "ap": value}]})
+    ap.drop(columns="network").to_csv(folder / "ap.csv", index=False)
     (folder / "kitti.json").write_text(json.dumps({"loose": {"Car": {"3d_R40": {"moderate": value}}}}))
 
 
@@ -79,20 +79,23 @@ def test_a_run_ends_with_its_table_and_its_change_against_the_last_commit(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.setenv("COLUMNS", "120")
+
+    def printed() -> str:
+        main()
+        return " ".join(capsys.readouterr().out.split())
+
     with pytest.raises(DataError, match="metrics: expected results, found none"):
         main()
     state(20.0)
-    main()
-    assert "20.00" in (text := capsys.readouterr().out)
+    assert "20.00" in (text := printed())
     assert "last commit" not in text
     who = ["-c", "user.name=n", "-c", "user.email=e@x", "-c", "commit.gpgsign=false"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "first"]):
         subprocess.run(["git", *who, *command], check=True, capture_output=True)
-    main()
-    assert "These are the figures of the last commit." in capsys.readouterr().out
+    assert "These are the figures of the last commit." in printed()
     state(21.5)
     Path("metrics/spread.json").write_text('{"seed_std": {"3d_R40": 1.9}}')
-    main()
-    text = " ".join(capsys.readouterr().out.split())
-    assert "+1.50 (was 20.00)" in text
+    assert "+1.50 (was 20.00)" in (text := printed())
     assert "(standard deviation) 3D R40 1.9 points." in text
+    Path("metrics/student/ap.csv").write_text(",".join((*KEY, "points", *AP_COLUMNS)))  # of frames without labels
+    assert "+1.50" not in printed()

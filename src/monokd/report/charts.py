@@ -161,7 +161,17 @@ def to_svg(chart: Chart) -> Markup:
         axes = figure.add_axes((left_px / WIDTH_PX, bottom_px / height_px, width, height))
         for line in chart.series:
             _draw_series(axes, line, chart)
-        _draw_axes(axes, chart)
+        if chart.logarithmic:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        if chart.rows:
+            axes.set(yticks=range(len(chart.rows)), yticklabels=chart.rows, ylim=(len(chart.rows) - 0.45, -0.55))
+            axes.grid(visible=False, axis="y")
+            axes.spines["left"].set_visible(False)
+        axes.set(**chart.axes)
+        axes.yaxis.set_label_coords(-40 / (WIDTH_PX - 66), 0.5)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", transparent=True, metadata=NO_METADATA)
     body = stream.getvalue().partition("<svg")[2].partition(">")[2]
@@ -185,21 +195,6 @@ def _draw_series(axes: Axes, line: Series, chart: Chart) -> None:
     look["marker"] = style.marker if chart.rows or chart.markers or len(line.x) == 1 else None
     # Where lines coincide, a solid one under a dashed one leaves both visible.
     axes.plot(line.x, line.y, zorder=2.2 if style.dashes else 2.1, **look)
-
-
-def _draw_axes(axes: Axes, chart: Chart) -> None:
-    if chart.logarithmic:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    if chart.rows:
-        axes.set_yticks(range(len(chart.rows)), chart.rows)
-        axes.set_ylim(len(chart.rows) - 0.45, -0.55)
-        axes.grid(visible=False, axis="y")
-        axes.spines["left"].set_visible(False)
-    axes.set(**chart.axes)
-    axes.yaxis.set_label_coords(-40 / (WIDTH_PX - 66), 0.5)
 
 
 def _moderate(table: pd.DataFrame, class_name: str, iou: str) -> pd.DataFrame:

@@ -12,9 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from monokd.files import write_text
 from monokd.report import charts, tables
-from monokd.report.frames_to_show import REACH_M
+from monokd.report.frames import REACH_M, FrameSource, draw_frames, match_frames
 from monokd.report.networks import EXPLAINED, NETWORKS, STYLES, TRUTH, UNPREDICTED, style_of
-from monokd.report.pictures import FrameSource, draw_frames, match_frames, truth_layers
 from monokd.report.previous import Previous
 from monokd.report.results import Results, headline_ap
 from monokd.report.summary import finding, spread_note
@@ -47,7 +46,6 @@ def write_report(
     classes = sorted(map(str, ap["class"].unique()), key=lambda name: name != "Car")
     matched = match_frames(results, frames, classes[0])
     drawn = draw_frames(out.parent / out.stem, matched, frames)
-    shown = [truth_layers(matched.truths[item.frame], matched.predicted) for item in drawn]
     figures = headline_ap(ap, classes[0], networks)
     explained = EXPLAINED if background.distilled else EXPLAINED | {"student": UNDISTILLED}
     made = {name: background.settings[name] for name in ("profile", "loss", "seed", "behaviour")}
@@ -90,7 +88,7 @@ def write_report(
         spread=spread_note(background.spread),
         frames=drawn,
         truth=TRUTH,
-        unpredicted=UNPREDICTED if any(len(layers) > 1 for layers in shown) else None,
+        unpredicted=UNPREDICTED if any(item.unpredicted for item in drawn) else None,
         thresholds={style_of(name).label: score for name, score in matched.thresholds.items()},
         reach_m=REACH_M,
         training=charts.training_charts(results),

@@ -63,7 +63,10 @@ def spread_note(spread: Mapping[str, Any]) -> str:
     """Say how far equal trainings differ (metrics/spread.json: kind → result → points)."""
     kinds = []
     for kind, values in spread.items():
-        known = ", ".join(f"{METRIC_NAMES[name.split('_')[0]]} R40 {value:.1f}" for name, value in values.items())
+        points = {tuple(name.split("_")): value for name, value in values.items()}
+        known = ", ".join(
+            f"{METRIC_NAMES[metric]} {recalls} {value:.1f}" for (metric, recalls), value in points.items()
+        )
         kinds.append(f"{SPREADS[kind]} {known} points")
     return f"For comparison: {'; '.join(kinds)}." if kinds else ""
 
@@ -85,13 +88,14 @@ def main() -> None:
     files = {name: FOLDER / name / "kitti.json" for name in networks}
     committed = committed_metrics("HEAD", files)
     same = all(read_json(files[name]) == tree for name, tree in committed.items())
-    for class_name in ap["class"].unique():
+    classes = list(ap["class"].unique())
+    for class_name in classes:
         for table in (headline(ap, class_name, networks), differences(ap, class_name, networks)):
             if table is not None:
                 console.print(to_rich(table))
         if not same:
             console.print(to_rich(changes(ap, committed, class_name, networks)))
-    notes = [finding(ap, ap["class"].iloc[0])]
+    notes = [finding(ap, class_name) for class_name in classes[:1]]
     if committed and same:
         notes.append("These are the figures of the last commit.")
     elif committed:

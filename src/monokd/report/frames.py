@@ -1,4 +1,8 @@
-"""The frames of the page: read, matched, chosen, drawn into picture files."""
+"""The frames of the page: which to show, by a rule that fits one sentence, and their pictures.
+
+A box finds an object when its centre stands within `REACH_M` of the object's, seen from above; surer boxes choose first
+and every object is found once (the matching of nuScenes, Caesar et al. 2020).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from monokd.classes import MODERATE, NEIGHBOURS
 from monokd.errors import DataError
 from monokd.kitti.calibration import read_calibration
 from monokd.kitti.frames import KittiFolder, read_depth, read_image
@@ -17,10 +22,106 @@ from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.objects import Objects, from_rows
 from monokd.report import drawing
 from monokd.report.drawing import Layer
-from monokd.report.frames_to_show import Counts, best_threshold, choose, match
 from monokd.report.networks import CONTROL, STUDENT, TRUTH, UNPREDICTED, style_of
 from monokd.report.results import Results
-from monokd.typing import Bytes, Floats32
+from monokd.typing import Bools, Bytes, Floats, Floats32, Ints
+
+REACH_M = 2.0
+HIT, FALSE, IGNORED = 1, -1, 0
+
+
+class Counts(NamedTuple):
+    """Boxes and objects of one frame, one class, above a score."""
+
+    found: int
+    counted: int  # objects of moderate difficulty
+    false: int
+
+    @property
+    def f1(self) -> float:
+        """2·found / (2·found + missed + false); 0 when nothing counts."""
+        return 2 * self.found / max(self.found + self.counted + self.false, 1)
+
+
+class Match(NamedTuple):
+    """One network on one frame, one class."""
+
+    found_by: Floats  # score of the box that found each counted object (of moderate difficulty); −inf where none did
+    scores: Floats  # of each box of the class
+    outcome: Ints  # HIT, FALSE or IGNORED for each box
+
+    def at(self, threshold: float) -> Counts:
+        """Count with the boxes alone that are at least as sure as `threshold`."""
+        false = (self.outcome == FALSE) & (self.scores >= threshold)
+        return Counts(int((self.found_by >= threshold).sum()), len(self.found_by), int(false.sum()))
+
+
+def match(truth: Objects, results: Objects, class_name: str) -> Match:
+    """Match one frame's result boxes with its labels.
+
+    Labels of the class beyond KITTI's moderate limits, of neighbouring classes, and DontCare regions neither count nor
+    make a box false.
+    """
+    names = np.array(truth.names, dtype=object)
+    tall = truth.boxes_px[:, 3] - truth.boxes_px[:, 1] >= MODERATE.min_height_px
+    clear = (truth.occlusion <= MODERATE.max_occlusion) & (truth.truncation <= MODERATE.max_truncation)
+    counted = (names == class_name) & tall & clear
+    free = (names == class_name) | (names == NEIGHBOURS.get(class_name))
+    boxes = results.select(np.array([name == class_name for name in results.names], dtype=bool))
+    boxes = boxes.select(np.argsort(-boxes.scores, kind="stable"))
+    gaps_m = np.linalg.norm(boxes.locations_m[:, None, [0, 2]] - truth.locations_m[None, :, [0, 2]], axis=2)
+    small = boxes.boxes_px[:, 3] - boxes.boxes_px[:, 1] < MODERATE.min_height_px
+    excused = small | _in_dont_care(boxes, truth.select(names == "DontCare"))
+    outcome, found_by = np.where(excused, IGNORED, FALSE), np.full(len(truth), -np.inf)
+    for index, gap_m in enumerate(gaps_m):
+        reachable = np.where(free & (gap_m <= REACH_M), gap_m, np.inf)
+        if np.isfinite(reachable).any():
+            target = int(reachable.argmin())
+            free[target] = False
+            outcome[index] = HIT if counted[target] else IGNORED
+            found_by[target] = boxes.scores[index]
+    return Match(found_by[counted], boxes.scores, outcome)
+
+
+def _in_dont_care(boxes: Objects, regions: Objects) -> Bools:
+    """Boxes with more than half of their 2D area in one DontCare region."""
+    one, two = boxes.boxes_px[:, None], regions.boxes_px[None]
+    overlap_px = np.minimum(one[..., 2:], two[..., 2:]) - np.maximum(one[..., :2], two[..., :2])
+    area_px2 = np.maximum((one[..., 2:] - one[..., :2]).prod(axis=-1), 1e-9)
+    return np.asarray((np.maximum(overlap_px, 0).prod(axis=-1) > area_px2 / 2).any(axis=1))
+
+
+def best_threshold(matches: Sequence[Match]) -> float:
+    """Find the lowest score at which F1 over all frames is highest; 0 without any hit."""
+    scores = np.concatenate([m.scores for m in matches])
+    outcome = np.concatenate([m.outcome for m in matches])
+    if not (outcome == HIT).any():
+        return 0.0
+    order = np.argsort(-scores, kind="stable")
+    scores, outcome = scores[order], outcome[order]
+    hits, false = np.cumsum(outcome == HIT), np.cumsum(outcome == FALSE)
+    f1 = 2 * hits / (hits + false + sum(len(m.found_by) for m in matches))
+    f1[:-1][scores[1:] == scores[:-1]] = -1.0  # boxes of one score come together
+    return float(scores[np.flatnonzero(f1 == f1.max())[-1]])
+
+
+def choose(mine: Mapping[str, Counts], control: Mapping[str, Counts]) -> dict[str, str]:
+    """Choose frames → why: 2 `best` and 2 `worst` by F1, and the largest `gain` in found objects over the control.
+
+    No frame twice, none without counted objects, those with a single one only after the others. Ties go to more
+    objects, then to the smaller id.
+    """
+    pool = {frame: counts for frame, counts in mine.items() if counts.counted}
+    highest, lowest = (
+        sorted(pool, key=lambda f: (pool[f].counted < 2, sign * pool[f].f1, -pool[f].counted, f)) for sign in (-1, 1)
+    )
+    gain = {frame: counts.found - control[frame].found for frame, counts in pool.items()}
+    gaining = sorted((f for f in gain if gain[f] > 0), key=lambda f: (-gain[f], -pool[f].counted, f))
+    chosen: dict[str, str] = {}
+    for frames, count, reason in ((highest, 2, "best"), (lowest, 2, "worst"), (gaining, 1, "gain")):
+        left = [frame for frame in frames if frame not in chosen]
+        chosen |= dict.fromkeys(left[:count], reason)
+    return chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +153,7 @@ class FramePictures(NamedTuple):
     why: str
     large: Sequence[Picture]
     small: Sequence[Picture]
+    unpredicted: bool  # whether some label is of a class that no network predicts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,11 +169,7 @@ class MatchedFrames:
 
 
 def match_frames(results: Results, source: FrameSource, class_name: str) -> MatchedFrames:
-    """Read and match the labels and every network's boxes of all frames.
-
-    Raises:
-        DataError: a file is unreadable or malformed, or a folder of predictions does not exist.
-    """
+    """Read and match the labels and every network's boxes of all frames; DataError where a file is broken."""
     truths = {frame: read_labels(source.folder.label(frame)) for frame in source.ids}
     matched = MatchedFrames(class_name, truths, boxes := {}, counts := {}, thresholds := {}, predicted := {class_name})
     for name in results.networks:
@@ -142,7 +240,8 @@ def _draw_frame(
     drawn = drawing.draw_birds_eye(layers, calibration=calibration, image_width_px=image.shape[1], range_m=range_m)
     alt = f"Frame {frame} seen from above, camera at the bottom, ground truth and all networks, rings every 10 m"
     above = save("above.png", drawn, alt, "Seen from above")
-    return FramePictures(frame, reason, _why(matched, frame, reason), [*photographs, depth], [above, *warm])
+    why = _why(matched, frame, reason)
+    return FramePictures(frame, reason, why, [*photographs, depth], [above, *warm], len(truth) > 1)
 
 
 def _why(matched: MatchedFrames, frame: str, reason: str) -> str:

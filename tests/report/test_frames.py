@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monokd.kitti.objects import Objects
-from monokd.report.frames_to_show import FALSE, HIT, IGNORED, Counts, Match, best_threshold, choose, match
+from monokd.report.frames import FALSE, HIT, IGNORED, Counts, Match, best_threshold, choose, match
 from tests.report.fakes import objects, scored
 
 
