@@ -13,7 +13,7 @@ from monokd.kitti.frames import read_image
 from monokd.report import drawing
 from monokd.report.drawing import Layer, draw_birds_eye, draw_boxes_3d
 from monokd.report.networks import STYLES
-from tests.report.fakes import camera, objects, scored
+from tests.report.fakes import camera, objects, scored, spot
 
 STUDENT = STYLES["student"]
 GREY = np.full((96, 320, 3), 90, dtype=np.uint8)
@@ -72,9 +72,7 @@ def test_nearer_depth_is_brighter_and_unknown_is_grey() -> None:
 
 
 def test_heat_map_is_colourless_at_zero_and_bright_at_the_peak() -> None:
-    heat = np.zeros((24, 80), dtype=np.float32)
-    heat[12, 40] = 1
-    drawn = drawing.draw_heat_map(GREY, heat).astype(int)
+    drawn = drawing.draw_heat_map(GREY, spot()).astype(int)
     assert np.ptp(drawn[5, 5]) == 0
     assert drawn[50, 162].sum() > drawn[5, 5].sum() + 150
 

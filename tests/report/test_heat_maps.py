@@ -13,14 +13,12 @@ import torch
 from monokd.models.checkpoint import DetectorInfo
 from monokd.report import heat_maps as module
 from monokd.report.heat_maps import heat_maps, over_image
-from tests.report.fakes import write_frames
+from tests.report.fakes import spot, write_frames
 
 
 def test_a_cell_lies_at_its_place_in_the_image() -> None:
     """Cell (12, 40) is input pixels 160 to 164, 48 to 52: 320 to 328, 96 to 104 where the image is twice as large."""
-    heat = np.zeros((24, 80), dtype=np.float32)
-    heat[12, 40] = 1
-    large = over_image(heat, 640, 192)
+    large = over_image(spot(), 640, 192)
     assert large.shape == (192, 640)
     weights = large / large.sum()
     np.testing.assert_allclose((weights.sum(axis=0) @ (np.arange(640) + 0.5)), 324, atol=0.1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +13,19 @@ import pytest
 from monokd.errors import DataError
 from monokd.report.results import AP_COLUMNS, KEY
 from monokd.report.summary import finding, main, spread_note, summary
-from tests.report.fakes import table
+from tests.report.fakes import git, table
 
 
-def loose(
-    student: float | None, control: float | None, teacher: float | None, ends: tuple[float, float] | None = None
-) -> pd.DataFrame:
+def loose(student: float | None, control: float | None, teacher: float | None, *ends: float) -> pd.DataFrame:
     values = {"student": student, "control": control, "teacher": teacher}
     rows: dict[str, Any] = {name: [{"iou": "loose", "metric": "3d", "ap": value}] for name, value in values.items()}
-    if ends is not None:
-        rows["student"][0] |= {"difference": 5.0, "difference_low": ends[0], "difference_high": ends[1]}
+    rows["student"][0] |= dict(zip(("difference_low", "difference_high"), ends, strict=False))
     return table(rows)
 
 
 def test_finding_says_what_the_figures_say() -> None:
     """A gain, a loss, and a teacher that is no better each get a true sentence."""
-    gain = finding(loose(15.0, 10.0, 30.0, (1.0, 9.04)), "Car")
+    gain = finding(loose(15.0, 10.0, 30.0, 1.0, 9.04), "Car")
     assert "5.00 points more than the control (10.00 %)" in gain
     assert "The 95 % interval of the difference is +1.0 to +9.0 points. The teacher" in gain
     assert "closes 25 % of the gap between control and teacher" in gain
@@ -41,9 +37,9 @@ def test_finding_says_what_the_figures_say() -> None:
 
 
 def test_finding_claims_nothing_where_the_interval_includes_zero_or_nothing_was_distilled() -> None:
-    open_ = finding(loose(15.0, 10.0, 30.0, (-0.25, 9.0)), "Car")
+    open_ = finding(loose(15.0, 10.0, 30.0, -0.25, 9.0), "Car")
     assert "−0.2 to +9.0 points, which includes 0: these frames do not decide" in open_
-    alike = finding(loose(15.0, 10.0, 30.0, (1.0, 9.0)), "Car", distilled=False)
+    alike = finding(loose(15.0, 10.0, 30.0, 1.0, 9.0), "Car", distilled=False)
     assert "here trained without distillation like the control" in alike
     assert "closes" not in open_ + alike
 
@@ -89,9 +85,8 @@ def test_a_run_ends_with_its_table_and_its_change_against_the_last_commit(
     state(20.0)
     assert "20.00" in (text := printed())
     assert "last commit" not in text
-    who = ["-c", "user.name=n", "-c", "user.email=e@x", "-c", "commit.gpgsign=false"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "first"]):
-        subprocess.run(["git", *who, *command], check=True, capture_output=True)
+        git(*command)
     assert "These are the figures of the last commit." in printed()
     state(21.5)
     Path("metrics/spread.json").write_text('{"seed_std": {"3d_R40": 1.9}}')
