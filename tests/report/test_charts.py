@@ -34,7 +34,7 @@ def test_charts_one_a_term_total_first() -> None:
         control={"epoch": [1, 2], "lr": [1, 1], "depth": [5, 4], "total": [7, 6], "weight_depth": [0, 1]},
         student={"epoch": [1, 1, 2], "depth": [5, 3, 4], "spearman": [2, 0, 0.5], "total": [7, 7, 6]},
     )
-    charts = training_charts(results)
+    charts = list(training_charts(results))
     assert [chart.title for chart in charts] == ["total", "depth", "spearman"]
     assert [line.network for line in charts[0].series] == ["control", "student"]
     assert [line.network for line in charts[2].series] == ["student"]
@@ -42,12 +42,12 @@ def test_charts_one_a_term_total_first() -> None:
     assert charts[2].series[0].words == "Student from 1 to 0.5"
     assert [chart.title for chart in training_charts(results, weights=True)] == ["depth"]
     still = history(student={"epoch": [1, 2], "depth": [5, 4], "weight_depth": [1, 1]})
-    assert training_charts(still, weights=True) == []
+    assert not list(training_charts(still, weights=True))
 
 
 def test_axis_is_logarithmic_only_for_wide_positive_terms() -> None:
     columns: dict[str, list[float]] = {"epoch": [1, 2], "wide": [100, 1], "narrow": [2, 1], "signed": [100, -1]}
-    charts = training_charts(history(student=columns))
+    charts = list(training_charts(history(student=columns)))
     assert {chart.title: chart.logarithmic for chart in charts} == {"wide": True, "narrow": False, "signed": False}
 
 
@@ -65,11 +65,11 @@ def test_the_line_ends_where_recall_does() -> None:
 def test_headline_charts_share_their_axis_and_hold_every_interval(tmp_path: Path) -> None:
     """Loose and strict compare by eye only on one scale."""
     results = write_results_of(tmp_path, {})
-    charts = headline_charts(results, "Car")
+    charts = list(headline_charts(results, "Car"))
     assert [chart.title for chart in charts] == ["Loose, IoU 0.5", "Strict, IoU 0.7"]
     (limits,) = {chart.axes["xlim"] for chart in charts}
     assert all(line.high is not None and line.high.max() <= limits[1] for chart in charts for line in chart.series)
-    assert headline_charts(results_of(), "Car") == []
+    assert not list(headline_charts(results_of(), "Car"))
 
 
 def test_distance_charts_count_objects_and_share_their_axis() -> None:
@@ -83,7 +83,7 @@ def test_distance_charts_count_objects_and_share_their_axis() -> None:
     rows: list[Any] = [("student", "loose", "Car", *band) for band in bands]
     rows += [("teacher", *row[1:7], nan, nan, nan, nan) for row in rows]
     table = pd.DataFrame(rows, columns=["network", *KEY, *BAND_COLUMNS])
-    charts = distance_charts(results_of(bands=table), "Car")
+    charts = list(distance_charts(results_of(bands=table), "Car"))
     assert [chart.title for chart in charts] == ["3D, loose, IoU 0.5", "BEV, loose, IoU 0.5"]
     assert charts[0].axes["xticklabels"] == ["0–15\n(40)", "15–25\n(0)"]
     assert charts[0].series[0].words == "Student: 0–15 m 60.0"
@@ -92,7 +92,7 @@ def test_distance_charts_count_objects_and_share_their_axis() -> None:
     assert np.isnan(charts[1].series[0].high).all()
     assert [line.x[0] for line in charts[0].series] == [-0.045, 0.045]
     nothing = results_of(bands=table[table["network"] == "teacher"])
-    assert distance_charts(nothing, "Car") == distance_charts(nothing, "Cyclist") == []
+    assert not [*distance_charts(nothing, "Car"), *distance_charts(nothing, "Cyclist")]
 
 
 @pytest.mark.parametrize("chart", [CHART, ROWS])

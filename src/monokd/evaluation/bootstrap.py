@@ -1,7 +1,7 @@
 """Error bars: average precision over frames, or groups of frames, drawn again with replacement.
 
-A resample is a data set of its own: its objects are counted and its thresholds are chosen anew, so each
-figure is what the benchmark would say about those frames. Percentile intervals (Efron 1979) at 95 %.
+A resample is a data set of its own: its objects are counted and its thresholds are chosen anew, so each figure is what
+the benchmark would say about those frames. Percentile intervals (Efron 1979) at 95 %.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def figures(evaluations: Sequence[Evaluation], resampling: Resampling) -> list[d
     curves = {id(curve): curve for evaluation in evaluations for curve in evaluation.curves.values()}
     chunks = {key: [curve.means[None]] for key, curve in curves.items()}
     for weights in frame_weights(frames, resampling):
-        means = in_threads(partial(resampled, weights=weights), [curve.walk for curve in curves.values()])
+        means = in_threads(partial(resampled, weights=weights), (curve.walk for curve in curves.values()))
         for key, chunk in zip(curves, means, strict=True):
             chunks[key].append(chunk)
     whole = {key: np.concatenate(each) for key, each in chunks.items()}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,7 +24,6 @@ from monokd.evaluation.rules import CLASSES, METRICS, Band
 from monokd.kitti.labels import LabelTable, read_table
 from monokd.typing import Floats, Ints
 
-A = TypeVar("A")
 R = TypeVar("R")
 CurveKey = tuple[str, str, str, str]  # strict or loose, class, metric, difficulty
 WARNED_FRAMES = 5  # missing frames that a warning names
@@ -188,7 +187,7 @@ def evaluate_results(
     return Evaluation(result_set.frames, rule, tuple(classes), {key: curves[job] for key, job in jobs.items()})
 
 
-def in_threads(function: Callable[[A], R], items: Sequence[A]) -> list[R]:
+def in_threads(function: Callable[..., R], items: Iterable[Any]) -> list[R]:
     """Apply a function that releases the GIL to every item, on all cores, in the order of `items`."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(function, items))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,13 +63,13 @@ class Chart:
     rows: Sequence[str] = ()  # horizontal rows: `x` of a series holds values and `y` numbers of rows, from the top
 
 
-def headline_charts(results: Results, class_name: str) -> list[Chart]:
+def headline_charts(results: Results, class_name: str) -> Iterator[Chart]:
     """Draw dots with error bars on one scale: a chart for the loose and one for the strict IoU, rows 3D and BEV."""
     figures = headline_ap(results.ap, class_name, results.networks)
     known = [value for figure in figures.values() for value in (figure.ap, figure.high) if not math.isnan(value)]
     if not known:
-        return []
-    limit, rows, charts = _axis_end(max(known)), [METRIC_NAMES[metric] for metric in ("3d", "bev")], []
+        return
+    limit, rows = _axis_end(max(known)), [METRIC_NAMES[metric] for metric in ("3d", "bev")]
     for iou in ("loose", "strict"):
         series = []
         for index, network in enumerate(results.networks):
@@ -80,13 +80,11 @@ def headline_charts(results: Results, class_name: str) -> list[Chart]:
             series.append(Series(network, "; ".join(words), ap, np.arange(len(rows)) + beside, low, high))
         title = f"{iou.capitalize()}, IoU {iou_of(iou, class_name)}"
         axes = {"xlim": (-0.025 * limit, limit), "xlabel": "AP|R40 in percent"}  # with room for a marker at 0
-        charts.append(Chart(title, f"AP|R40 of {class_name}, {LEVEL}, {title}: ", series, axes, rows=rows))
-    return charts
+        yield Chart(title, f"AP|R40 of {class_name}, {LEVEL}, {title}: ", series, axes, rows=rows)
 
 
-def distance_charts(results: Results, class_name: str) -> list[Chart]:
+def distance_charts(results: Results, class_name: str) -> Iterator[Chart]:
     """Draw AP|R40 in each band of distance for 3D and BEV, a line a network; loose and strict have a scale each."""
-    charts = []
     for iou, metric in HEADLINE:
         both = _moderate(results.bands, class_name, iou)
         mine, highest = both[both["metric"] == metric], both[["ap", "high"]].max().max()
@@ -105,13 +103,11 @@ def distance_charts(results: Results, class_name: str) -> list[Chart]:
         limit, title = _axis_end(highest), _title(iou, metric, class_name)
         axes = {"xlabel": "distance in m (objects)", "ylabel": "AP|R40 in percent", "ylim": (-0.02 * limit, limit)}
         axes |= {"xticks": range(len(ticks)), "xticklabels": ticks}
-        charts.append(Chart(title, f"AP|R40 by distance, {class_name}, {title}. ", series, axes, markers=True))
-    return charts
+        yield Chart(title, f"AP|R40 by distance, {class_name}, {title}. ", series, axes, markers=True)
 
 
-def precision_recall_charts(results: Results, class_name: str) -> list[Chart]:
+def precision_recall_charts(results: Results, class_name: str) -> Iterator[Chart]:
     """Draw precision over recall for 3D and BEV, loose and strict, one line a network."""
-    charts = []
     for iou, metric in HEADLINE:
         curves, series = _moderate(results.curves, class_name, iou), []
         for network, rows in curves[curves["metric"] == metric].groupby("network", sort=False):
@@ -122,11 +118,10 @@ def precision_recall_charts(results: Results, class_name: str) -> list[Chart]:
         title = _title(iou, metric, class_name)
         axes = {"xlabel": "recall", "ylabel": "precision", "xlim": (0, 1), "ylim": (0, 1.03)}
         if series:
-            charts.append(Chart(title, f"Precision over recall, {class_name}, {LEVEL}, {title}: ", series, axes))
-    return charts
+            yield Chart(title, f"Precision over recall, {class_name}, {LEVEL}, {title}: ", series, axes)
 
 
-def training_charts(results: Results, *, weights: bool = False) -> list[Chart]:
+def training_charts(results: Results, *, weights: bool = False) -> Iterator[Chart]:
     """Draw a chart a loss term (or, with `weights`, a task weight), one line a network, `total` first."""
     names = sorted(map(str, results.history.columns), key=lambda name: name != "total")
     terms = [name for name in names if name.startswith(WEIGHT) == weights and name not in NOT_TERMS]
@@ -134,8 +129,7 @@ def training_charts(results: Results, *, weights: bool = False) -> list[Chart]:
     known = [term for term in terms if epochs[term].notna().any()]
     by_network = epochs.groupby("network")[known]
     if weights and not (by_network.max() > by_network.min()).any(axis=None):
-        return []  # weights that stand still are settings, no curves
-    charts = []
+        return  # weights that stand still are settings, no curves
     for term in known:
         title, what, values, series = term.removeprefix(WEIGHT), "weight" if weights else "loss", epochs[term], []
         for network, rows in epochs.dropna(subset=term).groupby("network", sort=False):
@@ -145,8 +139,7 @@ def training_charts(results: Results, *, weights: bool = False) -> list[Chart]:
         axes |= {"ylim": (-0.03, max(1.03, values.max() * 1.03))} if weights else {}
         wide = not weights and values.min() > 0 and values.max() / values.min() > WIDE_RANGE
         head = f"{what.capitalize()} of {title} over epochs: "
-        charts.append(Chart(title, head, series, axes, logarithmic=wide))
-    return charts
+        yield Chart(title, head, series, axes, logarithmic=wide)
 
 
 def to_svg(chart: Chart) -> Markup:

@@ -63,17 +63,16 @@ def draw_boxes_3d(image: Bytes, layers: Sequence[Layer], calibration: Calibratio
 
 def draw_birds_eye(
     layers: Sequence[Layer],
+    calibration: Calibration,
+    image_width_px: int,
     *,
-    calibration: Calibration | None = None,
-    image_width_px: int = 1242,
     points_m: Floats | None = None,
     range_m: float = 70.0,
     pixels_per_m: float = 20.0,
 ) -> Bytes:
     """Draw boxes up to `range_m` ahead from above: ahead is up; the line out of a box points where it heads.
 
-    The camera at the bottom has the edges of its view where its `calibration` is given. N×3 `points_m` of a scan in
-    camera coordinates become dots.
+    The camera with the edges of its view stands at the bottom; N×3 `points_m` in its coordinates become dots.
     """
     height, width = round((range_m + 2 * BEHIND_M) * pixels_per_m), round(2 * HALF_WIDTH_M * pixels_per_m)
     canvas = np.full((height, width, 3), GROUND, dtype=np.uint8)
@@ -95,10 +94,9 @@ def draw_birds_eye(
         angle = min(np.deg2rad(56), np.arcsin(min((HALF_WIDTH_M - 2.4) / radius_m, 1.0)))
         at = to_pixels(radius_m * np.array([-np.sin(angle), np.cos(angle)]))
         _write_range(canvas, f"{radius_m:.0f} m", at, pixels_per_m)
-    if calibration is not None:
-        ends = calibration.unproject(np.array([(0.0, 0.0), (image_width_px, 0.0)]), np.full(2, 2 * range_m))[:, [0, 2]]
-        rays = to_pixels(np.stack([np.zeros((2, 2)), ends], axis=1))
-        draw_segments(canvas, rays, RING, thickness=2, dashes=(4, 6), rim=False)
+    ends = calibration.unproject(np.array([(0.0, 0.0), (image_width_px, 0.0)]), np.full(2, 2 * range_m))[:, [0, 2]]
+    rays = to_pixels(np.stack([np.zeros((2, 2)), ends], axis=1))
+    draw_segments(canvas, rays, RING, thickness=2, dashes=(4, 6), rim=False)
     for layer in layers:
         for corners in box_corners(placed(layer.objects))[:, :4][:, :, [0, 2]]:
             _draw_footprint(canvas, to_pixels(corners), layer, max(round(pixels_per_m / 7), 1))

@@ -172,8 +172,12 @@ def match_frames(results: Results, source: FrameSource, class_name: str) -> Matc
     """Read and match the labels and every network's boxes of all frames; DataError where a file is broken."""
     truths = {frame: read_labels(source.folder.label(frame)) for frame in source.ids}
     matched = MatchedFrames(class_name, truths, boxes := {}, counts := {}, thresholds := {}, predicted := {class_name})
+    nothing = from_rows((), np.zeros((0, 15)))
     for name in results.networks:
-        mine = _read_boxes(results.predictions / name, source.ids)
+        files = {frame: results.predictions / name / f"{frame}.txt" for frame in source.ids}
+        if not (results.predictions / name).is_dir():
+            raise DataError(f"expected a folder with predictions of {name}, found none", results.predictions / name)
+        mine = {frame: read_results(file) if file.exists() else nothing for frame, file in files.items()}
         matches = {frame: match(truths[frame], objects, class_name) for frame, objects in mine.items()}
         least = thresholds[name] = best_threshold(list(matches.values()))
         boxes[name] = {frame: objects.select(objects.scores >= least) for frame, objects in mine.items()}
@@ -198,14 +202,6 @@ def truth_layers(truth: Objects, predicted: set[str]) -> list[Layer]:
     rest = np.array([name != "DontCare" for name in truth.names], dtype=bool) & ~known
     layers = [Layer(truth.select(rest), UNPREDICTED)] if rest.any() else []
     return [*layers, Layer(truth.select(known), TRUTH, filled=True)]
-
-
-def _read_boxes(folder: Path, frames: Sequence[str]) -> dict[str, Objects]:
-    if not folder.is_dir():
-        raise DataError(f"expected a folder with predictions of {folder.name}, found none", folder)
-    paths = {frame: folder / f"{frame}.txt" for frame in frames}
-    empty = from_rows((), np.zeros((0, 15)))
-    return {frame: read_results(path) if path.exists() else empty for frame, path in paths.items()}
 
 
 def _draw_frame(
@@ -237,7 +233,7 @@ def _draw_frame(
     # From 40 to 80 m ahead, in tens, a little beyond the farthest box.
     farthest_m = max(drawing.placed(layer.objects).locations_m[:, 2].max(initial=0.0) for layer in layers)
     range_m = float(np.clip(10 * np.ceil((farthest_m + 5) / 10), 40, 80))
-    drawn = drawing.draw_birds_eye(layers, calibration=calibration, image_width_px=image.shape[1], range_m=range_m)
+    drawn = drawing.draw_birds_eye(layers, calibration, image.shape[1], range_m=range_m)
     alt = f"Frame {frame} seen from above, camera at the bottom, ground truth and all networks, rings every 10 m"
     above = save("above.png", drawn, alt, "Seen from above")
     why = _why(matched, frame, reason)

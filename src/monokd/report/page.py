@@ -75,11 +75,11 @@ def write_report(
             {
                 "name": name,
                 "headline": tables.headline(ap, name, networks),
-                "charts": charts.headline_charts(results, name),
+                "charts": list(charts.headline_charts(results, name)),
                 "differences": tables.differences(ap, name, networks),
                 "changes": tables.changes(ap, previous.metrics, name, networks) if previous else None,
-                "precision_recall": charts.precision_recall_charts(results, name),
-                "distances": charts.distance_charts(results, name),
+                "precision_recall": list(charts.precision_recall_charts(results, name)),
+                "distances": list(charts.distance_charts(results, name)),
             }
             for name in classes
         ],
@@ -92,7 +92,7 @@ def write_report(
         thresholds={style_of(name).label: score for name, score in matched.thresholds.items()},
         reach_m=REACH_M,
         training=charts.training_charts(results),
-        weights=charts.training_charts(results, weights=True),
+        weights=list(charts.training_charts(results, weights=True)),
         depth=tables.depth_errors(background.depth) if "bands" in background.depth else None,
         label_quality=tables.key_values("The teacher's boxes as labels", quality) if quality else None,
         details=[table for name in classes for table in tables.details(ap, name, networks)],
