@@ -79,62 +79,49 @@ class Reference:
             return "ignored"
         return "valid" if box.name == self.name else "invisible"
 
+    def candidates(self, label: Box, results: list[Box], taken: set[int], threshold: float = -math.inf) -> list[int]:
+        """The detections that a label may take."""
+        return [
+            j
+            for j, result in enumerate(results)
+            if self.label_state(label) != "invisible" and self.result_state(result) != "invisible" and j not in taken
+            and result.score >= threshold and overlap(result, label, self.metric) > self.iou
+        ]  # fmt: skip
+
     def first_pass(self, labels: list[Box], results: list[Box]) -> list[float]:
+        """Scores of the true positives where each label takes the surest."""
         taken: set[int] = set()
         scores = []
         for label in labels:
-            if self.label_state(label) == "invisible":
-                continue
-            best, best_score = None, -10_000_000.0
-            for j, result in enumerate(results):
-                if self.result_state(result) == "invisible" or j in taken:
-                    continue
-                if overlap(result, label, self.metric) > self.iou and result.score > best_score:
-                    best, best_score = j, result.score
-            if best is None:
-                continue
-            taken.add(best)
-            if self.label_state(label) == "valid" and self.result_state(results[best]) == "valid":
-                scores.append(best_score)
+            near = self.candidates(label, results, taken)
+            if near:
+                best = max(near, key=lambda j: float(results[j].score))  # the first of equals
+                taken.add(best)
+                if self.label_state(label) == self.result_state(results[best]) == "valid":
+                    scores.append(results[best].score)
         return scores
 
-    def second_pass(self, labels: list[Box], results: list[Box], threshold: float) -> tuple[int, int, int, float]:
+    def second_pass(self, labels: list[Box], results: list[Box], threshold: float) -> tuple[int, int, float]:
+        """True and false positives and the summed similarity where each label takes the closest."""
         taken: set[int] = set()
-        right = missed = 0
-        alike = 0.0
+        right, wrong, alike = 0, 0, 0.0
         for label in labels:
-            if self.label_state(label) == "invisible":
-                continue
-            values = [overlap(result, label, self.metric) for result in results]
-            near = [
-                j
-                for j, result in enumerate(results)
-                if self.result_state(result) != "invisible" and j not in taken and result.score >= threshold
-                and values[j] > self.iou
-            ]  # fmt: skip
-            valid = [j for j in near if self.result_state(results[j]) == "valid"]
-            if valid:
-                best = max(valid, key=values.__getitem__)  # the first of equals
-            elif near:
-                best = near[0]
-            else:
-                missed += self.label_state(label) == "valid"
-                continue
-            taken.add(best)
-            if self.label_state(label) == "valid" and valid:
-                right += 1
-                alike += (1 + math.cos(label.alpha - results[best].alpha)) / 2
-        wrong = 0
+            near = self.candidates(label, results, taken, threshold)
+            valid = {
+                j: overlap(results[j], label, self.metric) for j in near if self.result_state(results[j]) == "valid"
+            }
+            if near:
+                best = max(valid, key=lambda j: valid[j]) if valid else near[0]  # the first of equals
+                taken.add(best)
+                if self.label_state(label) == "valid" and valid:
+                    right += 1
+                    alike += (1 + math.cos(label.alpha - results[best].alpha)) / 2
         for j, result in enumerate(results):
-            if self.result_state(result) != "valid" or j in taken or result.score < threshold:
-                continue
-            stuff = self.metric == "bbox" and any(
-                label.name == "dontcare" and image_shared(result, label) > 0
-                and image_shared(result, label) / image_area(result) > self.iou
-                for label in labels
-            )  # fmt: skip
-            wrong += not stuff
-        return right, wrong, missed, alike
+            if self.result_state(result) == "valid" and j not in taken and result.score >= threshold:
+                regions = [label for label in labels if label.name == "dontcare" and image_shared(result, label) > 0]
+                shares = [image_shared(result, region) / image_area(result) for region in regions]
+                wrong += not (self.metric == "bbox" and any(share > self.iou for share in shares))
+        return right, wrong, alike
 
     def thresholds(self) -> list[float]:
         pairs = list(zip(self.labels, self.results, strict=True))
@@ -143,12 +130,9 @@ class Reference:
         chosen, current = [], 0.0
         for i, score in enumerate(scores):
             last = i == len(scores) - 1
-            left = (i + 1) / objects
-            right = left if last else (i + 2) / objects
-            if right - current < current - left and not last:
-                continue
-            chosen.append(score)
-            current += 1 / 40
+            if last or (i + 2) / objects - current >= current - (i + 1) / objects:
+                chosen.append(score)
+                current += 1 / 40
         return chosen
 
     def curve(self) -> list[float]:
@@ -156,7 +140,7 @@ class Reference:
         for threshold in self.thresholds():
             passes = [self.second_pass(*frame, threshold) for frame in zip(self.labels, self.results, strict=True)]
             right, wrong = sum(p[0] for p in passes), sum(p[1] for p in passes)
-            top = sum(p[3] for p in passes) if self.similarity else right
+            top = sum(p[2] for p in passes) if self.similarity else right
             values.append(top / (right + wrong) if right + wrong else math.nan)
         values += [0.0] * (41 - len(values))
         rest = [[later for later in values[i:] if not math.isnan(later)] for i in range(41)]

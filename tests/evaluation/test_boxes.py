@@ -33,12 +33,9 @@ def overlaps(a: Row, b: Row) -> tuple[float, float, float]:
 
 
 def test_image_boxes_by_hand() -> None:
-    a = image(0, 0, 10, 10)
-    assert boxes.image_iou(a, image(5, 0, 15, 10)) == pytest.approx(50 / 150)
-    assert boxes.image_iou(a, image(2, 2, 4, 4)) == pytest.approx(4 / 100)
-    assert boxes.image_iou(a, a) == 1
-    assert boxes.image_iou(a, image(10, 0, 20, 10)) == 0
-    assert boxes.image_iou(a, image(20, 20, 30, 30)) == 0
+    others = [(5, 0, 15, 10), (2, 2, 4, 4), (0, 0, 10, 10), (10, 0, 20, 10), (20, 20, 30, 30)]
+    found = [boxes.image_iou(image(0, 0, 10, 10), image(*other)) for other in others]
+    assert found == pytest.approx([50 / 150, 4 / 100, 1, 0, 0])
 
 
 @pytest.mark.parametrize(
@@ -72,17 +69,14 @@ def test_heading_turns_the_length_towards_minus_z() -> None:
 
 def test_height_by_hand() -> None:
     """The y of a box is its bottom and points down: a box 1 m lower shares 0.5 of 1.5 m."""
-    _, bev, space = overlaps(row(), row(y=2.7))
-    assert bev == 1
-    assert space == pytest.approx(0.5 / 2.5)
+    assert overlaps(row(), row(y=2.7))[1:] == pytest.approx((1, 0.5 / 2.5))
     assert overlaps(row(), row(y=3.2))[2] == 0
 
 
-positions = st.floats(-60, 60)
-sizes = st.floats(0.2, 12)
-angles = st.floats(-2 * math.pi, 2 * math.pi)
-rows = st.builds(row, positions, positions, sizes, sizes, angles, st.floats(-1, 3), st.floats(0.2, 4))
-near = st.builds(row, st.floats(-3, 3), st.floats(-3, 3), sizes, sizes, angles, st.floats(-1, 3), st.floats(0.2, 4))
+sizes = [st.floats(0.2, 12)] * 2
+rest = st.floats(-2 * math.pi, 2 * math.pi), st.floats(-1, 3), st.floats(0.2, 4)
+rows = st.builds(row, st.floats(-60, 60), st.floats(-60, 60), *sizes, *rest)
+near = st.builds(row, st.floats(-3, 3), st.floats(-3, 3), *sizes, *rest)
 noise = st.floats(-1e-9, 1e-9)
 
 
@@ -127,11 +121,10 @@ def test_pairs_are_within_frames_and_above_the_limit() -> None:
 
 
 def test_more_pairs_than_the_first_allocation() -> None:
-    many = np.stack([row()] * 50)
-    offsets = np.array([0, 50])
+    many, offsets = np.stack([row()] * 50), np.array([0, 50])
     counts, detections, _ = boxes.pairs_above(many, np.ones(50, dtype=np.bool_), offsets, many, offsets, 0.5)
     assert counts.tolist() == [50] * 50
-    assert detections.reshape(50, 50).tolist() == [list(range(50))] * 50
+    assert detections.tolist() == [*range(50)] * 50
 
 
 corners = st.tuples(*[st.floats(0, 100)] * 2, *[st.floats(1, 100)] * 2)

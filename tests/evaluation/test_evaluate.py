@@ -44,9 +44,9 @@ def _extracted(archive: Path, folder: Path, frames: set[str] | None = None) -> P
     with tarfile.open(archive) as files:
         for member in files:
             name = Path(member.name)
-            content = files.extractfile(member) if name.suffix == ".txt" and member.isfile() else None
-            if content is not None and (frames is None or name.stem in frames):
-                (folder / name.name).write_bytes(content.read())
+            if name.suffix == ".txt" and (frames is None or name.stem in frames):
+                member.name = name.name
+                files.extract(member, folder, filter="data")
     return folder
 
 
@@ -80,15 +80,11 @@ def objects(draw: st.DrawFn, scored: bool) -> Line:
     )
 
 
-frames_of = st.lists(
-    st.tuples(st.lists(objects(scored=False), max_size=6), st.lists(objects(scored=True), max_size=8)),
-    min_size=1,
-    max_size=4,
-)
+frame = st.tuples(st.lists(objects(scored=False), max_size=6), st.lists(objects(scored=True), max_size=8))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(frames=frames_of, rule=st.sampled_from(["le", "lt"]))
+@given(frames=st.lists(frame, min_size=1, max_size=4), rule=st.sampled_from(["le", "lt"]))
 def test_any_small_case_scores_as_plain_python_does(frames: list[tuple[list[Line], list[Line]]], rule: str) -> None:
     """The incremental matching equals the rules followed one threshold at a time, on crowded frames full of ties."""
     labels, results = [frame[0] for frame in frames], [frame[1] for frame in frames]
@@ -222,19 +218,17 @@ def test_frames_restrict_and_default_to_every_label(folders: tuple[Path, Path]) 
 
 def test_wrong_folders_and_arguments_are_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
     labels, results = folders
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="expected a folder of label files"):
-        evaluate_folders(tmp_path / "none", results)
-    with pytest.raises(DataError, match=r"expected label files \*\.txt, found none"):
-        evaluate_folders(tmp_path / "empty", results)
-    with pytest.raises(DataError, match="expected a folder of result files"):
-        evaluate_folders(labels, tmp_path / "none")
-    with pytest.raises(DataError, match="rule: expected le"):
-        evaluate_folders(labels, results, rule="eq")
-    with pytest.raises(DataError, match=r"000099\.txt: no such file"):
-        evaluate_folders(labels, results, ["000099"])
-    with pytest.raises(DataError, match="classes: expected some of Car, Pedestrian, Cyclist, found 'Tram'"):
-        evaluate_folders(labels, results, classes=["Tram"])
+    wrong: dict[str, Any] = {
+        "expected a folder of label files": {"labels": tmp_path / "none"},
+        r"expected label files \*\.txt, found none": {"labels": tmp_path},
+        "expected a folder of result files": {"results": tmp_path / "none"},
+        "rule: expected le": {"rule": "eq"},
+        r"000099\.txt: no such file": {"frames": ["000099"]},
+        "classes: expected some of Car, Pedestrian, Cyclist, found 'Tram'": {"classes": ["Tram"]},
+    }
+    for message, changed in wrong.items():
+        with pytest.raises(DataError, match=message):
+            evaluate_folders(**({"labels": labels, "results": results} | changed))
 
 
 def test_unknown_classes_are_counted_and_change_nothing(folders: tuple[Path, Path]) -> None:
