@@ -23,19 +23,19 @@ def test_numbers_are_read_to_the_last_bit_and_empty_cells_are_undefined(tmp_path
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [
-        ("", "No columns to parse"),
-        ("b,a\n1,2\n", "no column epoch"),
-        ("epoch,a\n1,2\n2,x\n", "could not convert string to float: 'x'"),
-        ("epoch,a\n1,inf\n", "an infinite number"),
-        ("epoch,a\n1,2\n1,2,3\n", "Expected 2 fields in line 3, saw 3"),
-        ("epoch,a\n\ud800", "can't decode byte"),
-    ],
+    (
+        ("", "t.csv: expected a CSV table, found"),
+        ("b,a\n1,2\n", "t.csv:1: expected a column 'epoch', found b, a"),
+        ("epoch,a\n1,2\n2,x\n", "t.csv:3: a: expected a finite number, found 'x'"),
+        ("epoch,a\n1,inf\n", "t.csv:2: a: expected a finite number, found 'inf'"),
+        ("epoch,a\n1,2\n1,2,3\n", "t.csv: expected a CSV table, found"),
+        ("epoch,a\n\ud800", "t.csv: expected a CSV table, found"),
+    ),
 )
 def test_broken_tables_are_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
-    with pytest.raises(DataError, match=rf"t\.csv: expected a CSV table of finite numbers, found: .*{message}"):
+    with pytest.raises(DataError, match=message):
         read_table(path, [], ["epoch"])
 
 

@@ -59,8 +59,7 @@ class Match(NamedTuple):
 def match(truth: Objects, results: Objects, class_name: str) -> Match:
     """Match one frame's result boxes with its labels.
 
-    Labels of the class beyond KITTI's moderate limits, of neighbouring classes, and DontCare regions neither count nor
-    make a box false.
+    Labels beyond KITTI's moderate limits, of neighbouring classes, and DontCare neither count nor make a box false.
     """
     names = np.array(truth.names, dtype=object)
     tall = truth.boxes_px[:, 3] - truth.boxes_px[:, 1] >= MODERATE.min_height_px

@@ -52,22 +52,13 @@ class Results:
 
 
 def read_results(folder: Path, networks: Sequence[str], predictions: Path) -> Results:
-    """Read `FOLDER/NETWORK/{kitti.json,ap.csv,pr.csv,distance.csv,history.csv}` of every network.
-
-    Raises:
-        DataError: a file is missing, is no table, lacks a column, or has a cell that is no number.
-    """
-    first = read_json(folder / networks[0] / "kitti.json")
-    return Results(
-        tuple(networks),
-        read_ap(folder, networks),
-        _read_tables(folder, networks, "pr.csv", KEY, CURVE_COLUMNS),
-        _read_tables(folder, networks, "distance.csv", KEY, BAND_COLUMNS),
-        _read_tables(folder, networks, "history.csv", (), ("epoch",)),
-        predictions,
-        first["frames"],
-        first["rule"],
-    )
+    """Read FOLDER/NETWORK/{kitti.json,ap.csv,pr.csv,distance.csv,history.csv}; DataError for broken ones."""
+    first, ap = read_json(folder / networks[0] / "kitti.json"), read_ap(folder, networks)
+    curves = _read_tables(folder, networks, "pr.csv", KEY, CURVE_COLUMNS)
+    bands = _read_tables(folder, networks, "distance.csv", KEY, BAND_COLUMNS)
+    history = _read_tables(folder, networks, "history.csv", (), ("epoch",))
+    frames, rule = int(first.get("frames", 0)), str(first.get("rule", ""))
+    return Results(tuple(networks), ap, curves, bands, history, predictions, frames, rule)
 
 
 def read_ap(folder: Path, networks: Sequence[str]) -> pd.DataFrame:
@@ -85,19 +76,24 @@ def _read_tables(
 def read_table(path: Path, text: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
     """Read a CSV table with all of the columns `text` and `numbers`; the latter are finite or empty (NaN).
 
-    Without `text`, every column holds numbers. DataError where it is none, lacks a column, or has another cell.
+    Without `text`, every column holds numbers. DataError where it is broken, with the line of a broken cell.
     """
     try:
         table = pd.read_csv(BytesIO(read_bytes(path, "table")), dtype=str, keep_default_na=False)
-        missing = [column for column in (*text, *numbers) if column not in table]
-        if missing:
-            raise ValueError(f"no column {', '.join(missing)}")
-        columns = list(numbers if text else table.columns)
-        table[columns] = table[columns].replace("", "nan").astype(float)
-        if np.isinf(table[columns]).any(axis=None):
-            raise ValueError("an infinite number")
-    except ValueError as error:
-        raise DataError(f"expected a CSV table of finite numbers, found: {error}", path) from error
+    except ValueError as error:  # no text, no columns, ragged rows
+        raise DataError(f"expected a CSV table, found: {error}", path) from error
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DataError("expected as many cells as heads in every row, found more", path)
+    for column in (*text, *numbers):
+        if column not in table:
+            raise DataError(f"expected a column {column!r}, found {', '.join(map(str, table.columns))[:80]}", path, 1)
+    for column in numbers if text else table.columns:
+        values = pd.to_numeric(table[column].replace("", np.nan), errors="coerce")
+        broken = table.index[~np.isfinite(values) & (table[column] != "")]
+        if len(broken):
+            found = str(table[column][broken[0]])[:40]
+            raise DataError(f"{column}: expected a finite number, found {found!r}", path, int(broken[0]) + 2)
+        table[column] = values.astype(float)
     return table
 
 
