@@ -10,10 +10,10 @@ from monokd.files import read_json, write_json, write_text
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import has_labels, split_frames
 from monokd.params import Params, load_params
+from monokd.report.frames import FrameSource
 from monokd.report.heat_maps import heat_maps
 from monokd.report.networks import NETWORKS
 from monokd.report.page import Background, write_report
-from monokd.report.pictures import FrameSource
 from monokd.report.previous import find_previous
 from monokd.report.results import read_results
 from monokd.report.summary import read_spread, summary

@@ -69,7 +69,7 @@ def score(
     results: Sequence[Sequence[Line]],
     rule: str = "le",
     classes: Sequence[str] = SCORED,
-    band_m: Band | None = None,
+    band_m: Band = (0.0, math.inf),
 ) -> Evaluation:
     frames = [str(k) for k in range(len(labels))]
     return evaluate_results(pair_up(frames, table(labels), table(results)), rule, classes, band_m=band_m)

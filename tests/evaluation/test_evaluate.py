@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from monokd.errors import DataError
 from monokd.evaluation.evaluate import evaluate_folders, evaluate_results, read_result_set
-from monokd.evaluation.rules import CLASSES, IOU_SETS, METRICS, Rule
-from tests.evaluation.cases import Line, all_aps, ap, dont_care, line, place, score, write_frames
+from monokd.evaluation.rules import CLASSES, IOU_SETS, METRICS
+from tests.evaluation.cases import Line, all_aps, ap, dont_care, line, place, score
 from tests.evaluation.reference import Reference
 
 LEVELS = ("easy", "moderate", "hard")
@@ -44,9 +44,9 @@ def _extracted(archive: Path, folder: Path, frames: set[str] | None = None) -> P
     with tarfile.open(archive) as files:
         for member in files:
             name = Path(member.name)
-            content = files.extractfile(member) if name.suffix == ".txt" and member.isfile() else None
-            if content is not None and (frames is None or name.stem in frames):
-                (folder / name.name).write_bytes(content.read())
+            if name.suffix == ".txt" and (frames is None or name.stem in frames):
+                member.name = name.name
+                files.extract(member, folder, filter="data")
     return folder
 
 
@@ -59,8 +59,7 @@ coarse = st.integers(0, 4)
 def objects(draw: st.DrawFn, scored: bool) -> Line:
     """Objects on a coarse grid, so that overlaps, ties and limits happen all the time.
 
-    Sizes are odd so that no overlap on the ground equals a limit but for rounding, which differs between
-    programs.
+    Sizes are odd so that no overlap on the ground equals a limit but for rounding, which differs between programs.
     """
     names = ["Car", "car", "Van", "Pedestrian", "PERSON_SITTING", "Cyclist", "Truck", "Bus"]
     left, top = 30.0 * draw(coarse), 10.0 * draw(coarse)
@@ -81,19 +80,13 @@ def objects(draw: st.DrawFn, scored: bool) -> Line:
     )
 
 
-frames_of = st.lists(
-    st.tuples(st.lists(objects(scored=False), max_size=6), st.lists(objects(scored=True), max_size=8)),
-    min_size=1,
-    max_size=4,
-)
+frame = st.tuples(st.lists(objects(scored=False), max_size=6), st.lists(objects(scored=True), max_size=8))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(frames=frames_of, rule=st.sampled_from(["le", "lt"]))
-def test_any_small_case_scores_as_plain_python_does(frames: list[tuple[list[Line], list[Line]]], rule: Rule) -> None:
-    """The incremental matching equals the rules followed one threshold at a time, on crowded frames full of
-    ties.
-    """
+@given(frames=st.lists(frame, min_size=1, max_size=4), rule=st.sampled_from(["le", "lt"]))
+def test_any_small_case_scores_as_plain_python_does(frames: list[tuple[list[Line], list[Line]]], rule: str) -> None:
+    """The incremental matching equals the rules followed one threshold at a time, on crowded frames full of ties."""
     labels, results = [frame[0] for frame in frames], [frame[1] for frame in frames]
     aps = all_aps(score(labels, results, rule))
     for iou, name, metric, level in product(IOU_SETS, CLASSES, METRICS, LEVELS):
@@ -132,29 +125,26 @@ def test_ground_truth_against_itself_is_perfect_at_any_heading() -> None:
     assert ap(score(labels, results)) == 100
 
 
+ONE_WRONG = pytest.approx(100 * 41 / 42)  # 41 are right and a surer one is wrong: the envelope takes 41 / 42 everywhere
+
+
 def test_one_false_positive_above_all_costs_what_the_rules_say() -> None:
-    """41 objects in one frame each, and one wrong detection surer than all: precision k / (k + 1) at sample
-    k.
-    """
     labels, results = perfect(41)
     results[0] = [line(**place(9), score=2), *results[0]]
-    # The envelope takes the last precision, 41 / 42, everywhere.
-    assert ap(score(labels, results)) == pytest.approx(100 * 41 / 42)
+    assert ap(score(labels, results)) == ONE_WRONG
 
 
 def test_detections_of_one_score_all_count_at_it() -> None:
-    """Ties: 41 true and 41 false positives of one score give precision 1/2 at the one threshold they
-    share.
-    """
+    """Ties: 41 true and 41 false positives of one score give precision 1/2 at the one threshold they share."""
     labels = [[line(**place(0))] for _ in range(41)]
     results = [[line(**place(0), score=0.5), line(**place(1), score=0.5)] for _ in range(41)]
     assert ap(score(labels, results)) == pytest.approx(50)
 
 
 def test_frames_without_detections_lower_recall_only() -> None:
+    """Recall ends at 1/2: samples 0 to 20 have precision 1."""
     labels, results = perfect(82)
     results = [frame if k % 2 == 0 else [] for k, frame in enumerate(results)]
-    # Recall ends at 1/2: samples 0 to 20 have precision 1.
     assert ap(score(labels, results)) == pytest.approx(50)
 
 
@@ -164,39 +154,26 @@ def test_a_class_without_detections_has_no_result_and_one_without_labels_has_zer
     assert ap(evaluation, "3d", "easy", name="Cyclist") == 0
 
 
-def test_one_unknown_angle_of_any_class_leaves_aos_undefined_for_all() -> None:
-    labels, results = perfect(41)
-    results[17].append(line("Cyclist", score=0.1, alpha=-10))
-    evaluation = score(labels, results)
-    assert ap(evaluation, "aos") is None
-    assert ap(evaluation, "aos", "easy", name="Cyclist") is None
-    assert ap(evaluation, "bbox") == 100
-
-
-def test_aos_weighs_true_positives_by_their_angle() -> None:
+def test_aos_weighs_true_positives_by_their_angle_and_needs_every_angle() -> None:
+    """One unknown angle of any class leaves it undefined for all."""
     labels = [[line()] for _ in range(41)]
     results = [[line(alpha=math.pi / 3, score=1)] for _ in range(41)]
     assert ap(score(labels, results), "aos") == pytest.approx(100 * (1 + 0.5) / 2)
-    assert ap(score(labels, results), "bbox") == 100
-
-
-def test_dont_care_forgives_in_the_image_only() -> None:
-    labels, results = perfect(41)
-    labels[3].append(dont_care((700, 100, 900, 300)))
-    results[3].insert(0, line(box=(710, 110, 810, 210), location=(50, 1.7, 30), score=5))
+    results[17].append(line("Cyclist", score=0.1, alpha=-10))
     evaluation = score(labels, results)
+    assert ap(evaluation, "aos") is ap(evaluation, "aos", "easy", name="Cyclist") is None
     assert ap(evaluation, "bbox") == 100
-    assert ap(evaluation, "aos") == 100
-    assert ap(evaluation) == pytest.approx(100 * 41 / 42)
 
 
-def test_dont_care_takes_the_share_of_the_detection_not_of_the_union() -> None:
+@pytest.mark.parametrize("left, bbox", [(710, 100), (635, ONE_WRONG)])
+def test_dont_care_forgives_by_the_share_of_the_detection_and_in_the_image_only(left: float, bbox: float) -> None:
+    """The first lies inside a region many times its size, of the second 35 % do."""
     labels, results = perfect(41)
     labels[3].append(dont_care((700, 0, 1700, 1000)))
-    results[3].insert(0, line(box=(710, 110, 810, 210), location=(50, 1.7, 30), score=5))
-    assert ap(score(labels, results), "bbox") == 100
-    results[3][0] = line(box=(635, 110, 735, 210), location=(50, 1.7, 30), score=5)  # 35 % inside
-    assert ap(score(labels, results), "bbox") == pytest.approx(100 * 41 / 42)
+    results[3].insert(0, line(box=(left, 110, left + 100, 210), location=(50, 1.7, 30), score=5))
+    evaluation = score(labels, results)
+    assert ap(evaluation, "bbox") == ap(evaluation, "aos") == bbox
+    assert ap(evaluation) == ONE_WRONG
 
 
 @pytest.mark.parametrize("neighbour, name", [("Van", "Car"), ("Person_sitting", "Pedestrian")])
@@ -205,70 +182,59 @@ def test_neighbouring_classes_neither_reward_nor_punish(neighbour: str, name: st
     results = [[line(name, score=0.5)] for _ in range(41)] + [[line(name, score=0.9)]]
     assert ap(score(labels, results), "3d", "easy", name=name) == 100
     labels[-1] = [line("Truck")]
-    assert ap(score(labels, results), "3d", "easy", name=name) == pytest.approx(100 * 41 / 42)
+    assert ap(score(labels, results), "3d", "easy", name=name) == ONE_WRONG
 
 
 def test_the_loose_set_lowers_bev_and_3d_only() -> None:
+    """1 m along a box of 3.9 m: IoU 2.9 / 4.9 = 0.59; the same share in the image."""
     labels = [[line()] for _ in range(41)]
-    # 1 m along a box of 3.9 m: IoU 2.9 / 4.9 = 0.59; the same share in the image.
     results = [[line(box=(125, 100, 225, 200), location=(1, 1.7, 20), score=1)] for _ in range(41)]
     evaluation = score(labels, results)
-    strict = [ap(evaluation, metric) for metric in ("3d", "bev", "bbox")]
-    loose = [ap(evaluation, metric, iou="loose") for metric in ("3d", "bev", "bbox")]
-    assert strict == [0, 0, 0]
-    assert loose == [100, 100, 0]
+    assert [ap(evaluation, metric) for metric in ("3d", "bev", "bbox")] == [0, 0, 0]
+    assert [ap(evaluation, metric, iou="loose") for metric in ("3d", "bev", "bbox")] == [100, 100, 0]
 
 
 # --- folders --------------------------------------------------------------------------------------------------------
 
 
-def test_a_missing_file_counts_as_an_empty_one_and_is_reported(tmp_path: Path) -> None:
-    labels, results = perfect(45)
-    truth = write_frames(tmp_path / "labels", labels)
-    found = write_frames(tmp_path / "results", results)
-    (found / "000007.txt").write_text("")
-    emptied = read_result_set(truth, found)
-    (found / "000007.txt").unlink()
-    removed = read_result_set(truth, found)
+def test_a_missing_file_counts_as_an_empty_one_and_is_reported(folders: tuple[Path, Path]) -> None:
+    labels, results = folders
+    (results / "000007.txt").write_text("")
+    emptied = read_result_set(labels, results)
+    (results / "000007.txt").unlink()
+    removed = read_result_set(labels, results)
     assert all_aps(evaluate_results(emptied)) == all_aps(evaluate_results(removed))
-    assert emptied.warnings(found) == []
-    (warning,) = removed.warnings(found)
+    assert emptied.warnings(results) == []
+    (warning,) = removed.warnings(results)
     assert "1 of 45 frames have no result file and count as empty: 000007" in warning
 
 
-def test_frames_restrict_and_default_to_every_label(tmp_path: Path) -> None:
-    labels, results = perfect(45)
-    truth, found = write_frames(tmp_path / "labels", labels), write_frames(tmp_path / "results", results)
-    assert len(evaluate_folders(truth, found).frames) == 45
-    chosen = evaluate_folders(truth, found, ["000003", "000001"])
-    assert chosen.frames == ("000003", "000001")
+def test_frames_restrict_and_default_to_every_label(folders: tuple[Path, Path]) -> None:
+    assert len(evaluate_folders(*folders).frames) == 45
+    chosen = evaluate_folders(*folders, ["000003", "000002"])
+    assert chosen.frames == ("000003", "000002")
     assert chosen.curves["strict", "Car", "3d", "easy"].objects == 2
 
 
-def test_wrong_folders_and_arguments_are_refused(tmp_path: Path) -> None:
-    labels, results = perfect(2)
-    truth, found = write_frames(tmp_path / "labels", labels), write_frames(tmp_path / "results", results)
-    with pytest.raises(DataError, match="expected a folder of label files"):
-        evaluate_folders(tmp_path / "none", found)
-    with pytest.raises(DataError, match="expected a folder of result files"):
-        evaluate_folders(truth, tmp_path / "none")
-    with pytest.raises(DataError, match="rule: expected le"):
-        evaluate_folders(truth, found, rule="eq")
-    with pytest.raises(DataError, match=r"000009\.txt: no such file"):
-        evaluate_folders(truth, found, ["000009"])
-    with pytest.raises(DataError, match="classes: expected some of Car, Pedestrian, Cyclist, found 'Tram'"):
-        evaluate_folders(truth, found, classes=["Tram"])
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"expected label files \*\.txt, found none"):
-        evaluate_folders(tmp_path / "empty", found)
+def test_wrong_folders_and_arguments_are_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    labels, results = folders
+    wrong: dict[str, Any] = {
+        "expected a folder of label files": {"labels": tmp_path / "none"},
+        r"expected label files \*\.txt, found none": {"labels": tmp_path},
+        "expected a folder of result files": {"results": tmp_path / "none"},
+        "rule: expected le": {"rule": "eq"},
+        r"000099\.txt: no such file": {"frames": ["000099"]},
+        "classes: expected some of Car, Pedestrian, Cyclist, found 'Tram'": {"classes": ["Tram"]},
+    }
+    for message, changed in wrong.items():
+        with pytest.raises(DataError, match=message):
+            evaluate_folders(**({"labels": labels, "results": results} | changed))
 
 
-def test_unknown_classes_are_counted_and_change_nothing(tmp_path: Path) -> None:
-    labels, results = perfect(45)
-    truth, found = write_frames(tmp_path / "labels", labels), write_frames(tmp_path / "results", results)
-    before = evaluate_folders(truth, found)
-    with (found / "000004.txt").open("a") as stream:
+def test_unknown_classes_are_counted_and_change_nothing(folders: tuple[Path, Path]) -> None:
+    before = evaluate_folders(*folders)
+    with (folders[1] / "000004.txt").open("a") as stream:
         stream.write("Bus 0 0 0 700 100 800 200 1.5 1.6 3.9 40 1.7 20 0 0.99\n" * 2)
-    after = read_result_set(truth, found)
-    assert after.results.unknown == {"Bus": 2}
+    after = read_result_set(*folders)
+    assert "count as other classes: Bus (2 lines)" in after.warnings(folders[1])[0]
     assert all_aps(evaluate_results(after)) == all_aps(before)

@@ -9,11 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monokd.evaluation.matching import Changes
+from monokd.evaluation.matching import Changes, Pairs
 from monokd.evaluation.precision import SAMPLE_COLUMNS, Walk, average_precision, resampled, walk_down
 from monokd.typing import Floats
 
 SCORE, RECALL, PRECISION, SIMILARITY, ENVELOPE, _ = range(len(SAMPLE_COLUMNS))
+
+
+def curve(one: Walk) -> tuple[Floats, Floats]:
+    """Samples and means over all frames."""
+    return average_precision(one, np.ones(one.valid.size, dtype=np.int32))
 
 
 def walk(kinds: Sequence[str], frames: Sequence[int] | None = None, valid: Sequence[int] = (100,)) -> Walk:
@@ -30,10 +35,8 @@ def walk(kinds: Sequence[str], frames: Sequence[int] | None = None, valid: Seque
 
 
 def test_thresholds_stand_nearest_to_multiples_of_a_fortieth() -> None:
-    """80 labels, all found: the hit at rank 2k is the threshold of sample k, but the first is taken at
-    once.
-    """
-    points, figures = average_precision(walk("t" * 80, valid=[80]))
+    """80 labels, all found: the hit at rank 2k is the threshold of sample k, but the first is taken at once."""
+    points, figures = curve(walk("t" * 80, valid=[80]))
     ranks = 81 - points[:, SCORE]
     assert ranks[:4].tolist() == [1, 2, 4, 6]
     assert ranks[-1] == 80
@@ -41,38 +44,34 @@ def test_thresholds_stand_nearest_to_multiples_of_a_fortieth() -> None:
     assert figures.tolist() == [100, 100, 50, 50]
 
 
-def test_recall_one_half_ends_at_sample_20() -> None:
-    points, figures = average_precision(walk("t" * 40, valid=[80]))
-    assert len(points) == 21
-    assert points[-1, RECALL] == 0.5
-    assert figures[0] == pytest.approx(50)
-    assert figures[1] == pytest.approx(100 * 6 / 11)
-
-
-def test_fewer_hits_than_samples_leave_zeros() -> None:
-    points, figures = average_precision(walk("ttt", valid=[3]))
-    assert points[:, RECALL] == pytest.approx([1 / 3, 2 / 3, 1])
-    assert figures[:2] == pytest.approx([100 * 2 / 40, 100 / 11])
+@pytest.mark.parametrize(
+    ("hits", "objects", "samples", "means"), [(40, 80, 21, (50, 600 / 11)), (3, 3, 3, (100 * 2 / 40, 100 / 11))]
+)
+def test_beyond_the_last_hit_stand_zeros(hits: int, objects: int, samples: int, means: tuple[float, float]) -> None:
+    points, figures = curve(walk("t" * hits, valid=[objects]))
+    assert len(points) == samples
+    assert points[-1, RECALL] == hits / objects
+    assert figures[:2] == pytest.approx(means)
 
 
 def test_the_envelope_is_the_maximum_to_the_right() -> None:
-    points, _ = average_precision(walk("tfftttt", valid=[5]))
+    points, _ = curve(walk("tfftttt", valid=[5]))
     assert points[:, PRECISION] == pytest.approx([1, 2 / 4, 3 / 5, 4 / 6, 5 / 7])
     assert points[:, ENVELOPE] == pytest.approx([1, 5 / 7, 5 / 7, 5 / 7, 5 / 7])
 
 
 def test_nothing_found_is_zero() -> None:
-    points, figures = average_precision(walk("fff", valid=[5]))
+    points, figures = curve(walk("fff", valid=[5]))
     assert len(points) == 0
     assert figures.tolist() == [0, 0, 0, 0]
-    assert average_precision(walk("", valid=[0]))[1].tolist() == [0, 0, 0, 0]
+    assert curve(walk("", valid=[0]))[1].tolist() == [0, 0, 0, 0]
 
 
 def test_zero_by_zero_stays_undefined() -> None:
     """A threshold without right or wrong detections has no precision, and the kit's mean is NaN."""
     one = walk("tt", valid=[2])
     one.counts[0] = 0
-    points, figures = average_precision(one)
+    points, figures = curve(one)
     assert np.isnan(points[0, ENVELOPE])
     assert points[1, ENVELOPE] == 1
     assert np.isnan(figures[1])
@@ -82,16 +81,18 @@ def test_zero_by_zero_stays_undefined() -> None:
 def test_ties_count_down_to_the_last_of_their_score() -> None:
     tied = walk("tft", valid=[2])
     tied.scores[:] = 1.0
-    points, _ = average_precision(tied)
+    points, _ = curve(tied)
     assert points[:, PRECISION] == pytest.approx([2 / 3, 2 / 3])
 
 
 def test_only_changes_are_walked_similarity_alone_included() -> None:
     """A label whose taker is replaced, the old one in DontCare, changes its angle and no count."""
-    scores, frames = np.array([0.1, 0.9, 0.5]), np.array([0, 1, 1])
+    none = np.zeros(0, dtype=np.int64)
+    scores, frames, descending = np.array([0.1, 0.9, 0.5]), np.array([0, 1, 1]), np.array([1, 2, 0])
+    pairs = Pairs(none, none, none, none, np.zeros(0), scores, frames, none, descending)
     counts = np.array([[0, 0, 0], [1, 0, 1], [0, 0, 0]], dtype=np.int32)
     changes = Changes(np.array([False, True, False]), counts, np.array([0.0, 0.5, 0.25]))
-    one = walk_down(changes, scores, frames, np.array([1, 2, 0]), np.array([1, 1]))
+    one = walk_down(changes, pairs, np.array([1, 1]))
     assert (one.scores.tolist(), one.frames.tolist()) == ([0.9, 0.5], [1, 1])
     assert (one.similarity.tolist(), one.hits.tolist()) == ([0.5, 0.25], [True, False])
 
@@ -113,17 +114,8 @@ def test_weights_equal_frames_written_again(
     valid = [missed[f] + sum(kind == "t" and frame == f for kind, frame in detections) for f in range(5)]
     figures = resampled(walk(kinds, frames, valid), np.array(weights, dtype=np.int32))
     for weight, figure in zip(weights, figures, strict=True):
-        assert figure == pytest.approx(_written_again(walk(kinds, frames, valid), weight), abs=1e-9, nan_ok=True)
-
-
-def _written_again(one: Walk, weight: tuple[int, ...]) -> Floats:
-    repeats = np.array(weight)[one.frames]
-    again = Walk(
-        np.repeat(one.scores, repeats),
-        np.repeat(one.frames, repeats),
-        np.repeat(one.hits, repeats),
-        np.repeat(one.counts, repeats, axis=0),
-        np.repeat(one.similarity, repeats),
-        one.valid * np.array(weight),
-    )
-    return average_precision(again)[1]
+        repeats = np.array(weight)[np.array(frames, dtype=np.int64)]
+        *columns, objects = walk(kinds, frames, valid)
+        drawn = (np.repeat(column, repeats, axis=0) for column in columns)
+        again = Walk._make((*drawn, objects * np.array(weight)))
+        assert figure == pytest.approx(curve(again)[1], abs=1e-9, nan_ok=True)

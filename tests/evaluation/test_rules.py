@@ -7,15 +7,7 @@ from typing import Any
 import pytest
 
 from monokd.classes import EASY, HARD, MODERATE
-from monokd.evaluation.rules import (
-    IGNORED,
-    INVISIBLE,
-    VALID,
-    Rule,
-    defined_metrics,
-    label_states,
-    result_states,
-)
+from monokd.evaluation.rules import IGNORED, INVISIBLE, VALID, defined_metrics, label_states, result_states
 from tests.evaluation.cases import Line, dont_care, line, table
 
 
@@ -23,7 +15,7 @@ def high(height_px: float) -> dict[str, Any]:
     return {"box": (100, 100, 200, 100 + height_px)}
 
 
-def states_of(*labels: Line, name: str = "Car", difficulty: Any = MODERATE, rule: Rule = "le") -> list[int]:
+def states_of(*labels: Line, name: str = "Car", difficulty: Any = MODERATE, rule: str = "le") -> list[int]:
     return [int(state) for state in label_states(table([labels]), name, difficulty, rule)]
 
 
@@ -55,13 +47,10 @@ def test_neighbours_are_ignored_others_invisible() -> None:
 
 
 def test_low_detections_are_ignored_whatever_their_class() -> None:
-    results = table([[line("Car", **high(25)), line("Car", **high(24.99)), line("Bus", **high(24)), line("Bus")]])
-    assert [int(state) for state in result_states(results, "Car", MODERATE)] == [VALID, IGNORED, IGNORED, INVISIBLE]
-
-
-def test_a_detection_upside_down_has_its_height() -> None:
-    results = table([[line("Car", box=(100, 200, 200, 100))]])
-    assert result_states(results, "Car", EASY).tolist() == [VALID]
+    """One that is upside down has its height."""
+    low = [line("Car", **high(height_px)) for height_px in (25, 24.99, -30)]
+    results = table([[*low, line("Bus", **high(24)), line("Bus")]])
+    assert result_states(results, "Car", MODERATE).tolist() == [VALID, IGNORED, VALID, IGNORED, INVISIBLE]
 
 
 def test_metrics_need_a_box_of_their_kind() -> None:

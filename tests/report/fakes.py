@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -17,8 +18,8 @@ from monokd.kitti.frames import KittiFolder
 from monokd.kitti.labels import write_labels, write_results
 from monokd.kitti.objects import Objects, from_rows
 from monokd.report.drawing import box_corners
+from monokd.report.frames import FrameSource
 from monokd.report.networks import NETWORKS
-from monokd.report.pictures import FrameSource
 from monokd.report.results import AP_COLUMNS, BAND_COLUMNS, CURVE_COLUMNS, KEY, Results, read_results
 from monokd.typing import Floats32
 
@@ -35,7 +36,7 @@ def camera() -> Calibration:
     return Calibration(P2, np.eye(3), turn)
 
 
-def objects(rows: list[tuple[str, float, float, float]], calibration: Calibration | None = None) -> Objects:
+def objects(rows: list[tuple[str, float, float, float]]) -> Objects:
     """Objects without scores from (class, x, z, rotation): car-sized, on the ground, 2D boxes from their corners."""
     numbers = np.zeros((len(rows), 15))
     for row, (_, x, z, rotation) in zip(numbers, rows, strict=True):
@@ -43,7 +44,7 @@ def objects(rows: list[tuple[str, float, float, float]], calibration: Calibratio
     made = from_rows(tuple(row[0] for row in rows), numbers)
     if not rows:
         return made
-    pixels = (calibration or camera()).project(box_corners(made).reshape(-1, 3))[0].reshape(-1, 8, 2)
+    pixels = camera().project(box_corners(made).reshape(-1, 3))[0].reshape(-1, 8, 2)
     boxes = np.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=1)
     return replace(made, boxes_px=boxes)
 
@@ -54,12 +55,9 @@ def scored(made: Objects, scores: list[float]) -> Objects:
 
 def jittered(truth: Objects, rng: np.random.Generator, sigma_m: float) -> Objects:
     """Labels moved at random, some dropped, with random scores: stands in for a network's answer."""
-    placed = truth.select((truth.locations_m[:, 2] > 0) & (rng.random(len(truth)) > 0.1 + 0.1 * sigma_m))
-    count = len(placed)
-    shift = rng.normal(0, sigma_m, (count, 3)) * np.array([0.3, 0.05, 1.0])
-    turned = placed.rotation_y_rad + rng.normal(0, 0.08, count)
-    moved = replace(placed, locations_m=placed.locations_m + shift, rotation_y_rad=turned)
-    return replace(moved, scores=rng.uniform(0.2, 1.0, count))
+    found = truth.select(rng.random(len(truth)) > 0.1 + 0.1 * sigma_m)
+    shift = rng.normal(0, sigma_m, (len(found), 3)) * np.array([0.3, 0.05, 1.0])
+    return replace(found, locations_m=found.locations_m + shift, scores=rng.uniform(0.2, 1.0, len(found)))
 
 
 def ap_rows(
@@ -87,71 +85,81 @@ def table(rows: dict[str, list[dict[str, Any]]]) -> pd.DataFrame:
     return pd.DataFrame(every, columns=["network", *KEY, "points", *AP_COLUMNS])
 
 
+def results_of(networks: Sequence[str] = ("student",), ap: pd.DataFrame | None = None, **changed: Any) -> Results:
+    """Results without anything but what is given."""
+    curves, bands = (pd.DataFrame(columns=["network", *KEY, *more]) for more in (CURVE_COLUMNS, BAND_COLUMNS))
+    ap = table({}) if ap is None else ap
+    return replace(Results(tuple(networks), ap, curves, bands, pd.DataFrame(), Path(), 0, "le"), **changed)
+
+
+def git(*arguments: str) -> None:
+    who = ["-c", "user.name=n", "-c", "user.email=e@x", "-c", "commit.gpgsign=false", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *who, *arguments], check=True, capture_output=True)
+
+
 def write_ap(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     pd.DataFrame(rows, columns=[*KEY, "points", *AP_COLUMNS]).to_csv(path, index=False)
 
 
-def write_history(path: Path, rng: np.random.Generator, terms: Sequence[str], epochs: int = 30) -> None:
-    epoch = np.arange(1, epochs + 1)
-    columns = {"epoch": epoch, "step": epoch * 10, "lr": np.full(epochs, 1e-3)}
+def write_history(path: Path, terms: Sequence[str]) -> None:
+    epoch = np.arange(1, 31)
+    columns = {"epoch": epoch, "step": epoch * 10, "lr": np.full(30, 1e-3)}
     for i, term in enumerate(terms):
-        columns[term] = (0.2 + 3 * np.exp(-epoch / 6)) * (i + 1) * rng.uniform(0.93, 1.07, epochs)
-        columns[f"weight_{term}"] = np.clip((epoch - 3 * i) / 10, 0, 1)
-    pd.DataFrame(columns).drop(columns=f"weight_{terms[-1]}").to_csv(path, index=False)
+        columns |= {term: 0.2 + 3 * np.exp(-epoch / 6), f"weight_{term}": np.clip((epoch - 3 * i) / 10, 0, 1)}
+    pd.DataFrame(columns).to_csv(path, index=False)
 
 
-def write_curves(path: Path, quality: float) -> None:
+def write_curves(path: Path, reach: float) -> None:
     recall, rows = np.linspace(0, 1, 41), []
     for iou, metric in product(IOUS, ("bbox", "bev", "3d", "aos")):
-        reach = quality * {"strict": 0.5, "loose": 1.0}[iou]
         precision = np.where(recall < reach, 1 - (recall / reach) ** 2, 0.0)
         rows += [(iou, "Car", metric, "moderate", *point) for point in zip(recall, precision, strict=True)]
-    pd.DataFrame(rows, columns=[*KEY, *CURVE_COLUMNS]).to_csv(path, index=False, float_format="%.4f")
+    pd.DataFrame(rows, columns=[*KEY, *CURVE_COLUMNS]).to_csv(path, index=False)
 
 
-def write_distances(path: Path, rng: np.random.Generator, level: float, classes: Sequence[str]) -> None:
+def write_distances(path: Path, level: float, classes: Sequence[str]) -> None:
     """Made-up AP that falls with distance; the last band is empty."""
     rows: list[Any] = []
-    for iou, class_name, metric in product(IOUS, classes, ("3d", "bev")):
-        for band, ends_m in enumerate(((0, 15), (15, 25), (25, 35))):
-            ap = {"strict": 0.4, "loose": 1.0}[iou] * level * rng.uniform(0.8, 1.2) / (band + 1)
-            rows.append((iou, class_name, metric, "moderate", *ends_m, 90 - 20 * band, ap, ap * 0.8, ap * 1.2))
-        rows.append((iou, class_name, metric, "moderate", 35, 50, 0, None, None, None))
+    for key in product(IOUS, classes, ("3d", "bev"), ("moderate",)):
+        for far, ends_m in enumerate(((0, 15), (15, 25), (25, 35)), start=1):
+            rows.append((*key, *ends_m, 90 - 20 * far, level / far, 0.8 * level / far, 1.2 * level / far))
+        rows.append((*key, 35, 50, 0, None, None, None))
     pd.DataFrame(rows, columns=[*KEY, *BAND_COLUMNS]).to_csv(path, index=False)
 
 
-def heat_maps(frames: Sequence[str]) -> dict[str, dict[str, Floats32]]:
-    """One warm spot a network and frame."""
+def spot() -> Floats32:
+    """A heat map for 320×96 pixels with one warm cell."""
     heat = np.zeros((24, 80), dtype=np.float32)
     heat[12, 40] = 1
-    return {name: dict.fromkeys(frames, heat) for name in NETWORKS}
+    return heat
 
 
-def write_results_of(
-    folder: Path, truths: dict[str, Objects], classes: Sequence[str] = ("Car",), networks: Sequence[str] = NETWORKS
-) -> Results:
+def heat_maps(frames: Sequence[str]) -> dict[str, dict[str, Floats32]]:
+    return {name: dict.fromkeys(frames, spot()) for name in NETWORKS}
+
+
+def write_results_of(folder: Path, truths: dict[str, Objects], classes: Sequence[str] = ("Car",)) -> Results:
     """Everything that stages write of pretended networks, read back: `folder`/metrics and `folder`/predictions."""
     rng = np.random.default_rng(0)
-    for name in networks:
-        mine, level = folder / "metrics" / name, LEVELS.get(name, 5.0)
+    for name, level in LEVELS.items():
+        mine = folder / "metrics" / name
         mine.mkdir(parents=True)
         for frame, truth in truths.items():
-            boxes = jittered(truth, rng, SIGMA_M.get(name, 2.0))
-            write_results(folder / "predictions" / name / f"{frame}.txt", boxes)
+            write_results(folder / "predictions" / name / f"{frame}.txt", jittered(truth, rng, SIGMA_M[name]))
         terms = ("heatmap", "offset_2d", "depth", *(("spearman",) if name == "student" else ()), "total")
-        write_history(mine / "history.csv", rng, terms)
+        write_history(mine / "history.csv", terms)
         write_curves(mine / "pr.csv", level / 30)
-        write_distances(mine / "distance.csv", rng, 2 * level, classes)
+        write_distances(mine / "distance.csv", 2 * level, classes)
         write_ap(mine / "ap.csv", ap_rows(rng, level, classes, None if name == "control" else level - 11))
         (mine / "kitti.json").write_text('{"frames": 200, "rule": "le"}')
-    return read_results(folder / "metrics", networks, folder / "predictions")
+    return read_results(folder / "metrics", NETWORKS, folder / "predictions")
 
 
 def write_frames(folder: Path, count: int = 6) -> tuple[FrameSource, dict[str, Objects]]:
     """Frames of noise with a few cars each."""
     rng = np.random.default_rng(0)
     source = FrameSource(KittiFolder(folder), [f"{n:06d}" for n in range(count)], folder / "depth", heat_maps)
-    for path in (*(source.folder.folder / kind for kind in ("image_2", "calib", "label_2")), folder / "depth"):
+    for path in (source.folder.folder / "image_2", folder / "depth"):
         path.mkdir(parents=True)
     truths = {}
     for number, frame in enumerate(source.ids):

@@ -10,21 +10,10 @@ import numpy as np
 import pytest
 
 from monokd.kitti.frames import read_image
-from monokd.report.drawing import (
-    Layer,
-    add_colour_bar,
-    box_corners,
-    colour_depth,
-    draw_birds_eye,
-    draw_boxes_3d,
-    draw_frame,
-    draw_heat_map,
-    draw_segments,
-    placed,
-    write_picture,
-)
+from monokd.report import drawing
+from monokd.report.drawing import Layer, draw_birds_eye, draw_boxes_3d
 from monokd.report.networks import STYLES
-from tests.report.fakes import camera, objects, scored
+from tests.report.fakes import camera, objects, scored, spot
 
 STUDENT = STYLES["student"]
 GREY = np.full((96, 320, 3), 90, dtype=np.uint8)
@@ -34,71 +23,56 @@ def test_box_is_drawn_at_its_projected_corners() -> None:
     """Every corner's pixel takes the colour, and the sky far above does not."""
     one = objects([("Car", 0.5, 14.0, 0.3)])
     drawn = draw_boxes_3d(GREY, [Layer(one, STUDENT)], camera())
-    for u, v in camera().project(box_corners(one)[0])[0]:
+    for u, v in camera().project(drawing.box_corners(one)[0])[0]:
         patch = drawn[int(v) - 1 : int(v) + 3, int(u) - 1 : int(u) + 3].reshape(-1, 3).astype(int)
         assert np.abs(patch - np.array(STUDENT.rgb)).sum(axis=1).min() < 40
     assert (drawn[:15] == GREY[:15]).all()
 
 
-def test_box_behind_the_camera_is_not_drawn() -> None:
-    drawn = draw_boxes_3d(GREY, [Layer(objects([("Car", 0.0, -10.0, 0.0)]), STUDENT, filled=True)], camera())
-    assert (drawn == GREY).all()
-
-
-def test_box_around_the_camera_plane_stays_below_the_horizon() -> None:
-    """A car beside the camera: the part behind would appear mirrored above the horizon if it were not cut off."""
-    drawn = draw_boxes_3d(GREY, [Layer(objects([("Car", 2.5, 0.5, np.pi / 2)]), STUDENT)], camera())
-    changed = (drawn != GREY).any(axis=2)
-    assert changed.any()
-    assert not changed[:, :160].any()
+def test_nothing_behind_the_camera_is_drawn() -> None:
+    """Of a car beside it the part behind would appear mirrored above the horizon if it were not cut off."""
+    behind = draw_boxes_3d(GREY, [Layer(objects([("Car", 0.0, -10.0, 0.0)]), STUDENT, filled=True)], camera())
+    assert (behind == GREY).all()
+    beside = draw_boxes_3d(GREY, [Layer(objects([("Car", 2.5, 0.5, np.pi / 2)]), STUDENT)], camera()) != GREY
+    assert beside.any()
+    assert not beside[:, :160].any()
 
 
 def test_pictures_leave_their_inputs_alone() -> None:
     image, one = GREY.copy(), scored(objects([("Car", 0.0, 12.0, 0.2)]), [0.7])
-    draw_frame(image, camera(), one)
-    draw_heat_map(image, np.ones((4, 4), dtype=np.float32))
+    drawing.draw_frame(image, camera(), one)
+    drawing.draw_heat_map(image, np.ones((4, 4), dtype=np.float32))
     assert (image == GREY).all()
 
 
 def test_dont_care_has_no_3d_box() -> None:
     marked = objects([("DontCare", 0.0, 10.0, 0.0), ("Car", 0.0, 10.0, 0.0)])
     marked.sizes_m[0], marked.locations_m[0] = -1, -1000
-    assert placed(marked).names == ("Car",)
+    assert drawing.placed(marked).names == ("Car",)
 
 
 def test_labels_never_cover_each_other() -> None:
     """Of ten cars at one place only the nearest is labelled, so its text stays readable."""
-    one = scored(objects([("Car", 0.0, 12.0, 0.2)]), [0.5])
-    many = scored(objects([("Car", 0.0, 12.0 + i / 100, 0.2) for i in range(10)]), [0.5] * 10)
-    written = [
-        draw_boxes_3d(GREY, [Layer(x, STUDENT)], camera(), labels=True)
-        != draw_boxes_3d(GREY, [Layer(x, STUDENT)], camera())
-        for x in (one, many)
-    ]
-    assert written[0].any()
-    assert written[1].any(axis=2).sum() <= 1.1 * written[0].any(axis=2).sum()
+    written = []
+    for count in (1, 10):
+        cars = scored(objects([("Car", 0.0, 12.0 + i / 100, 0.2) for i in range(count)]), [0.5] * count)
+        bare, labelled = (draw_boxes_3d(GREY, [Layer(cars, STUDENT)], camera(), labels=b) for b in (False, True))
+        written.append((bare != labelled).any(axis=2).sum())
+    assert 0 < written[1] <= 1.1 * written[0]
 
 
 def test_nearer_depth_is_brighter_and_unknown_is_grey() -> None:
     """Brightness falls with distance up to 80 m, so the map reads in greyscale and for every kind of colour vision."""
-    drawn = colour_depth(np.array([[0.5, 2.0, 4, 8, 16, 32, 64, 80, 200, 0]], dtype=np.float32))
+    drawn = drawing.colour_depth(np.array([[0.5, 2.0, 4, 8, 16, 32, 64, 80, 200, 0]], dtype=np.float32))
     brightness = cv2.cvtColor(drawn, cv2.COLOR_RGB2GRAY)[0, :-1].astype(int)
     assert (np.sign(np.diff(brightness)) == [0, -1, -1, -1, -1, -1, -1, 0]).all()
     assert drawn[0, -1].tolist() == [110, 110, 110]
-
-
-def test_colour_bar_has_the_colours_of_the_map() -> None:
-    depth = np.full((20, 320), 9.0, dtype=np.float32)
-    drawn = add_colour_bar(colour_depth(depth))
-    assert (drawn[:20] == colour_depth(depth)).all()
-    ends = colour_depth(np.array([[2.0, 80.0]], dtype=np.float32))[0]
-    np.testing.assert_allclose(drawn[21, [0, -1]].astype(int), ends.astype(int), atol=2)
+    bar = drawing.add_colour_bar(np.zeros((20, 320, 3), dtype=np.uint8))[21, [0, -1]]
+    np.testing.assert_allclose(bar.astype(int), drawn[0, [1, 7]].astype(int), atol=2)
 
 
 def test_heat_map_is_colourless_at_zero_and_bright_at_the_peak() -> None:
-    heat = np.zeros((24, 80), dtype=np.float32)
-    heat[12, 40] = 1
-    drawn = draw_heat_map(GREY, heat).astype(int)
+    drawn = drawing.draw_heat_map(GREY, spot()).astype(int)
     assert np.ptp(drawn[5, 5]) == 0
     assert drawn[50, 162].sum() > drawn[5, 5].sum() + 150
 
@@ -107,7 +81,7 @@ def drawn_from_above(x: float, z: float, rotation: float = 0.0) -> np.ndarray:
     """Rows and columns that a car changes, 10 pixels a metre, the camera at row 410 and column 180; 2×N."""
     scale: Any = {"range_m": 40, "pixels_per_m": 10}
     layer = Layer(objects([("Car", x, z, rotation)]), STUDENT)
-    plain, drawn = draw_birds_eye([], **scale), draw_birds_eye([layer], **scale)
+    plain, drawn = (draw_birds_eye(layers, camera(), 320, **scale) for layers in ([], [layer]))
     assert plain.shape == (420, 360, 3)
     return np.argwhere((drawn != plain).any(axis=2)).T
 
@@ -125,37 +99,25 @@ def test_position_and_heading_from_above_by_hand() -> None:
     assert rows.max() - 210 > 210 - rows.min() + 4
 
 
-def test_view_and_scan_are_drawn_from_above() -> None:
+def test_the_scan_is_drawn_from_above() -> None:
     """The point 15 m ahead and 1 m to the right is a dot at its place; one far away does no harm."""
     points = np.array([[1.0, 0.0, 15.0], [500.0, 0.0, 500.0], [-1e9, 0.0, 3.0]])
-    bare = draw_birds_eye([], range_m=40)
-    dots = draw_birds_eye([], points_m=points, range_m=40) != bare
-    assert sorted(set(np.argwhere(dots.any(axis=2))[:, 1].tolist())) == [380, 381]
-    assert (draw_birds_eye([], calibration=camera(), image_width_px=320, range_m=40) != bare).any(axis=2).sum() > 100
+    bare, dotted = (draw_birds_eye([], camera(), 320, points_m=each, range_m=40) for each in (None, points))
+    assert sorted(set(np.argwhere((dotted != bare).any(axis=2))[:, 1].tolist())) == [380, 381]
 
 
-def line(shape: tuple[int, int], ends: Any, **options: Any) -> np.ndarray:
-    image = np.zeros((*shape, 3), dtype=np.uint8)
-    draw_segments(image, np.array([ends], dtype=float), (255, 255, 255), rim=False, **options)
-    return image[..., 0]
-
-
-def test_dashes_leave_gaps_of_their_length() -> None:
-    """Stroke 10 and gap 10: half of the pixels along the line stay dark."""
-    drawn = line((9, 200), ((0, 4), (199, 4)), dashes=(10, 10))
-    assert 0.45 < (drawn[4] > 127).mean() < 0.65
-
-
-@pytest.mark.parametrize("dashes", ((), (1000, 1)))
-def test_far_outside_points_do_no_harm(dashes: tuple[int, ...]) -> None:
-    """A line through the picture between points a hundred thousand pixels away crosses it where it should."""
-    drawn = line((50, 50), ((-1e5, -1e5), (1e5, 1e5)), thickness=1, dashes=dashes)
-    assert all(drawn[i, i] > 100 for i in range(50))
-    assert drawn[5, 40] == 0
+@pytest.mark.parametrize("dashes, lit", [((), 1.0), ((1000, 1), 1.0), ((10, 10), 0.55)])
+def test_far_outside_points_do_no_harm_and_dashes_leave_gaps(dashes: tuple[int, ...], lit: float) -> None:
+    """A line between points a hundred thousand pixels away crosses the picture where it should."""
+    drawn = np.zeros((200, 200, 3), dtype=np.uint8)
+    ends = np.array([[(-1e5, -1e5), (1e5, 1e5)]])
+    drawing.draw_segments(drawn, ends, (255, 255, 255), rim=False, dashes=dashes)
+    assert (drawn.diagonal()[0] > 100).mean() == pytest.approx(lit, abs=0.1)
+    assert (drawn[5, 40] == 0).all()
 
 
 def test_a_written_picture_keeps_its_colours(tmp_path: Path) -> None:
     picture = np.full((8, 8, 3), (200, 100, 0), dtype=np.uint8)
     for name, tolerance in (("a.png", 0), ("a.jpg", 4)):
-        write_picture(tmp_path / name, picture)
+        drawing.write_picture(tmp_path / name, picture)
         np.testing.assert_allclose(read_image(tmp_path / name).astype(int), picture.astype(int), atol=tolerance)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -15,12 +14,12 @@ import cv2
 import pytest
 
 from monokd.errors import DataError
+from monokd.report.frames import FrameSource
 from monokd.report.networks import NETWORKS, UNPREDICTED
 from monokd.report.page import Background, write_report
-from monokd.report.pictures import FrameSource
 from monokd.report.previous import Previous
 from monokd.report.results import Results
-from tests.report.fakes import table, write_frames, write_results_of
+from tests.report.fakes import results_of, table, write_frames, write_results_of
 
 VOID = {"meta", "link", "img", "br", "line", "path", "use", "circle", "rect"}
 
@@ -62,17 +61,15 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[FrameSource, Resul
     return frames, write_results_of(folder, truths)
 
 
-PREVIOUS = Previous(
-    "0123abcd",
-    "2026-01-31",
-    "Try <b>more</b>",
-    {name: {"loose": {"Car": {"3d_R40": {"moderate": 20.0}}}} for name in NETWORKS},
-    (("losses.monoskd.affinity", 1.0, 2.0),),
-)
+BEFORE: Any = {name: {"loose": {"Car": {"3d_R40": {"moderate": 20.0}}}} for name in NETWORKS}
+CHANGED = (("losses.monoskd.affinity", 1.0, 2.0),)
+PREVIOUS = Previous("0123abcd", "2026-01-31", "Try <b>more</b>", BEFORE, CHANGED)
+ERRORS = {"rmse_m": 1.0, "mae_m": 0.5, "returns": 7}
 BACKGROUND = Background(
-    settings={"loss": "monoskd"},
+    settings={"profile": "demo", "loss": "monoskd", "seed": 0, "behaviour": "corrected"},
     training_data="64 labelled frames, 640 without labels",
-    depth={"rmse_m": 1.0, "mae_m": 0.5},
+    distilled=True,
+    depth={**ERRORS, "filled": 1.0, "objects": ERRORS, "bands": {}},
     label_quality={"precision": 0.91, "recall": 0.62},
     resamples=50,
     spread={"seed_std": {"3d_R40": 1.9}},
@@ -101,11 +98,6 @@ def page(folder: Path) -> Page:
 SECTIONS = ("results", "changes", "frames", "curves", "training", "depth", "labels", "all")
 
 
-def test_every_section_is_there(page: Page) -> None:
-    heads = {attributes["id"] for attributes in page.all("h2")}
-    assert heads == {f"{name}-head" for name in SECTIONS}
-
-
 def check_structure(page: Page) -> None:
     """Unique ids, links that lead to them, headings that skip no level, heads with a scope, charts with words."""
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
@@ -121,7 +113,8 @@ def check_structure(page: Page) -> None:
     assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in charts)
 
 
-def test_the_page_can_be_read_by_everyone(page: Page) -> None:
+def test_every_section_is_there_and_can_be_read_by_everyone(page: Page) -> None:
+    assert {attributes["id"] for attributes in page.all("h2")} == {f"{name}-head" for name in SECTIONS}
     check_structure(page)
     assert len([a for a in page.all("svg") if a.get("role") == "img"]) > 8
 
@@ -155,36 +148,20 @@ def test_same_inputs_give_the_same_bytes(tmp_path: Path, folder: Path, inputs: t
 
 
 def test_names_from_files_are_text(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
-    """Class, network, setting and column names cannot become elements; odd names of the page still find pictures."""
+    """Class, setting and column names cannot become elements; odd names of the page still find pictures."""
     bad = "<script>alert(1)<script>\"'&"
     frames, results = inputs
-    for path, name in (("teacher", "teacher"), ("student", bad)):
-        shutil.copytree(f"{results.predictions}/{path}", tmp_path / "predictions" / name)
     odd = replace(
         results,
-        networks=("teacher", bad),
-        ap=results.ap.replace({"Car": bad, "student": bad}),
-        bands=results.bands.replace({"Car": bad, "student": bad}),
+        ap=results.ap.replace({"Car": bad}),
+        bands=results.bands.replace({"Car": bad}),
         history=results.history.rename(columns={"depth": bad}),
-        predictions=tmp_path / "predictions",
     )
-    said = Background(settings={bad: bad}, training_data=bad, label_quality={bad: bad})
-    shown = replace(frames, heat_maps=None)
-    page = Page(write(tmp_path / "a #1 ü%.html", (shown, odd), title=bad, background=said, class_name="Car"))
+    said = replace(BACKGROUND, settings={**BACKGROUND.settings, bad: bad}, training_data=bad, label_quality={bad: bad})
+    page = Page(write(tmp_path / "a #1 ü%.html", (frames, odd), title=bad, background=said))
     assert not page.all("script")
     assert bad in "".join(page.text)
-    for attributes in page.all("img"):
-        assert (tmp_path / unquote(str(attributes["src"]))).is_file()
-
-
-def test_page_of_figures_alone(tmp_path: Path) -> None:
-    """Without frames, curves, history, depth and settings the page holds the table and no empty section."""
-    results = Results(("student",), table({"student": [{"iou": "loose", "metric": "3d", "ap": 1.5}]}))
-    write_report(tmp_path / "r.html", title="t", results=results)
-    page = Page((tmp_path / "r.html").read_text())
-    assert {attributes["id"] for attributes in page.all("h2")} == {"results-head", "all-head"}
-    assert "1.50" in "".join(page.text)
-    assert not (tmp_path / "r").exists()
+    assert all((tmp_path / unquote(str(attributes["src"]))).is_file() for attributes in page.all("img"))
 
 
 def test_missing_predictions_are_named(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
@@ -193,49 +170,47 @@ def test_missing_predictions_are_named(tmp_path: Path, inputs: tuple[FrameSource
         write(tmp_path / "r.html", inputs, results=lost)
 
 
-@pytest.mark.parametrize(
-    "words",
-    (
-        *("0123abcd of 2026-01-31, “Try <b>more</b>”", "was 20.00", "losses.monoskd.affinity"),
-        *("(standard deviation) 3D R40 1.9 points", "64 labelled frames, 640 without labels", "0.91"),
-    ),
-)
-def test_background_and_what_changed_stand_on_the_page(page: Page, words: str) -> None:
-    assert words in "".join(page.text)
+def test_background_and_what_changed_stand_on_the_page(page: Page) -> None:
+    text = "".join(page.text)
+    for words in ("0123abcd of 2026-01-31, “Try <b>more</b>”", "was 20.00", "losses.monoskd.affinity", "0.91"):
+        assert words in text
+    assert "(standard deviation) 3D R40 1.9 points" in text
+    assert "64 labelled frames, 640 without labels" in text
 
 
-def test_a_student_without_distillation_is_called_what_it_is(
-    tmp_path: Path, inputs: tuple[FrameSource, Results]
-) -> None:
-    text = write(tmp_path / "r.html", inputs, frames=None, background=Background(distilled=False))
+def test_a_part_without_content_is_left_out(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
+    """A student without distillation is called what it is."""
+    bare = replace(BACKGROUND, distilled=False, depth={"source": "files"}, label_quality={})
+    text = write(tmp_path / "r.html", inputs, background=bare, previous=None)
+    heads = {attributes["id"] for attributes in Page(text).all("h2")}
+    assert heads == {f"{name}-head" for name in SECTIONS if name not in ("changes", "depth", "labels")}
     assert "No term of the distillation has a weight" in text
     assert "learns to imitate" not in text
 
 
-def test_three_classes_and_one_that_nobody_detects(tmp_path: Path) -> None:
+def test_three_classes_and_one_that_nobody_detects(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
     """Every class has its part, Car first though listed second; a class without any result is named as such."""
     results = write_results_of(tmp_path, {}, classes=("Pedestrian", "Car", "Cyclist"))
     results.ap.loc[results.ap["class"] == "Cyclist", ["ap", "low", "high"]] = None
-    write_report(tmp_path / "r.html", title="t", results=results, previous=PREVIOUS)
-    page = Page((tmp_path / "r.html").read_text())
+    results = replace(results, predictions=inputs[1].predictions)
+    page = Page(write(tmp_path / "r.html", inputs, results=results))
     text = "".join(page.text)
     assert text.index("Car, moderate: AP|R40") < text.index("Pedestrian, moderate: AP|R40")
     assert "No result: no network detects a Cyclist." in text
-    assert "AP in percent for Car" in text.replace("average precision (AP|R40)", "AP")
+    assert "average precision (AP|R40) in percent for Car" in text
     check_structure(page)
 
 
-def test_no_detections_at_all_still_make_a_page(tmp_path: Path) -> None:
-    """All figures undefined, no result files, nothing found: frames are shown, no chart is."""
-    frames, _ = write_frames(tmp_path / "frames", 2)
-    (tmp_path / "predictions/student").mkdir(parents=True)
-    results = Results(("student",), table({"student": [{"iou": "loose", "metric": "3d"}]}))
-    results = replace(results, predictions=tmp_path / "predictions")
-    write_report(tmp_path / "r.html", title="t", results=results, frames=replace(frames, heat_maps=None))
-    page = Page((tmp_path / "r.html").read_text())
+def test_no_detections_at_all_still_make_a_page(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
+    """All figures undefined, no result files, nothing found: frames are shown, no chart of results is."""
+    for name in NETWORKS:
+        (tmp_path / "predictions" / name).mkdir(parents=True)
+    ap = table({name: [{"iou": "loose", "metric": "3d"}] for name in NETWORKS})
+    none = results_of(NETWORKS, ap, history=inputs[1].history, predictions=tmp_path / "predictions")
+    page = Page(write(tmp_path / "r.html", inputs, results=none))
     text = "".join(page.text)
     assert "No result: no network detects a Car." in text
     assert re.search(r"Student: 0 of \d found", text)
     assert UNPREDICTED.label not in text  # all labels are cars, which is what the page is about
     assert page.all("img")
-    assert not [a for a in page.all("svg") if a.get("role") == "img"]
+    assert "curves-head" not in {attributes["id"] for attributes in page.all("h2")}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from monokd.report.previous import changed_settings, find_previous
+from monokd.report.previous import Previous, changed_settings, find_previous
+from tests.report.fakes import git
 
 PARAMS = """profile: {profile}
 loss: {loss}
@@ -19,11 +19,6 @@ profiles: {{demo: {{n: 1}}, kitti: {{n: 2}}}}
 FILES = {"student": Path("metrics/student/kitti.json")}
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git on PATH")
-
-
-def git(*arguments: str) -> None:
-    who = ["-c", "user.name=n", "-c", "user.email=e@x", "-c", "commit.gpgsign=false", "-c", "init.defaultBranch=main"]
-    subprocess.run(["git", *who, *arguments], check=True, capture_output=True)
 
 
 def state(value: float, loss: str = "a", profile: str = "demo") -> None:
@@ -45,37 +40,40 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def found() -> tuple[str, float] | None:
+def previous(**more: Path) -> Previous:
+    found = find_previous(FILES | more, Path("params.yaml"))
+    assert found is not None
+    return found
+
+
+def found() -> tuple[str, float]:
     """Subject and figure of what is compared with."""
-    previous = find_previous(FILES, Path("params.yaml"))
-    return None if previous is None else (previous.subject, previous.metrics["student"]["loose"])
+    return previous().subject, previous().metrics["student"]["loose"]
 
 
 def test_results_compare_with_head_before_their_commit_and_with_the_same_after(repository: Path) -> None:
     """Commits that leave the results as they are do not count."""
     state(1.0)
     commit("first")
-    assert found() is None
+    assert find_previous(FILES, Path("params.yaml")) is None
     state(2.0, loss="b")
     assert found() == ("first", 1.0)
     commit("second")
-    assert found() == ("first", 1.0)
     Path("README.md").write_text("words")
     commit("words")
     assert found() == ("first", 1.0)
-    git("clone", "-q", str(repository), "clone")
-    previous = find_previous(FILES, Path("params.yaml"))
-    assert previous is not None
-    assert previous.settings == (("loss", "a", "b"), ("weights.x", 1, 2))
-    assert len(previous.commit) == 8
+    assert previous().settings == (("loss", "a", "b"), ("weights.x", 1, 2))
+    assert len(previous().commit) == 8
 
 
-def test_results_of_another_profile_do_not_compare(repository: Path) -> None:
+def test_results_of_another_profile_or_broken_ones_do_not_compare(repository: Path) -> None:
     """Other data: the last results of the same profile count, however far back."""
     state(1.0)
     commit("demo")
     state(5.0, profile="kitti")
     commit("kitti")
+    FILES["student"].write_text("{")
+    commit("broken")
     state(2.0)
     assert found() == ("demo", 1.0)
     state(6.0, profile="kitti")
@@ -86,31 +84,18 @@ def test_a_network_that_an_earlier_commit_lacks_does_not_hide_it(repository: Pat
     state(1.0)
     commit("without control")
     state(2.0)
-    Path("metrics/control").mkdir()
-    Path("metrics/control/kitti.json").write_text("{}")
-    previous = find_previous(FILES | {"control": Path("metrics/control/kitti.json")}, Path("params.yaml"))
-    assert previous is not None
-    assert list(previous.metrics) == ["student"]
+    Path("metrics/control.json").write_text("{}")
+    assert list(previous(control=Path("metrics/control.json")).metrics) == ["student"]
 
 
-def test_broken_commits_are_passed_over(repository: Path) -> None:
-    state(1.0)
-    commit("whole")
-    FILES["student"].write_text("{")
-    commit("broken")
-    state(2.0)
-    assert found() == ("whole", 1.0)
-
-
-def test_without_a_repository_or_git_there_is_nothing_to_compare(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["GIT_CEILING_DIRECTORIES", "PATH"])
+def test_without_a_repository_or_git_nothing_compares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setenv(name, str(tmp_path.parent))
     state(1.0)
-    assert found() is None
-    monkeypatch.setenv("PATH", "")
-    assert found() is None
+    assert find_previous(FILES, Path("params.yaml")) is None
 
 
 def test_settings_of_other_profiles_and_losses_are_left_out() -> None:

@@ -12,13 +12,9 @@ from monokd.report.results import headline_ap, read_results, read_table
 from tests.report.fakes import table, write_results_of
 
 
-def written(path: Path, text: str) -> Path:
-    path.write_text(text)
-    return path
-
-
 def test_numbers_are_read_to_the_last_bit_and_empty_cells_are_undefined(tmp_path: Path) -> None:
-    path = written(tmp_path / "t.csv", "class,ap,low\nNA,0.1,\n,49.562083456529805,1e-05\n")
+    path = tmp_path / "t.csv"
+    path.write_text("class,ap,low\nNA,0.1,\n,49.562083456529805,1e-05\n")
     found = read_table(path, ["class"], ["ap", "low"])
     assert found["class"].tolist() == ["NA", ""]
     assert found["ap"].tolist() == [0.1, 49.562083456529805]
@@ -44,10 +40,10 @@ def test_broken_tables_are_named(tmp_path: Path, text: str, message: str) -> Non
 
 
 def test_every_network_needs_its_files(tmp_path: Path) -> None:
-    write_results_of(tmp_path, {}, networks=("control", "student"))
+    write_results_of(tmp_path, {})
     (tmp_path / "metrics/student/ap.csv").unlink()
     with pytest.raises(DataError, match=r"student/ap\.csv: no such table"):
-        read_results(tmp_path / "metrics", ("control", "student"))
+        read_results(tmp_path / "metrics", ("control", "student"), tmp_path)
 
 
 def test_the_headline_has_a_row_for_every_network_and_figure() -> None:

@@ -103,8 +103,8 @@ def compose(
     left = np.concatenate(views)
     from_above = draw_birds_eye(
         layers,
-        calibration=calibration,
-        image_width_px=image.shape[1],
+        calibration,
+        image.shape[1],
         points_m=None if points_m is None else points_m[points_m[:, 2] > 0],
         range_m=RANGE_M,
         pixels_per_m=left.shape[0] / (RANGE_M + 2),

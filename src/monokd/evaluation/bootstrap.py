@@ -1,20 +1,21 @@
 """Error bars: average precision over frames, or groups of frames, drawn again with replacement.
 
-A resample is a data set of its own: its objects are counted and its thresholds are chosen anew, so each
-figure is what the benchmark would say about those frames. Percentile intervals (Efron 1979) at 95 %.
+A resample is a data set of its own: its objects are counted and its thresholds are chosen anew, so each figure is what
+the benchmark would say about those frames. Percentile intervals (Efron 1979) at 95 %.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monokd.errors import DataError
-from monokd.evaluation.evaluate import Curve, CurveKey, Evaluation, in_threads
+from monokd.evaluation.evaluate import CurveKey, Evaluation, in_threads
 from monokd.evaluation.precision import resampled
 from monokd.files import read_bytes
 from monokd.typing import Floats, Ints
@@ -27,34 +28,29 @@ PERCENTILES = (2.5, 97.5)
 class Resampling:
     """How frames are drawn again.
 
-    Attributes:
-        resamples: how often; 0 for no intervals.
-        seed: of the draws.
-        groups: the group of each frame, where whole groups are drawn, such as the drives of a data set; frames
-            of one drive are alike, and drawing them one by one makes intervals too narrow.
+    With `groups`, whole groups of frames are drawn, such as the drives of a data set: frames of one drive are alike,
+    and drawing them one by one makes intervals too narrow.
     """
 
-    resamples: int = 0
+    resamples: int = 0  # 0 for no intervals
     seed: int = 0
-    groups: Mapping[str, str] | None = None
+    groups: Mapping[str, str] | None = None  # by frame
+
+
+NO_INTERVALS = Resampling()
 
 
 def read_groups(path: Path, frames: Sequence[str]) -> dict[str, str]:
-    """Read the group of each frame from lines `frame group`; further frames may be in the file.
-
-    Raises:
-        DataError: unreadable, a line of other than two words, a frame twice, or one of `frames` without a group.
-    """
+    """Read the group of each frame from lines `frame group`, which may name more than `frames`; DataError if broken."""
     groups: dict[str, str] = {}
     for number, line in enumerate(read_bytes(path, "groups").decode("utf-8", "replace").split("\n"), start=1):
         words = line.split()
-        if not words:
-            continue
-        if len(words) != 2:
+        if words and len(words) != 2:
             raise DataError(f"expected a frame and its group, found {len(words)} words", path, number)
-        if words[0] in groups:
+        if words and words[0] in groups:
             raise DataError(f"frame {words[0]} stands twice", path, number)
-        groups[words[0]] = words[1]
+        if words:
+            groups[words[0]] = words[1]
     missing = [frame for frame in frames if frame not in groups]
     if missing:
         raise DataError(f"expected a group for each frame, found none for {len(missing)}, first {missing[0]}", path)
@@ -62,12 +58,9 @@ def read_groups(path: Path, frames: Sequence[str]) -> dict[str, str]:
 
 
 def figures(evaluations: Sequence[Evaluation], resampling: Resampling) -> list[dict[CurveKey, Floats]]:
-    """Compute every curve's means on common resamples of the same frames, (1 + R)×4.
+    """Compute every curve's means on common resamples of the same frames (else ValueError), (1 + R)×4.
 
     The first row is of the frames as they are, the others of the resamples; columns as `precision.MEANS`.
-
-    Raises:
-        ValueError: the evaluations are not of the same frames.
     """
     frames = evaluations[0].frames
     if any(evaluation.frames != frames for evaluation in evaluations):
@@ -76,11 +69,8 @@ def figures(evaluations: Sequence[Evaluation], resampling: Resampling) -> list[d
     curves = {id(curve): curve for evaluation in evaluations for curve in evaluation.curves.values()}
     chunks = {key: [curve.means[None]] for key, curve in curves.items()}
     for weights in frame_weights(frames, resampling):
-
-        def means(curve: Curve, weights: NDArray[np.int32] = weights) -> Floats:
-            return resampled(curve.walk, weights)
-
-        for key, chunk in zip(curves, in_threads(means, list(curves.values())), strict=True):
+        means = in_threads(partial(resampled, weights=weights), (curve.walk for curve in curves.values()))
+        for key, chunk in zip(curves, means, strict=True):
             chunks[key].append(chunk)
     whole = {key: np.concatenate(each) for key, each in chunks.items()}
     return [{key: whole[id(curve)] for key, curve in evaluation.curves.items()} for evaluation in evaluations]

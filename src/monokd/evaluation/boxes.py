@@ -27,8 +27,7 @@ def image_intersection(a: Floats, b: Floats) -> float:
 @compiled
 def image_area(a: Floats) -> float:
     """Compute the area of the 2D box of a row, px²."""
-    area: float = (a[RIGHT] - a[LEFT]) * (a[BOTTOM] - a[TOP])
-    return area
+    return float((a[RIGHT] - a[LEFT]) * (a[BOTTOM] - a[TOP]))
 
 
 @compiled
@@ -116,18 +115,10 @@ def overlaps(a: Floats, b: Floats, front: Floats, back: Floats) -> tuple[float, 
 def pairs_above(
     labels: Floats, visible: Bools, label_offsets: Ints, results: Floats, offsets: Ints, lowest: float
 ) -> tuple[Ints, Ints, Floats]:
-    """Find pairs of a label and a detection of one frame with some overlap above `lowest`, in file order.
+    """Find pairs of a `visible` label (G×15 rows) and a detection (D×15 rows) of one frame, in file order.
 
-    Args:
-        labels: G×15 rows of all frames.
-        visible: G, labels that are of interest.
-        label_offsets: F+1 offsets of the frames in `labels`; they may be a part of all frames.
-        results: D×15 rows.
-        offsets: F+1 offsets of the same frames in `results`.
-        lowest: the least overlap of any kind to keep a pair, exclusive.
-
-    Returns:
-        The count of pairs of each of these frames' labels, P detections, P×3 overlaps (bbox, bev, 3d).
+    Some overlap exceeds `lowest`. The F+1 offsets of frames in labels and results may be a part of all frames. Returns
+    the count of pairs of each of these frames' labels, P detections, P×3 overlaps (bbox, bev, 3d).
     """
     counts = np.zeros(label_offsets[-1] - label_offsets[0], np.int64)
     chosen, values = np.empty(1024, np.int64), np.empty((1024, 3))
@@ -152,10 +143,7 @@ def pairs_above(
 
 @compiled
 def dont_care_shares(regions: Floats, region_offsets: Ints, results: Floats, offsets: Ints) -> Floats:
-    """Compute the largest share of each detection's 2D box inside one DontCare region of its frame; D.
-
-    `regions` are R×15 rows with F+1 offsets, `results` D×15 rows with F+1 offsets.
-    """
+    """Compute the largest share of each of D detections' 2D boxes inside one DontCare region of its frame."""
     shares = np.zeros(results.shape[0])
     for frame in range(offsets.size - 1):
         for r in range(region_offsets[frame], region_offsets[frame + 1]):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,12 +19,11 @@ from monokd.classes import KITTI_NAMES as NAMES
 from monokd.errors import DataError
 from monokd.evaluation import boxes, rules
 from monokd.evaluation.matching import Criteria, Pairs, match_frames
-from monokd.evaluation.precision import MEANS, Walk, average_precision, walk_down
-from monokd.evaluation.rules import CLASSES, METRICS, Band, Rule
+from monokd.evaluation.precision import Walk, average_precision, walk_down
+from monokd.evaluation.rules import CLASSES, METRICS, Band
 from monokd.kitti.labels import LabelTable, read_table
 from monokd.typing import Floats, Ints
 
-A = TypeVar("A")
 R = TypeVar("R")
 CurveKey = tuple[str, str, str, str]  # strict or loose, class, metric, difficulty
 WARNED_FRAMES = 5  # missing frames that a warning names
@@ -31,27 +31,14 @@ WARNED_FRAMES = 5  # missing frames that a warning names
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResultSet:
-    """Labels and detections of the same frames, and which of them overlap.
-
-    Attributes:
-        frames: F names.
-        labels: G lines.
-        results: D lines; a file that does not exist is empty.
-        pairs: labels and detections that overlap.
-        overlaps: 3×P, in the order of `rules.OVERLAPS`.
-        dont_care: D, the largest share of each detection's 2D box inside one DontCare region.
-        frame_of: D, the frame of each detection.
-        descending: D detections by descending score.
-    """
+    """Labels and detections of the same frames, and which of them overlap."""
 
     frames: tuple[str, ...]
     labels: LabelTable
-    results: LabelTable
+    results: LabelTable  # a file that does not exist is empty
     pairs: Pairs
-    overlaps: Floats
-    dont_care: Floats
-    frame_of: Ints
-    descending: Ints
+    overlaps: Floats  # 3×P, in the order of `rules.OVERLAPS`
+    dont_care: Floats  # D, the largest share of each detection's 2D box inside one DontCare region
 
     def warnings(self, folder: Path) -> list[str]:
         """Say which frames have no file in the results' folder, and which class names KITTI does not know."""
@@ -62,8 +49,7 @@ class ResultSet:
             hint = f" (did you mean {folder / 'data'}?)" if len(missing) == total and (folder / "data").is_dir() else ""
             reason = f"{len(missing)} of {total} frames have no result file and count as empty"
             said.append(f"warning: {folder}: {reason}: {named}{hint}")
-        lines = Counter(self.labels.unknown)
-        lines.update(self.results.unknown)
+        lines = Counter(self.labels.unknown) + Counter(self.results.unknown)
         if lines:
             names = ", ".join(f"{name} ({count} line{'s' * (count > 1)})" for name, count in lines.items())
             said.append(f"warning: classes that KITTI does not know count as other classes: {names}")
@@ -72,67 +58,37 @@ class ResultSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
-    """One class, difficulty and kind of overlap at one least IoU.
-
-    Attributes:
-        min_iou: overlaps must exceed it.
-        objects: valid labels.
-        samples: T×6 samples of the curve, columns as `precision.SAMPLE_COLUMNS`.
-        means: 4 percentages in the order of `precision.MEANS`.
-        walk: what resampling needs.
-    """
+    """One class, difficulty and kind of overlap at one least IoU."""
 
     min_iou: float
-    objects: int
-    samples: Floats
-    means: Floats
-    walk: Walk
+    objects: int  # valid labels
+    samples: Floats  # T×6, columns as `precision.SAMPLE_COLUMNS`
+    means: Floats  # 4 percentages, `precision.MEANS`
+    walk: Walk  # what resampling needs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """A result set scored by KITTI's rules.
-
-    Attributes:
-        frames: the frames that were scored.
-        rule: le or lt.
-        classes: the classes that were scored.
-        curves: every curve that has a result, in the order of the table; bbox and aos share theirs, and so do the
-            strict and the loose set where they ask for the same IoU.
-    """
+    """A result set scored by KITTI's rules."""
 
     frames: tuple[str, ...]
-    rule: Rule
+    rule: str
     classes: tuple[str, ...]
+    # Those with a result, in the order of the table; figures that ask for the same overlap and IoU share theirs.
     curves: dict[CurveKey, Curve]
 
 
-def mean_column(metric: str, points: str) -> int:
-    """Find the place among `precision.MEANS` of R40 or R11 of a metric."""
-    return MEANS.index(f"aos_{points}" if metric == "aos" else points)
-
-
 def evaluate_folders(
-    labels: Path,
-    results: Path,
-    frames: Sequence[str] | None = None,
-    rule: str = "le",
-    classes: Sequence[str] = CLASSES,
+    labels: Path, results: Path, frames: Sequence[str] | None = None, rule: str = "le", classes: Sequence[str] = CLASSES
 ) -> Evaluation:
     """Score a folder of result files against a folder of label files: `read_result_set`, then `evaluate_results`."""
     return evaluate_results(read_result_set(labels, results, frames), rule, classes)
 
 
 def read_result_set(labels: Path, results: Path, frames: Sequence[str] | None = None) -> ResultSet:
-    """Read labels and results, and compute their overlaps.
+    """Read FRAME.txt of labels (15 fields a line) and results (16; no file counts as empty), and pair them up.
 
-    Args:
-        labels: folder of FRAME.txt with 15 fields a line.
-        results: folder of FRAME.txt with 16 fields a line; a file that does not exist counts as empty.
-        frames: the frames to score; default: every label file.
-
-    Raises:
-        DataError: a folder or a label file is missing, or a line is wrong.
+    Without `frames`, every label file counts. DataError where a folder or label file is missing or a line is wrong.
     """
     frames = label_frames(labels) if frames is None else frames
     if not results.is_dir():
@@ -142,11 +98,7 @@ def read_result_set(labels: Path, results: Path, frames: Sequence[str] | None = 
 
 
 def label_frames(labels: Path) -> list[str]:
-    """Names of all label files, ascending.
-
-    Raises:
-        DataError: no such folder, or no *.txt in it.
-    """
+    """List the names of all label files, ascending; DataError where there is no such folder, or none in it."""
     if not labels.is_dir():
         raise DataError("expected a folder of label files, found no such folder", labels)
     names = sorted(entry[:-4] for entry in os.listdir(labels) if entry.endswith(".txt") and entry[0] != ".")
@@ -157,7 +109,16 @@ def label_frames(labels: Path) -> list[str]:
 
 def pair_up(frames: Sequence[str], labels: LabelTable, results: LabelTable) -> ResultSet:
     """Compute the overlaps of labels and detections of the same frames."""
-    counts, detections, overlaps = _pairs_in_threads(labels, results)
+    visible = np.isin(labels.classes, [NAMES.index(name) for name in (*CLASSES, *NEIGHBOURS.values())])
+    edges = np.linspace(0, len(frames), 4 * (os.cpu_count() or 1) + 1).astype(np.int64)
+
+    def pairs_of(k: int) -> tuple[Ints, Ints, Floats]:
+        some = slice(edges[k], edges[k + 1] + 1)
+        offsets = labels.offsets[some], results.rows, results.offsets[some]
+        return boxes.pairs_above(labels.rows, visible, *offsets, rules.LOWEST_IOU)
+
+    found = zip(*in_threads(pairs_of, range(edges.size - 1)), strict=True)
+    counts, detections, overlaps = (np.concatenate(each) for each in found)
     of_label = np.repeat(np.arange(len(labels.rows)), counts)
     scores = np.ascontiguousarray(results.rows[:, boxes.SCORE])
     frame_of = np.repeat(np.arange(results.offsets.size - 1), np.diff(results.offsets))
@@ -169,14 +130,14 @@ def pair_up(frames: Sequence[str], labels: LabelTable, results: LabelTable) -> R
         detections=detections,
         similarity=(1 + np.cos(turn_rad)) / 2,
         scores=scores,
+        frames=frame_of,
         order=np.lexsort((-scores, frame_of)),
+        descending=np.argsort(-scores, kind="stable"),
     )
     regions = labels.classes == NAMES.index("DontCare")
     region_offsets = np.concatenate([[0], np.cumsum(regions)])[labels.offsets]
     shares = boxes.dont_care_shares(labels.rows[regions], region_offsets, results.rows, results.offsets)
-    descending = np.argsort(-scores, kind="stable")
-    by_kind = np.ascontiguousarray(overlaps.T)
-    return ResultSet(tuple(frames), labels, results, pairs, by_kind, shares, frame_of, descending)
+    return ResultSet(tuple(frames), labels, results, pairs, np.ascontiguousarray(overlaps.T), shares)
 
 
 def evaluate_results(
@@ -185,78 +146,48 @@ def evaluate_results(
     classes: Sequence[str] = CLASSES,
     *,
     metrics: Sequence[str] = METRICS,
-    band_m: Band | None = None,
+    band_m: Band = (0.0, math.inf),
 ) -> Evaluation:
-    """Score a result set.
+    """Score a result set: DataError where there is no such rule or class.
 
-    With a band of distance, labels outside it are ignored, and so are detections outside it that find nothing: one
-    just across the border still finds its label inside (as COCO's evaluation treats sizes).
-
-    Args:
-        result_set: labels and detections.
-        rule: le, the current development kit, or lt, the older one.
-        classes: of Car, Pedestrian, Cyclist.
-        metrics: of 3d, bev, bbox, aos.
-        band_m: score objects from the one distance to below the other only; default: all.
-
-    Raises:
-        DataError: no such rule or class.
+    Labels outside a band of distance are ignored, and so are detections outside it that find nothing: one just across
+    the border still finds its label inside (as COCO's evaluation treats sizes).
     """
-    checked = rules.check_rule(rule)
+    if rule not in rules.RULES:
+        raise DataError(f"rule: expected le (the current kit) or lt (the older one), found '{rule}'")
     for name in classes:
         if name not in CLASSES:
             raise DataError(f"classes: expected some of {', '.join(CLASSES)}, found '{name}'")
-    labels, results = result_set.labels, result_set.results
-    states = {
-        (name, level): (
-            rules.label_states(labels, name, level, checked, band_m),
-            rules.result_states(results, name, level),
-        )
-        for name, level in product(classes, DIFFICULTIES)
-    }
-    outside = rules.out_of_band(results, band_m)
+    labels, results, pairs = result_set.labels, result_set.results, result_set.pairs
+    far_labels, far_results = rules.out_of_band(labels, band_m), rules.out_of_band(results, band_m)
+    states = {}
+    for name, level in product(classes, DIFFICULTIES):
+        label_states = rules.label_states(labels, name, level, rule)
+        label_states[far_labels & (label_states == rules.VALID)] = rules.IGNORED
+        states[name, level] = label_states, rules.result_states(results, name, level)
+    every_frame = np.ones(len(result_set.frames), dtype=np.int32)
 
     def curve(job: tuple[str, Difficulty, str, float]) -> Curve:
         name, level, overlap, min_iou = job
-        forgiven = outside | (result_set.dont_care > min_iou) if overlap == "bbox" else outside
+        forgiven = far_results | (result_set.dont_care > min_iou) if overlap == "bbox" else far_results
         overlaps = result_set.overlaps[rules.OVERLAPS.index(overlap)]
-        changes = match_frames(result_set.pairs, Criteria(overlaps, min_iou, *states[name, level], forgiven))
-        valid = states[name, level][0] == rules.VALID
-        valid_so_far = np.concatenate([[0], np.cumsum(valid)])
-        walk = walk_down(
-            changes, result_set.pairs.scores, result_set.frame_of, result_set.descending,
-            np.diff(valid_so_far[labels.offsets]),
-        )  # fmt: skip
-        return Curve(min_iou, int(valid.sum()), *average_precision(walk), walk)
+        changes = match_frames(pairs, Criteria(overlaps, min_iou, *states[name, level], forgiven))
+        valid_so_far = np.concatenate([[0], np.cumsum(states[name, level][0] == rules.VALID)])
+        walk = walk_down(changes, pairs, np.diff(valid_so_far[labels.offsets]))
+        return Curve(min_iou, int(valid_so_far[-1]), *average_precision(walk, every_frame), walk)
 
-    defined = {name: rules.defined_metrics(results, name) for name in classes}
-    jobs = {
-        (iou, name, metric, level.name): (name, level, rules.overlap_of(metric), rules.min_iou(iou, name, metric))
-        for iou, name, metric, level in product(rules.IOU_SETS, classes, metrics, DIFFICULTIES)
-        if metric in defined[name]
-    }
+    defined, jobs = {name: rules.defined_metrics(results, name) for name in classes}, {}
+    for iou, name, metric, level in product(rules.IOU_SETS, classes, metrics, DIFFICULTIES):
+        if metric in defined[name]:
+            overlap = "bbox" if metric == "aos" else metric
+            limits = rules.LOOSE_IOU if iou == "loose" and overlap != "bbox" else rules.STRICT_IOU
+            jobs[iou, name, metric, level.name] = name, level, overlap, limits[name]
     different = list(dict.fromkeys(jobs.values()))
     curves = dict(zip(different, in_threads(curve, different), strict=True))
-    return Evaluation(result_set.frames, checked, tuple(classes), {key: curves[job] for key, job in jobs.items()})
+    return Evaluation(result_set.frames, rule, tuple(classes), {key: curves[job] for key, job in jobs.items()})
 
 
-def in_threads(function: Callable[[A], R], items: Sequence[A]) -> list[R]:
+def in_threads(function: Callable[..., R], items: Iterable[Any]) -> list[R]:
     """Apply a function that releases the GIL to every item, on all cores, in the order of `items`."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(function, items))
-
-
-def _pairs_in_threads(labels: LabelTable, results: LabelTable) -> tuple[Ints, Ints, Floats]:
-    """`boxes.pairs_above` of all frames, some at a time."""
-    of_interest = [NAMES.index(name) for name in (*CLASSES, *NEIGHBOURS.values())]
-    visible = np.isin(labels.classes, of_interest)
-    edges = np.linspace(0, labels.offsets.size - 1, 4 * (os.cpu_count() or 1) + 1).astype(np.int64)
-
-    def pairs(k: int) -> tuple[Ints, Ints, Floats]:
-        some = slice(edges[k], edges[k + 1] + 1)
-        return boxes.pairs_above(
-            labels.rows, visible, labels.offsets[some], results.rows, results.offsets[some], rules.LOWEST_IOU
-        )
-
-    counts, detections, overlaps = zip(*in_threads(pairs, range(edges.size - 1)), strict=True)
-    return np.concatenate(counts), np.concatenate(detections), np.concatenate(overlaps)

@@ -21,97 +21,48 @@ NO_SCORE = -10_000_000.0  # the kit's mark of 'no detection yet': scores below i
 
 
 class Pairs(NamedTuple):
-    """What all matchings of a result set share.
+    """What all matchings of a result set share: G labels, D detections and P pairs of F frames."""
 
-    Attributes:
-        label_offsets: F+1 offsets of the frames in the labels.
-        offsets: F+1 offsets of the frames in the detections.
-        starts: G+1 offsets of the labels in the pairs.
-        detections: P detections, ascending in each label.
-        similarity: P, (1 + cos Δalpha) / 2.
-        scores: D.
-        order: D detections, frame by frame, by descending score.
-    """
-
-    label_offsets: Ints
-    offsets: Ints
-    starts: Ints
-    detections: Ints
-    similarity: Floats
-    scores: Floats
-    order: Ints
+    label_offsets: Ints  # F+1, of the frames in the labels
+    offsets: Ints  # F+1, of the frames in the detections
+    starts: Ints  # G+1, of the labels in the pairs
+    detections: Ints  # P, ascending in each label
+    similarity: Floats  # P, (1 + cos Δalpha) / 2
+    scores: Floats  # D
+    frames: Ints  # D, the frame of each detection
+    order: Ints  # D detections, frame by frame, by descending score
+    descending: Ints  # D detections by descending score
 
 
 class Criteria(NamedTuple):
-    """What a matching asks for: one class, difficulty and kind of overlap.
+    """What a matching asks for: one class, difficulty and kind of overlap."""
 
-    Attributes:
-        overlaps: P, of the one kind.
-        min_iou: overlaps must exceed it.
-        labels: G states.
-        results: D states.
-        forgiven: D, detections that are not counted as wrong where nothing takes them.
-    """
-
-    overlaps: Floats
-    min_iou: float
-    labels: States
-    results: States
-    forgiven: Bools
+    overlaps: Floats  # P
+    min_iou: float  # overlaps must exceed it
+    labels: States  # G
+    results: States  # D
+    forgiven: Bools  # D, not counted as wrong where nothing takes them
 
 
 class Changes(NamedTuple):
     """One matching: what each detection changes when the threshold falls to its score.
 
     Of detections with one score in one frame, one stands for all.
-
-    Attributes:
-        hits: D, true positives of the first pass, whose scores place the thresholds.
-        counts: D×3, changes of true positives, of false positives, of valid labels that have some detection.
-        similarity: D, changes of the summed orientation similarity.
     """
 
-    hits: Bools
-    counts: NDArray[np.int32]
-    similarity: Floats
-
-
-class _Flags(NamedTuple):
-    """D flags each: overlaps a label, has entered at the threshold, is taken by a label."""
-
-    paired: Bools
-    active: Bools
-    taken: Bools
+    hits: Bools  # D, true positives of the first pass, whose scores place the thresholds
+    counts: NDArray[np.int32]  # D×3, of true positives, of false positives, of valid labels that have some detection
+    similarity: Floats  # D, of the summed orientation similarity
 
 
 @compiled
-def _queue_pairs(frame: int, pairs: Pairs, criteria: Criteria, paired: Bools, queue: Ints) -> int:
-    """List the detections of one frame that some label could take, by descending score; returns how many."""
-    for g in range(pairs.label_offsets[frame], pairs.label_offsets[frame + 1]):
-        if criteria.labels[g] >= VALID:
-            for p in range(pairs.starts[g], pairs.starts[g + 1]):
-                d = pairs.detections[p]
-                if criteria.results[d] >= VALID and criteria.overlaps[p] > criteria.min_iou:
-                    paired[d] = True
-    length = 0
-    for k in range(pairs.offsets[frame], pairs.offsets[frame + 1]):
-        if paired[pairs.order[k]]:
-            queue[length] = pairs.order[k]
-            length += 1
-    return length
-
-
-@compiled
-def _collect_hits(frame: int, pairs: Pairs, criteria: Criteria, taken: Bools, hits: Bools) -> None:
+def _collect_hits(frame: int, pairs: Pairs, criteria: Criteria, usable: Bools, taken: Bools, hits: Bools) -> None:
     """Run the first pass over one frame: each label takes the free detection with the highest score."""
     for g in range(pairs.label_offsets[frame], pairs.label_offsets[frame + 1]):
-        if criteria.labels[g] < VALID:
-            continue
         best, best_score = -1, NO_SCORE
         for p in range(pairs.starts[g], pairs.starts[g + 1]):
             d = pairs.detections[p]
-            free = criteria.results[d] >= VALID and not taken[d]
-            if free and criteria.overlaps[p] > criteria.min_iou and pairs.scores[d] > best_score:
+            if usable[p] and not taken[d] and pairs.scores[d] > best_score:
                 best, best_score = d, pairs.scores[d]
         if best >= 0:
             taken[best] = True
@@ -119,35 +70,28 @@ def _collect_hits(frame: int, pairs: Pairs, criteria: Criteria, taken: Bools, hi
 
 
 @compiled
-def _best_pair(g: int, pairs: Pairs, criteria: Criteria, flags: _Flags) -> int:
+def _best_pair(g: int, pairs: Pairs, criteria: Criteria, usable: Bools, free: Bools) -> int:
     """Find the pair of largest overlap among free valid detections; else the first free ignored one; else −1."""
     best, ignored, largest = -1, -1, 0.0
     for p in range(pairs.starts[g], pairs.starts[g + 1]):
         d = pairs.detections[p]
-        if not flags.active[d] or flags.taken[d] or not criteria.overlaps[p] > criteria.min_iou:
-            continue
-        if criteria.results[d] == VALID and criteria.overlaps[p] > largest:
-            best, largest = p, criteria.overlaps[p]
-        elif criteria.results[d] == IGNORED and ignored < 0:
-            ignored = p
+        if usable[p] and free[d]:
+            if criteria.results[d] == VALID and criteria.overlaps[p] > largest:
+                best, largest = p, criteria.overlaps[p]
+            elif criteria.results[d] == IGNORED and ignored < 0:
+                ignored = p
     return best if best >= 0 else ignored
 
 
 @compiled
-def _count(frame: int, pairs: Pairs, criteria: Criteria, flags: _Flags) -> tuple[int, int, float]:
-    """Run the second pass over one frame; fills `flags.taken`.
-
-    Returns:
-        True positives, valid labels with a detection, summed similarity.
-    """
+def _count(frame: int, pairs: Pairs, criteria: Criteria, usable: Bools, free: Bools) -> tuple[int, int, float]:
+    """Run the second pass over one frame, unset `free`; true positives, found valid labels, summed similarity."""
     right, found, alike = 0, 0, 0.0
     for g in range(pairs.label_offsets[frame], pairs.label_offsets[frame + 1]):
-        if criteria.labels[g] < VALID:
-            continue
-        p = _best_pair(g, pairs, criteria, flags)
+        p = _best_pair(g, pairs, criteria, usable, free)
         if p >= 0:
             d = pairs.detections[p]
-            flags.taken[d] = True
+            free[d] = False
             if criteria.labels[g] == VALID:
                 found += 1
                 if criteria.results[d] == VALID:
@@ -161,26 +105,31 @@ def match_frames(pairs: Pairs, criteria: Criteria) -> Changes:
     """Match the labels and detections of all frames by the criteria."""
     total = pairs.scores.size
     hits, counts, similarity = np.zeros(total, np.bool_), np.zeros((total, 3), np.int32), np.zeros(total)
-    flags = _Flags(np.zeros(total, np.bool_), np.zeros(total, np.bool_), np.zeros(total, np.bool_))
-    queue = np.empty(total, np.int64)
+    taken, free, paired = np.zeros(total, np.bool_), np.zeros(total, np.bool_), np.zeros(total, np.bool_)
+    usable = np.zeros(pairs.detections.size, np.bool_)
+    for g in range(criteria.labels.size):
+        for p in range(pairs.starts[g], pairs.starts[g + 1]):
+            d = pairs.detections[p]
+            near = criteria.overlaps[p] > criteria.min_iou
+            usable[p] = near and criteria.labels[g] >= VALID and criteria.results[d] >= VALID
+            paired[d] |= usable[p]
+    wrong_if_free = (criteria.results == VALID) & ~criteria.forgiven
+    counts[:, 1] = wrong_if_free & ~paired
     for frame in range(pairs.offsets.size - 1):
-        length = _queue_pairs(frame, pairs, criteria, flags.paired, queue)
-        for d in range(pairs.offsets[frame], pairs.offsets[frame + 1]):
-            counts[d, 1] = criteria.results[d] == VALID and not flags.paired[d] and not criteria.forgiven[d]
-        if length == 0:
-            continue
-        _collect_hits(frame, pairs, criteria, flags.taken, hits)
+        order = pairs.order[pairs.offsets[frame] : pairs.offsets[frame + 1]]
+        queue = order[paired[order]]  # by descending score
+        if queue.size > 0:
+            _collect_hits(frame, pairs, criteria, usable, taken, hits)
         right, wrong, found, alike = 0, 0, 0, 0.0
-        for k in range(length):
-            d = queue[k]
-            flags.active[d] = True
-            if k + 1 < length and pairs.scores[queue[k + 1]] == pairs.scores[d]:
+        for k, d in enumerate(queue):
+            if k + 1 < queue.size and pairs.scores[queue[k + 1]] == pairs.scores[d]:
                 continue  # detections of one score enter together
-            flags.taken[queue[:length]] = False
-            now_right, now_found, now_alike = _count(frame, pairs, criteria, flags)
+            for j in queue[: k + 1]:
+                free[j] = True
+            now_right, now_found, now_alike = _count(frame, pairs, criteria, usable, free)
             now_wrong = 0
             for j in queue[: k + 1]:
-                now_wrong += criteria.results[j] == VALID and not flags.taken[j] and not criteria.forgiven[j]
+                now_wrong += wrong_if_free[j] and free[j]
             counts[d, 0], counts[d, 1], counts[d, 2] = now_right - right, now_wrong - wrong, now_found - found
             similarity[d] = now_alike - alike
             right, wrong, found, alike = now_right, now_wrong, now_found, now_alike

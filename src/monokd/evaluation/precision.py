@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monokd.compiled import compiled
-from monokd.evaluation.matching import Changes
+from monokd.evaluation.matching import Changes, Pairs
 from monokd.typing import Bools, Floats, Ints
 
 SAMPLES = 41
@@ -17,69 +17,47 @@ MEANS = ("R40", "R11", "aos_R40", "aos_R11")
 
 
 class Walk(NamedTuple):
-    """One matching as a walk down the scores.
-
-    Attributes:
-        scores: E, descending.
-        frames: E.
-        hits: E, whether a true positive of the first pass stands here.
-        counts: E×3, changes of true positives, false positives, found labels.
-        similarity: E, changes of the summed orientation similarity.
-        valid: F, valid labels of each frame.
-    """
+    """The E detections that change something in one matching, by descending score; columns as `Changes`."""
 
     scores: Floats
     frames: Ints
     hits: Bools
     counts: NDArray[np.int32]
     similarity: Floats
-    valid: Ints
+    valid: Ints  # F, valid labels of each frame
 
 
-def walk_down(changes: Changes, scores: Floats, frames: Ints, descending: Ints, valid: Ints) -> Walk:
-    """Order the changes of one matching by score.
-
-    Args:
-        changes: of D detections.
-        scores: D.
-        frames: D, the frame of each detection.
-        descending: D detections by descending score.
-        valid: F, valid labels of each frame.
-    """
+def walk_down(changes: Changes, pairs: Pairs, valid: Ints) -> Walk:
+    """Order the changes of one matching by score; F counts of `valid` labels."""
     # Similarity alone changes where a label's detection is replaced and DontCare forgives the old one.
     changing = changes.hits | (changes.counts != 0).any(axis=1) | (changes.similarity != 0)
-    chosen = descending[changing[descending]]
+    chosen = pairs.descending[changing[pairs.descending]]
     ordered = Changes(*(column[chosen] for column in changes))
-    return Walk(scores[chosen], frames[chosen], *ordered, valid)
+    return Walk(pairs.scores[chosen], pairs.frames[chosen], *ordered, valid)
 
 
-def average_precision(walk: Walk) -> tuple[Floats, Floats]:
-    """Compute the curve over all frames and its means.
+@compiled
+def average_precision(walk: Walk, weights: NDArray[np.int32]) -> tuple[Floats, Floats]:
+    """Compute the curve and its means, where F `weights` say how often each frame counts.
 
-    Returns:
-        T×6 samples at the T ≤ 41 thresholds, columns as `SAMPLE_COLUMNS`, and the 4 `MEANS` in percent.
+    Returns T×6 samples at the T ≤ 41 thresholds, columns as `SAMPLE_COLUMNS`, and the 4 `MEANS` in percent.
     """
-    samples, means = _average_precision(walk, np.ones(walk.valid.size, dtype=np.int32))
+    samples, means = _samples(walk, weights), np.empty(len(MEANS))
+    for k in range(2):
+        envelope = _envelope(samples[:, 2 + k])
+        samples[:, 4 + k] = envelope
+        # R40 is the mean of places 1 to 40, R11 that of 0, 4, … 40; beyond the end stand zeros.
+        means[2 * k], means[2 * k + 1] = 100 * np.sum(envelope[1:]) / 40, 100 * np.sum(envelope[::4]) / 11
     return samples, means
 
 
 @compiled
 def resampled(walk: Walk, weights: NDArray[np.int32]) -> Floats:
-    """Compute the 4 `MEANS` of every resampling, R×4; R×F `weights` say how often each frame is drawn."""
+    """Compute the 4 `MEANS` of every resampling, R×4, from R×F `weights`."""
     means = np.empty((weights.shape[0], len(MEANS)))
     for r in range(weights.shape[0]):
-        means[r] = _average_precision(walk, weights[r])[1]
+        means[r] = average_precision(walk, weights[r])[1]
     return means
-
-
-@compiled
-def _average_precision(walk: Walk, weights: NDArray[np.int32]) -> tuple[Floats, Floats]:
-    samples = _samples(walk, weights)
-    for measured in (2, 3):
-        samples[:, measured + 2] = _envelope(samples[:, measured])
-    r40, r11 = _means(samples[:, 4])
-    aos_r40, aos_r11 = _means(samples[:, 5])
-    return samples, np.array([r40, r11, aos_r40, aos_r11])
 
 
 @compiled
@@ -129,9 +107,3 @@ def _envelope(values: Floats) -> Floats:
             largest = max(largest, values[k])
             result[k] = largest
     return result
-
-
-@compiled
-def _means(envelope: Floats) -> tuple[float, float]:
-    """Percent: R40, the mean of places 1 to 40, and R11, that of 0, 4, … 40; beyond the end stand zeros."""
-    return 100 * np.sum(envelope[1:]) / 40, 100 * np.sum(envelope[::4]) / 11

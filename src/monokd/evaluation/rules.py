@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast, get_args
-
 import numpy as np
 from numpy.typing import NDArray
 
 from monokd.classes import DIFFICULTIES, NEIGHBOURS, Difficulty
 from monokd.classes import KITTI_NAMES as NAMES
-from monokd.errors import DataError
 from monokd.evaluation.boxes import ALPHA, BOTTOM, HEIGHT, LEFT, LENGTH, OCCLUSION, TOP, TRUNCATION, WIDTH, X, Y, Z
 from monokd.kitti.labels import LabelTable
 from monokd.typing import Bools
 
-Rule = Literal["le", "lt"]
 Band = tuple[float, float]  # metres
 States = NDArray[np.int8]
 
+RULES = ("le", "lt")  # of the current development kit and of the older one
 CLASSES = ("Car", "Pedestrian", "Cyclist")  # in the order of tables and files
 METRICS = ("3d", "bev", "bbox", "aos")
 OVERLAPS = ("bbox", "bev", "3d")  # in the order of `boxes.overlaps`; aos uses bbox
@@ -30,26 +27,12 @@ LOOSE_IOU = {"Car": 0.5, "Pedestrian": 0.25, "Cyclist": 0.25}  # bev and 3d; bbo
 LOWEST_IOU = min(LOOSE_IOU.values())
 
 
-def check_rule(rule: str) -> Rule:
-    """Check that `rule` is one of the kit's two.
-
-    Raises:
-        DataError: it is another word.
-    """
-    if rule not in get_args(Rule):
-        raise DataError(f"rule: expected le (the current kit) or lt (the older one), found '{rule}'")
-    return cast(Rule, rule)
-
-
-def label_states(
-    labels: LabelTable, name: str, difficulty: Difficulty, rule: Rule, band_m: Band | None = None
-) -> States:
-    """Say whether each label is valid, ignored or invisible for class `name`; N int8. Valid ones stand in the band."""
+def label_states(labels: LabelTable, name: str, difficulty: Difficulty, rule: str) -> States:
+    """Say whether each label is valid, ignored or invisible for class `name`; N."""
     rows, classes = labels.rows, labels.classes
     height_px = rows[:, BOTTOM] - rows[:, TOP]
     low = height_px <= difficulty.min_height_px if rule == "le" else height_px < difficulty.min_height_px
     beyond = low | (rows[:, OCCLUSION] > difficulty.max_occlusion) | (rows[:, TRUNCATION] > difficulty.max_truncation)
-    beyond |= out_of_band(labels, band_m)
     states = np.full(len(rows), INVISIBLE, dtype=np.int8)
     own = classes == NAMES.index(name)
     states[own] = np.where(beyond[own], IGNORED, VALID)
@@ -59,10 +42,9 @@ def label_states(
 
 
 def result_states(results: LabelTable, name: str, difficulty: Difficulty) -> States:
-    """Say whether each detection is valid, ignored or invisible for class `name`; N int8.
+    """Say whether each detection is valid, ignored or invisible for class `name`; N.
 
-    A low detection is ignored whatever its class, so that a low pedestrian can take a car: the kit tests the
-    height first.
+    A low detection is ignored whatever its class, so that a low pedestrian can take a car: the kit tests height first.
     """
     height_px = np.abs(results.rows[:, BOTTOM] - results.rows[:, TOP])
     own = results.classes == NAMES.index(name)
@@ -71,32 +53,20 @@ def result_states(results: LabelTable, name: str, difficulty: Difficulty) -> Sta
     return states
 
 
-def out_of_band(table: LabelTable, band_m: Band | None) -> Bools:
-    """Say whether each row stands outside a band of distance, from its lower end to below its upper one; N.
+def out_of_band(table: LabelTable, band_m: Band) -> Bools:
+    """Say whether each row stands outside a band of distance (below its lower end, or not below its upper one); N.
 
-    The distance is that on the ground from the camera to the box's centre. None is all distances.
+    The distance is that on the ground from the camera to the box's centre.
     """
-    if band_m is None:
-        return np.zeros(len(table.rows), dtype=np.bool_)
     distance_m = np.hypot(table.rows[:, X], table.rows[:, Z])
     return np.asarray((distance_m < band_m[0]) | (distance_m >= band_m[1]))
-
-
-def overlap_of(metric: str) -> str:
-    """Name the kind of overlap that a metric asks for."""
-    return "bbox" if metric == "aos" else metric
-
-
-def min_iou(iou_set: str, name: str, metric: str) -> float:
-    """Look up what overlaps must exceed for a class and metric, in the strict or the loose set."""
-    return LOOSE_IOU[name] if iou_set == "loose" and metric in ("bev", "3d") else STRICT_IOU[name]
 
 
 def defined_metrics(results: LabelTable, name: str) -> tuple[str, ...]:
     """List which of `METRICS` have a result for class `name`.
 
-    A metric needs one detection of the class that has such a box (−1000 marks no location); aos needs the
-    angle of every detection of every class (−10 marks none).
+    A metric needs one detection of the class that has such a box (−1000 marks no location); aos needs the angle of
+    every detection of every class (−10 marks none).
     """
     rows = results.rows[results.classes == NAMES.index(name)]
     placed = (rows[:, [X, Z]] != -1000).all(axis=1) & (rows[:, [WIDTH, LENGTH]] > 0).all(axis=1)

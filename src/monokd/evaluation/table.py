@@ -11,16 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from monokd.evaluation.bootstrap import Resampling, figures, interval
-from monokd.evaluation.evaluate import Evaluation, ResultSet, evaluate_results, mean_column
+from monokd.evaluation.bootstrap import NO_INTERVALS, Resampling, figures, interval
+from monokd.evaluation.evaluate import Evaluation, ResultSet, evaluate_results
 from monokd.evaluation.precision import MEANS, SAMPLES
 from monokd.evaluation.rules import DIFFICULTY_NAMES, IOU_SETS, METRICS, POINTS
 from monokd.files import write_text
 
-AP_COLUMNS = (
-    *("iou", "class", "metric", "points", "difficulty", "ap", "low", "high"),
-    *("difference", "difference_low", "difference_high"),
-)
 CURVE_COLUMNS = (
     *("iou", "class", "metric", "difficulty", "min_iou", "sample", "recall", "precision"),
     *("score", "measured_recall", "measured_precision"),
@@ -30,24 +26,13 @@ DISTANCE_EDGES_M = (0.0, 15.0, 25.0, 35.0, 50.0)
 
 
 class ApRow(NamedTuple):
-    """One average precision in percent; None where it is undefined or was not asked for.
+    """One average precision in percent, and its difference to another result set, each with its 95 % interval.
 
-    Attributes:
-        iou: strict or loose.
-        name: the class.
-        metric: 3d, bev, bbox or aos.
-        points: R40 or R11.
-        difficulty: easy, moderate or hard.
-        ap: None without detections, or for 0 / 0 in the curve, as in the kit.
-        low: of its 95 % interval.
-        high: of its 95 % interval.
-        difference: to the other result set.
-        difference_low: of the difference's 95 % interval.
-        difference_high: of the difference's 95 % interval.
+    None where it was not asked for or is undefined: without detections, or for 0 / 0 in the curve, as in the kit.
     """
 
     iou: str
-    name: str
+    name: str  # of the class
     metric: str
     points: str
     difficulty: str
@@ -59,26 +44,19 @@ class ApRow(NamedTuple):
     difference_high: float | None = None
 
 
+AP_COLUMNS = ("iou", "class", *ApRow._fields[2:])
+
+
 def ap_table(
-    evaluation: Evaluation, other: Evaluation | None = None, resampling: Resampling | None = None
+    evaluation: Evaluation, other: Evaluation | None = None, resampling: Resampling = NO_INTERVALS
 ) -> list[ApRow]:
-    """List every average precision, with its interval and its paired difference where asked for.
-
-    Args:
-        evaluation: what is listed.
-        other: what is subtracted, on the same resamples of the same frames.
-        resampling: for the intervals; without, none.
-
-    Raises:
-        ValueError: the two are not of the same frames.
-    """
-    resampling = resampling or Resampling()
+    """List every average precision, and what is left when that of `other`, on the same frames, is subtracted."""
     own, *others = figures([evaluation] if other is None else [evaluation, other], resampling)
     undefined = np.full((1 + resampling.resamples, len(MEANS)), np.nan)
     rows = []
     for key in product(IOU_SETS, evaluation.classes, METRICS, POINTS, DIFFICULTY_NAMES):
         iou, name, metric, points, difficulty = key
-        curve, column = (iou, name, metric, difficulty), mean_column(metric, points)
+        curve, column = (iou, name, metric, difficulty), MEANS.index(f"aos_{points}" if metric == "aos" else points)
         values = own.get(curve, undefined)[:, column]
         differences = (values - theirs.get(curve, undefined)[:, column] for theirs in others)
         columns = (values, *differences)
@@ -87,24 +65,25 @@ def ap_table(
 
 
 def table_json(
-    evaluation: Evaluation, rows: Sequence[ApRow], resampling: Resampling | None = None, against: str | None = None
+    evaluation: Evaluation, rows: Sequence[ApRow], resampling: Resampling = NO_INTERVALS, against: str | None = None
 ) -> dict[str, object]:
     """Nest the rows as `monokd evaluate --json` prints them, and `metrics/MODEL/kitti.json` holds them.
 
-    Args:
-        evaluation: what was scored.
-        rows: its table.
-        resampling: adds `bootstrap`, the intervals.
-        against: adds `difference`, the differences to what this names.
+    Intervals, and the differences to what `against` names, are added where there are some.
     """
+
+    def difference(row: ApRow) -> dict[str, float | None] | None:
+        values = {"value": row.difference, "low": row.difference_low, "high": row.difference_high}
+        return None if row.difference is None else values
+
     content = {"frames": len(evaluation.frames), "rule": evaluation.rule, **_nested(rows, lambda row: row.ap)}
-    if resampling is not None and resampling.resamples:
+    if resampling.resamples:
         head = {"resamples": resampling.resamples, "seed": resampling.seed}
         if resampling.groups is not None:
             head["groups"] = len({resampling.groups[frame] for frame in evaluation.frames})
         content["bootstrap"] = head | _nested(rows, lambda row: None if row.low is None else [row.low, row.high])
     if against is not None:
-        content["difference"] = {"against": against, **_nested(rows, _difference)}
+        content["difference"] = {"against": against, **_nested(rows, difference)}
     return content
 
 
@@ -114,12 +93,6 @@ def _nested(rows: Sequence[ApRow], value: Callable[[ApRow], object]) -> dict[str
         metrics = tree.setdefault(row.iou, {}).setdefault(row.name, {})
         metrics.setdefault(f"{row.metric}_{row.points}", {})[row.difficulty] = value(row)
     return tree
-
-
-def _difference(row: ApRow) -> dict[str, float | None] | None:
-    if row.difference is None:
-        return None
-    return {"value": row.difference, "low": row.difference_low, "high": row.difference_high}
 
 
 def curve_rows(evaluation: Evaluation) -> Iterator[tuple[object, ...]]:
@@ -139,7 +112,7 @@ def curve_rows(evaluation: Evaluation) -> Iterator[tuple[object, ...]]:
 
 
 def distance_rows(
-    result_set: ResultSet, rule: str, classes: Sequence[str], resampling: Resampling | None = None
+    result_set: ResultSet, rule: str, classes: Sequence[str], resampling: Resampling = NO_INTERVALS
 ) -> Iterator[tuple[object, ...]]:
     """List AP|R40 in 3D and BEV between `DISTANCE_EDGES_M`, columns as `DISTANCE_COLUMNS`.
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from monokd.report.networks import css_name, style_of
-from monokd.report.results import HEADLINE, LEVEL, Results, by_network, headline_ap
+from monokd.report.networks import style_of
+from monokd.report.results import HEADLINE, LEVEL, Results, headline_ap
 from monokd.report.tables import METRIC_NAMES, iou_of
 
 Numbers = NDArray[np.floating]
@@ -43,6 +43,7 @@ class Series:
     """One network's line: N positions and values (NaN leaves a gap), and the ends of error bars where there are any."""
 
     network: str
+    words: str  # its values, for a reader who cannot see the chart
     x: Numbers
     y: Numbers
     low: Numbers | None = None
@@ -51,51 +52,39 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart and the words around it."""
+    """Lines of some networks, and the words around them."""
 
-    key: str  # unique on its page: letters, digits and dashes
     title: str
-    description: str  # what a reader who cannot see it needs to know
-    x_label: str
-    y_label: str
+    head: str  # of the description; no two charts of a page share it
     series: Sequence[Series]
-    x_limits: tuple[float, float] | None = None  # None fits the data
-    y_limits: tuple[float, float] | None = None
-    x_ticks: Sequence[str] = ()  # texts at 0, 1, 2 and so on that replace the automatic ticks
+    axes: Mapping[str, Any]  # properties of matplotlib's axes
     markers: bool = False  # of the networks, on the points
     logarithmic: bool = False  # of the y axis
     rows: Sequence[str] = ()  # horizontal rows: `x` of a series holds values and `y` numbers of rows, from the top
 
 
-def headline_charts(results: Results, class_name: str) -> list[Chart]:
+def headline_charts(results: Results, class_name: str) -> Iterator[Chart]:
     """Draw dots with error bars on one scale: a chart for the loose and one for the strict IoU, rows 3D and BEV."""
     figures = headline_ap(results.ap, class_name, results.networks)
     known = [value for figure in figures.values() for value in (figure.ap, figure.high) if not math.isnan(value)]
     if not known:
-        return []
-    limit = _axis_end(max(known))
-    charts = []
+        return
+    limit, rows = _axis_end(max(known)), [METRIC_NAMES[metric] for metric in ("3d", "bev")]
     for iou in ("loose", "strict"):
-        metrics = [metric for threshold_set, metric in HEADLINE if threshold_set == iou]
-        rows = [METRIC_NAMES[metric] for metric in metrics]
-        series, words = [], []
+        series = []
         for index, network in enumerate(results.networks):
-            ap, low, high = np.array([figures[network, iou, metric][:3] for metric in metrics]).T
+            ap, low, high = np.array([figures[network, iou, metric][:3] for metric in ("3d", "bev")]).T
             beside = (index - (len(results.networks) - 1) / 2) * min(0.24, 0.7 / len(results.networks))
-            series.append(Series(network, ap, np.arange(len(rows)) + beside, low, high))
             label = style_of(network).label
-            words += [f"{label} {row} {value:.1f}" for row, value in zip(rows, ap, strict=True) if np.isfinite(value)]
+            words = [f"{label} {row} {value:.1f}" for row, value in zip(rows, ap, strict=True) if np.isfinite(value)]
+            series.append(Series(network, "; ".join(words), ap, np.arange(len(rows)) + beside, low, high))
         title = f"{iou.capitalize()}, IoU {iou_of(iou, class_name)}"
-        description = f"AP|R40 of {class_name}, {LEVEL}, {title}: {'; '.join(words)}."
-        room = (-0.025 * limit, limit)  # for a marker at 0
-        key = f"headline-{_slug(class_name)}-{iou}"
-        charts.append(Chart(key, title, description, "AP|R40 in percent", "", series, x_limits=room, rows=rows))
-    return charts
+        axes = {"xlim": (-0.025 * limit, limit), "xlabel": "AP|R40 in percent"}  # with room for a marker at 0
+        yield Chart(title, f"AP|R40 of {class_name}, {LEVEL}, {title}: ", series, axes, rows=rows)
 
 
-def distance_charts(results: Results, class_name: str) -> list[Chart]:
+def distance_charts(results: Results, class_name: str) -> Iterator[Chart]:
     """Draw AP|R40 in each band of distance for 3D and BEV, a line a network; loose and strict have a scale each."""
-    charts = []
     for iou, metric in HEADLINE:
         both = _moderate(results.bands, class_name, iou)
         mine, highest = both[both["metric"] == metric], both[["ap", "high"]].max().max()
@@ -103,42 +92,36 @@ def distance_charts(results: Results, class_name: str) -> list[Chart]:
             continue
         objects = mine.groupby(["from_m", "to_m"], as_index=False)["objects"].max().fillna(0)
         ticks = [f"{low:.0f}–{high:.0f}\n({count:.0f})" for low, high, count in objects.to_numpy()]
-        series, words = [], []
-        for index, (network, rows) in enumerate(by_network(mine)):
+        series = []
+        for index, (network, rows) in enumerate(mine.groupby("network", sort=False)):
             bands = objects[["from_m", "to_m"]].merge(rows, how="left")
             beside = 0.09 * (index - (mine["network"].nunique() - 1) / 2)  # error bars stand side by side
             ap, low, high = bands[["ap", "low", "high"]].to_numpy(dtype=np.float64).T
-            series.append(Series(network, np.arange(len(bands)) + beside, ap, low, high))
             known = [f"{t.split()[0]} m {y:.1f}" for t, y in zip(ticks, ap, strict=True) if np.isfinite(y)]
-            words.append(f"{style_of(network).label}: {', '.join(known)}")
-        title, limit = _title(iou, metric, class_name), _axis_end(highest)
-        description = f"AP|R40 by distance, {class_name}, {title}. {'; '.join(words)}."
-        key, labels = f"distance-{_slug(class_name)}-{iou}-{metric}", ("distance in m (objects)", "AP|R40 in percent")
-        limits = (-0.02 * limit, limit)
-        charts.append(Chart(key, title, description, *labels, series, y_limits=limits, x_ticks=ticks, markers=True))
-    return charts
+            words = f"{style_of(str(network)).label}: {', '.join(known)}"
+            series.append(Series(str(network), words, np.arange(len(bands)) + beside, ap, low, high))
+        limit, title = _axis_end(highest), _title(iou, metric, class_name)
+        axes = {"xlabel": "distance in m (objects)", "ylabel": "AP|R40 in percent", "ylim": (-0.02 * limit, limit)}
+        axes |= {"xticks": range(len(ticks)), "xticklabels": ticks}
+        yield Chart(title, f"AP|R40 by distance, {class_name}, {title}. ", series, axes, markers=True)
 
 
-def precision_recall_charts(results: Results, class_name: str) -> list[Chart]:
+def precision_recall_charts(results: Results, class_name: str) -> Iterator[Chart]:
     """Draw precision over recall for 3D and BEV, loose and strict, one line a network."""
-    charts = []
     for iou, metric in HEADLINE:
-        curves = _moderate(results.curves, class_name, iou)
-        series, words = [], []
-        for network, rows in by_network(curves[curves["metric"] == metric]):
+        curves, series = _moderate(results.curves, class_name, iou), []
+        for network, rows in curves[curves["metric"] == metric].groupby("network", sort=False):
             recall, precision = rows[["recall", "precision"]].to_numpy(dtype=np.float64).T
-            # Precision 0 stands for recalls that the network never reaches: the line ends there.
-            series.append(Series(network, recall, np.where(precision > 0, precision, np.nan)))
-            words.append(f"{style_of(network).label} reaches recall {recall[precision > 0].max(initial=0):.2f}")
-        title, key = _title(iou, metric, class_name), f"pr-{_slug(class_name)}-{iou}-{metric}"
-        description = f"Precision over recall, {class_name}, {LEVEL}, {title}: {'; '.join(words)}."
+            reached = precision > 0  # 0 stands for recalls that the network never reaches: the line ends there
+            words = f"{style_of(str(network)).label} reaches recall {recall[reached].max(initial=0):.2f}"
+            series.append(Series(str(network), words, recall, np.where(reached, precision, np.nan)))
+        title = _title(iou, metric, class_name)
+        axes = {"xlabel": "recall", "ylabel": "precision", "xlim": (0, 1), "ylim": (0, 1.03)}
         if series:
-            limits: Any = {"x_limits": (0, 1), "y_limits": (0, 1.03)}
-            charts.append(Chart(key, title, description, "recall", "precision", series, **limits))
-    return charts
+            yield Chart(title, f"Precision over recall, {class_name}, {LEVEL}, {title}: ", series, axes)
 
 
-def training_charts(results: Results, *, weights: bool = False) -> list[Chart]:
+def training_charts(results: Results, *, weights: bool = False) -> Iterator[Chart]:
     """Draw a chart a loss term (or, with `weights`, a task weight), one line a network, `total` first."""
     names = sorted(map(str, results.history.columns), key=lambda name: name != "total")
     terms = [name for name in names if name.startswith(WEIGHT) == weights and name not in NOT_TERMS]
@@ -146,49 +129,52 @@ def training_charts(results: Results, *, weights: bool = False) -> list[Chart]:
     known = [term for term in terms if epochs[term].notna().any()]
     by_network = epochs.groupby("network")[known]
     if weights and not (by_network.max() > by_network.min()).any(axis=None):
-        return []  # weights that stand still are settings, no curves
-    return [_training_chart(term, epochs.dropna(subset=term), weights) for term in known]
+        return  # weights that stand still are settings, no curves
+    for term in known:
+        title, what, values, series = term.removeprefix(WEIGHT), "weight" if weights else "loss", epochs[term], []
+        for network, rows in epochs.dropna(subset=term).groupby("network", sort=False):
+            x, y = rows[["epoch", term]].to_numpy(dtype=np.float64).T
+            series.append(Series(str(network), f"{style_of(str(network)).label} from {y[0]:.3g} to {y[-1]:.3g}", x, y))
+        axes: dict[str, Any] = {"xlabel": "epoch", "ylabel": what}
+        axes |= {"ylim": (-0.03, max(1.03, values.max() * 1.03))} if weights else {}
+        wide = not weights and values.min() > 0 and values.max() / values.min() > WIDE_RANGE
+        head = f"{what.capitalize()} of {title} over epochs: "
+        yield Chart(title, head, series, axes, logarithmic=wide)
 
 
-def _training_chart(term: str, epochs: pd.DataFrame, weights: bool) -> Chart:
-    title, what, values = term.removeprefix(WEIGHT), "weight" if weights else "loss", epochs[term]
-    series, words = [], []
-    for network, rows in by_network(epochs):
-        x, y = rows[["epoch", term]].to_numpy(dtype=np.float64).T
-        series.append(Series(network, x, y))
-        words.append(f"{style_of(network).label} from {y[0]:.3g} to {y[-1]:.3g}")
-    key = f"{'weight' if weights else 'term'}-{_slug(title)}"
-    description = f"{what.capitalize()} of {title} over epochs: {'; '.join(words)}."
-    wide = not weights and values.min() > 0 and values.max() / values.min() > WIDE_RANGE
-    limits = (-0.03, max(1.03, values.max() * 1.03)) if weights else None
-    return Chart(key, title, description, "epoch", what, series, y_limits=limits, logarithmic=wide)
-
-
-def to_svg(chart: Chart) -> str:
+def to_svg(chart: Chart) -> Markup:
     """Draw `chart`; the same chart gives the same text, and two on one page share no id."""
-    with mpl.rc_context(SETTINGS | {"svg.hashsalt": chart.key}):
-        height_px = 70 + 60 * len(chart.rows) if chart.rows else HEIGHT_PX
+    height_px, left_px, bottom_px = HEIGHT_PX, 52, 56 if "xticks" in chart.axes else 42
+    if chart.rows:
+        height_px, left_px = 70 + 60 * len(chart.rows), 36
+    # Fixed margins: charts beside each other align, and no layout has to be solved.
+    width, height = (WIDTH_PX - left_px - 14) / WIDTH_PX, (height_px - bottom_px - 8) / height_px
+    with mpl.rc_context(SETTINGS | {"svg.hashsalt": chart.head}):
         figure = Figure(figsize=(WIDTH_PX / 72, height_px / 72), dpi=72)
-        axes = figure.add_axes(_inside(chart, height_px))
+        axes = figure.add_axes((left_px / WIDTH_PX, bottom_px / height_px, width, height))
         for line in chart.series:
             _draw_series(axes, line, chart)
-        _draw_axes(axes, chart)
+        if chart.logarithmic:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        if chart.rows:
+            axes.set(yticks=range(len(chart.rows)), yticklabels=chart.rows, ylim=(len(chart.rows) - 0.45, -0.55))
+            axes.grid(visible=False, axis="y")
+            axes.spines["left"].set_visible(False)
+        axes.set(**chart.axes)
+        axes.yaxis.set_label_coords(-40 / (WIDTH_PX - 66), 0.5)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", transparent=True, metadata=NO_METADATA)
     body = stream.getvalue().partition("<svg")[2].partition(">")[2]
     body = re.sub(r' id="[\w.]+_\d+"', "", body)  # groups that nothing refers to, named alike in every chart
     body = body.replace(INK, "var(--soft)").replace(GRID, "var(--rule)")
     for line in chart.series:
-        body = body.replace(style_of(line.network).on_light, f"var(--{css_name(line.network)})")
-    box, label = f"0 0 {WIDTH_PX} {height_px}", escape(chart.description)
-    return f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}" role="img" aria-label="{label}">{body}'
-
-
-def _inside(chart: Chart, height_px: float) -> tuple[float, float, float, float]:
-    """Fixed margins: charts beside each other align, and no layout has to be solved."""
-    left, right, top, bottom = 36 if chart.rows else 52, 14, 8, 56 if chart.x_ticks else 42
-    width = (WIDTH_PX - left - right) / WIDTH_PX
-    return left / WIDTH_PX, bottom / height_px, width, (height_px - top - bottom) / height_px
+        body = body.replace(style_of(line.network).on_light, f"var(--{line.network})")
+    label = chart.head + "; ".join(line.words for line in chart.series if line.words)
+    root = f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {WIDTH_PX} {height_px}" role="img"'
+    return Markup(f'{root} aria-label="{escape(label)}.">{body}')
 
 
 def _draw_series(axes: Axes, line: Series, chart: Chart) -> None:
@@ -204,32 +190,8 @@ def _draw_series(axes: Axes, line: Series, chart: Chart) -> None:
     axes.plot(line.x, line.y, zorder=2.2 if style.dashes else 2.1, **look)
 
 
-def _draw_axes(axes: Axes, chart: Chart) -> None:
-    if chart.logarithmic:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    if chart.rows:
-        axes.set_yticks(range(len(chart.rows)), chart.rows)
-        axes.set_ylim(len(chart.rows) - 0.45, -0.55)
-        axes.grid(visible=False, axis="y")
-        axes.spines["left"].set_visible(False)
-    if chart.x_limits is not None:
-        axes.set_xlim(chart.x_limits)
-    if chart.y_limits is not None:
-        axes.set_ylim(chart.y_limits)
-    if chart.x_ticks:
-        axes.set_xticks(range(len(chart.x_ticks)), chart.x_ticks)
-    axes.set_xlabel(chart.x_label)
-    axes.set_ylabel(chart.y_label)
-    axes.yaxis.set_label_coords(-40 / (WIDTH_PX - 66), 0.5)
-
-
 def _moderate(table: pd.DataFrame, class_name: str, iou: str) -> pd.DataFrame:
-    """The rows of a class and threshold set; 3D and BEV only, which the charts show."""
-    chosen = (table["class"] == class_name) & (table["iou"] == iou) & (table["difficulty"] == LEVEL)
-    return table[chosen & table["metric"].isin(["3d", "bev"])]
+    return table[(table["class"] == class_name) & (table["iou"] == iou) & (table["difficulty"] == LEVEL)]
 
 
 def _axis_end(highest: float) -> float:
@@ -239,7 +201,3 @@ def _axis_end(highest: float) -> float:
 
 def _title(iou: str, metric: str, class_name: str) -> str:
     return f"{METRIC_NAMES[metric]}, {iou}, IoU {iou_of(iou, class_name)}"
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]", "-", text.lower())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -19,17 +19,17 @@ from monokd.report.networks import RGB, STYLES, Style
 from monokd.typing import Bytes, Floats, Floats32
 
 RIM: RGB = (16, 18, 22)  # around every line, so that it shows on any background
-GROUND, RING, RING_TEXT, POINT = (18, 22, 28), (70, 78, 90), (190, 198, 208), (84, 94, 108)
+GROUND, RING, RING_TEXT, POINT, TICK = (18, 22, 28), (70, 78, 90), (190, 198, 208), (84, 94, 108), (235, 235, 235)
 RANGE_STEP_M, BEHIND_M, HALF_WIDTH_M = 10.0, 1.0, 18.0
 NEAR_M, FAR_M = 2.0, 80.0  # of the colours of depth
 LABEL_FROM_M = 0.3  # nearest corner of a box that gets a label, and nearest front that is shaded
 COLOUR_BAR_TICKS_M = (2, 5, 10, 20, 40, 80)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 SUBPIXEL_BITS = 4
+Ints32 = NDArray[np.int32]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Layer:
+class Layer(NamedTuple):
     """One source of boxes in a picture; `filled` shades the front face (image) or the footprint (from above)."""
 
     objects: Objects
@@ -63,35 +63,29 @@ def draw_boxes_3d(image: Bytes, layers: Sequence[Layer], calibration: Calibratio
 
 def draw_birds_eye(
     layers: Sequence[Layer],
+    calibration: Calibration,
+    image_width_px: int,
     *,
-    calibration: Calibration | None = None,
-    image_width_px: int = 1242,
     points_m: Floats | None = None,
     range_m: float = 70.0,
     pixels_per_m: float = 20.0,
 ) -> Bytes:
-    """Draw boxes from above: the camera at the bottom, ahead is up; the line out of a box points where it heads.
+    """Draw boxes up to `range_m` ahead from above: ahead is up; the line out of a box points where it heads.
 
-    Args:
-        layers: sources of boxes; later ones lie on top.
-        calibration: the camera, to draw the edges of its view.
-        image_width_px: width of the camera's image.
-        points_m: N×3 points of a scan in camera coordinates, drawn as dots.
-        range_m: how far ahead the picture reaches.
-        pixels_per_m: scale.
+    The camera with the edges of its view stands at the bottom; N×3 `points_m` in its coordinates become dots.
     """
     height, width = round((range_m + 2 * BEHIND_M) * pixels_per_m), round(2 * HALF_WIDTH_M * pixels_per_m)
     canvas = np.full((height, width, 3), GROUND, dtype=np.uint8)
-    origin = np.array([HALF_WIDTH_M * pixels_per_m, height - BEHIND_M * pixels_per_m])
 
     def to_pixels(ground_m: Floats) -> Floats:
+        origin = np.array([HALF_WIDTH_M * pixels_per_m, height - BEHIND_M * pixels_per_m])
         return np.asarray(ground_m * np.array([pixels_per_m, -pixels_per_m]) + origin)
 
     if points_m is not None:
-        columns, rows = np.round(to_pixels(points_m[:, [0, 2]])).astype(int).T
-        inside = (rows >= 0) & (rows < height - 1) & (columns >= 0) & (columns < width - 1)
+        pixels = np.round(to_pixels(points_m[:, [0, 2]])).astype(int)
+        columns, rows = pixels[((pixels >= 0) & (pixels < (width - 1, height - 1))).all(axis=1)].T
         for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            canvas[rows[inside] + down, columns[inside] + right] = POINT
+            canvas[rows + down, columns + right] = POINT
     for radius_m in np.arange(RANGE_STEP_M, range_m + 0.1, RANGE_STEP_M):
         angles = np.linspace(-np.pi / 2, np.pi / 2, 181)
         ring = to_pixels(radius_m * np.stack([np.sin(angles), np.cos(angles)], axis=1))
@@ -100,10 +94,9 @@ def draw_birds_eye(
         angle = min(np.deg2rad(56), np.arcsin(min((HALF_WIDTH_M - 2.4) / radius_m, 1.0)))
         at = to_pixels(radius_m * np.array([-np.sin(angle), np.cos(angle)]))
         _write_range(canvas, f"{radius_m:.0f} m", at, pixels_per_m)
-    if calibration is not None:
-        ends = calibration.unproject(np.array([(0.0, 0.0), (image_width_px, 0.0)]), np.full(2, 2 * range_m))[:, [0, 2]]
-        rays = to_pixels(np.stack([np.zeros((2, 2)), ends], axis=1))
-        draw_segments(canvas, rays, RING, thickness=2, dashes=(4, 6), rim=False)
+    ends = calibration.unproject(np.array([(0.0, 0.0), (image_width_px, 0.0)]), np.full(2, 2 * range_m))[:, [0, 2]]
+    rays = to_pixels(np.stack([np.zeros((2, 2)), ends], axis=1))
+    draw_segments(canvas, rays, RING, thickness=2, dashes=(4, 6), rim=False)
     for layer in layers:
         for corners in box_corners(placed(layer.objects))[:, :4][:, :, [0, 2]]:
             _draw_footprint(canvas, to_pixels(corners), layer, max(round(pixels_per_m / 7), 1))
@@ -122,29 +115,25 @@ def add_colour_bar(picture: Bytes) -> Bytes:
     """Put the scale of `colour_depth` under a picture of the same width, with ticks in metres."""
     width = picture.shape[1]
     scale = max(width / 1242, 0.35)
-    bar_px, text_px = max(round(26 * scale), 8), max(round(44 * scale), 16)
     depth_m = NEAR_M * (FAR_M / NEAR_M) ** np.linspace(0, 1, width, dtype=np.float32)
-    bar = colour_depth(np.tile(depth_m, (bar_px, 1)))
-    strip = np.full((text_px, width, 3), 24, dtype=np.uint8)
+    bar = colour_depth(np.tile(depth_m, (round(26 * scale), 1)))
+    strip = np.full((round(44 * scale), width, 3), 24, dtype=np.uint8)
     for tick_m in COLOUR_BAR_TICKS_M:
         x = np.log(tick_m / NEAR_M) / np.log(FAR_M / NEAR_M) * (width - 1)
+        cv2.line(strip, (round(x), 0), (round(x), round(6 * scale)), TICK, 2)
         text_width = cv2.getTextSize(f"{tick_m} m", FONT, scale, 2)[0][0]
-        left = int(np.clip(x - text_width / 2, 4, width - text_width - 4))
-        cv2.line(strip, (round(x), 0), (round(x), max(round(6 * scale), 2)), (235, 235, 235), 2)
-        at = (left, text_px - max(round(9 * scale), 3))
-        cv2.putText(strip, f"{tick_m} m", at, FONT, scale, (235, 235, 235), 2, cv2.LINE_AA)
+        at = int(np.clip(x - text_width / 2, 4, width - text_width - 4)), len(strip) - round(9 * scale)
+        cv2.putText(strip, f"{tick_m} m", at, FONT, scale, TICK, 2, cv2.LINE_AA)
     return np.concatenate([picture, bar, strip])
 
 
 def draw_heat_map(image: Bytes, heat: Floats32) -> Bytes:
     """Lay a heat map (h×w of any size, 0 to 1) over the greyed image: no colour at 0, bright at 1."""
-    size = image.shape[1], image.shape[0]
-    grown = cv2.resize(np.clip(heat, 0, 1).astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    grown = cv2.resize(np.clip(heat, 0, 1), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.float32) * 0.6
     # The square root lets weak answers show; the scale stays fixed, so that pictures compare.
     share = 0.95 * np.sqrt(grown)[..., None]
-    mixed = grey * (1 - share) + _coloured(np.sqrt(grown), cv2.COLORMAP_INFERNO) * share
-    return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
+    return np.round(grey * (1 - share) + _coloured(np.sqrt(grown), cv2.COLORMAP_INFERNO) * share).astype(np.uint8)
 
 
 def write_picture(path: Path, picture: Bytes) -> None:
@@ -152,10 +141,7 @@ def write_picture(path: Path, picture: Bytes) -> None:
     jpeg = [cv2.IMWRITE_JPEG_QUALITY, 82, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     # Thin coloured lines blur when colour is stored at half the resolution. Not imwrite: it passes over a full disk.
     options = jpeg if path.suffix == ".jpg" else []
-    done, data = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
-    if not done:
-        raise ValueError(f"cannot encode {path.name}")
-    write_bytes(path, data.tobytes())
+    write_bytes(path, cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)[1].tobytes())
 
 
 def placed(objects: Objects) -> Objects:
@@ -175,25 +161,24 @@ def draw_segments(
     """Draw N×2×2 pixel segments into `canvas`, dashed by stroke and gap lengths in units of `thickness` / 2."""
     margin = 2 * thickness  # in sixteenths of a pixel from here on
     frame = [-16 * margin, -16 * margin, *(16 * (size + 2 * margin) for size in canvas.shape[1::-1])]
-    strokes: list[Floats] = []
+    lines: list[Ints32] = []
     for ends in np.round(np.clip(segments, -1e7, 1e7) * 16).astype(int).tolist():
         inside, *clipped = cv2.clipLine(frame, *ends)  # else a box beside the camera has miles of dashes
         if inside:
             start, end = np.array(clipped, dtype=np.float64)
-            strokes += _dashed(start, end, [8 * dash * thickness for dash in dashes])
-    lines = [np.round(stroke).astype(np.int32) for stroke in strokes]
+            lines += _dashed(start, end, [8 * dash * thickness for dash in dashes])
     if rim:
         cv2.polylines(canvas, lines, False, RIM, thickness + 2, cv2.LINE_AA, SUBPIXEL_BITS)
     cv2.polylines(canvas, lines, False, rgb, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
-def _dashed(start: Floats, end: Floats, dashes: Sequence[int]) -> list[Floats]:
+def _dashed(start: Floats, end: Floats, dashes: Sequence[int]) -> list[Ints32]:
     """Cut a segment into its strokes, 2×2 each."""
     length = float(np.hypot(*(end - start)))
     if not dashes or length <= dashes[0]:
-        return [np.stack([start, end])]
+        return [np.stack([start, end]).astype(np.int32)]
     turns = np.cumsum([0, *list(dashes) * (int(length // sum(dashes)) + 1)])
-    points = start + np.minimum(turns, length)[:, None] / length * (end - start)
+    points = np.round(start + np.minimum(turns, length)[:, None] / length * (end - start)).astype(np.int32)
     return [points[i : i + 2] for i in range(0, len(turns) - 1, 2) if turns[i] < length]
 
 
@@ -210,20 +195,20 @@ def _fill(canvas: Bytes, corners: Floats, rgb: RGB, opacity: float) -> None:
 
 def _draw_footprint(canvas: Bytes, ring: Floats, layer: Layer, thickness: int) -> None:
     """A box's bottom face, 4×2 pixels from its front, and a line ahead of it."""
-    rgb, front, centre = layer.style.rgb, ring[:2].mean(axis=0), ring.mean(axis=0)
+    rgb, front = layer.style.rgb, ring[:2].mean(axis=0)
     if layer.filled:
         _fill(canvas, ring, rgb, 0.3)
     outline = np.stack([ring, np.roll(ring, -1, axis=0)], axis=1)
     draw_segments(canvas, outline, rgb, thickness=thickness, dashes=layer.style.dashes)
-    draw_segments(canvas, np.stack([front, front + 0.35 * (front - centre)])[None], rgb, thickness=thickness)
+    heading = np.stack([front, front + 0.35 * (front - ring.mean(axis=0))])
+    draw_segments(canvas, heading[None], rgb, thickness=thickness)
 
 
 def _write_range(canvas: Bytes, text: str, at: Floats, pixels_per_m: float) -> None:
     """The distance of a ring, centred at a pixel."""
     size = pixels_per_m / 20 * 0.95
     (width, height), _ = cv2.getTextSize(text, FONT, size, 2)
-    left, bottom = round(at[0] - width / 2), round(at[1] + height / 2)
-    left = int(np.clip(left, 4, max(canvas.shape[1] - width - 4, 4)))
+    left, bottom = max(round(at[0] - width / 2), 4), round(at[1] + height / 2)
     cv2.rectangle(canvas, (left - 4, bottom - height - 4), (left + width + 4, bottom + 4), GROUND, cv2.FILLED)
     cv2.putText(canvas, text, (left, bottom), FONT, size, RING_TEXT, max(round(pixels_per_m / 10), 1), cv2.LINE_AA)
 

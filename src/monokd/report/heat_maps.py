@@ -35,16 +35,17 @@ def heat_maps(model: Path, folder: KittiFolder, ids: Sequence[str], *, depth_dir
         with torch.inference_mode():
             output = detector.eval()(batch.input(info.modality), batch.P2, batch.coord_range_px)
         heat = output.heatmap[0, channels].sigmoid().amax(dim=0).numpy()
-        width_px, height_px = (int(size) for size in batch.image_size_px[0])
-        maps[frame] = over_image(heat, width_px, height_px)
+        maps[frame] = over_image(heat, *batch.image_size_px[0].int().tolist())
     return maps
 
 
 def over_image(heat: Floats32, width_px: int, height_px: int) -> Floats32:
     """Move a heat map from the network's input, where it has stride 4, to the image; 0 beyond the input."""
     rows, columns = heat.shape
-    whole = (width_px / 2, height_px / 2), (float(width_px), float(height_px))
-    affine = crop_affine(*whole, width_px=STRIDE * columns, height_px=STRIDE * rows)
+    centre = width_px / 2, height_px / 2
+    affine = crop_affine(
+        centre, (float(width_px), float(height_px)), width_px=STRIDE * columns, height_px=STRIDE * rows
+    )
     # From pixels whose centres lie at halves to OpenCV's, whose centres lie at whole numbers.
     to_heat = affine.forward / STRIDE
     to_heat[:, 2] += to_heat[:, :2].sum(axis=1) / 2 - 0.5

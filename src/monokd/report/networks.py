@@ -46,8 +46,3 @@ EXPLAINED = {
 def style_of(name: str) -> Style:
     """The look of network `name`; a spare one for a network that the pipeline does not have."""
     return STYLES[name] if name in NETWORKS else replace(STYLES["other"], label=name)
-
-
-def css_name(name: str) -> str:
-    """The CSS variable that holds a network's colour."""
-    return name if name in NETWORKS else "other"

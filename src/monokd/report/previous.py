@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ def find_previous(files: Mapping[str, Path], params: Path) -> Previous | None:
     """
     current = {name: read_json(path) for name, path in files.items()}
     now = yaml.safe_load(params.read_text(encoding="utf-8"))
-    for commit, date, subject in _commits([*files.values()]):
+    log = _git("log", "--first-parent", "--format=%H%x09%cs%x09%s", "--", *map(str, files.values())) or ""
+    for commit, date, subject in (line.split("\t", 2) for line in log.splitlines()):
         metrics, before = committed_metrics(commit, files), _committed(commit, params, yaml.safe_load)
         differ = any(tree != current[name] for name, tree in metrics.items())
         if differ and before is not None and before.get("profile") == now.get("profile"):
@@ -58,21 +59,12 @@ def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple
 
 
 def _in_force(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with dotted names, without those of other profiles and losses; the loss's own are `weights.TERM`."""
-    mine, profile = f"losses.{params.get('loss')}.", f"profiles.{params.get('profile')}."
-    settings = {}
-    for name, value in flatten(params):
-        if name.startswith(mine):
-            settings[f"weights.{name.removeprefix(mine)}"] = value
-        elif not name.startswith(("losses.", "profiles.")) or name.startswith(profile):
-            settings[name] = value
-    return settings
-
-
-def _commits(paths: Sequence[Path]) -> list[list[str]]:
-    """Hash, date and subject of every commit that touched `paths`, newest first."""
-    log = _git("log", "--first-parent", "--format=%H%x09%cs%x09%s", "--", *map(str, paths)) or ""
-    return [line.split("\t", 2) for line in log.splitlines()]
+    """Settings with dotted names, those of other profiles and losses left out; the loss's own are `weights.TERM`."""
+    loss, profile = params.get("loss"), params.get("profile")
+    chosen = {key: value for key, value in params.items() if key not in ("losses", "profiles")}
+    chosen["weights"] = params.get("losses", {}).get(loss, {})
+    chosen["profiles"] = {profile: params.get("profiles", {}).get(profile, {})}
+    return dict(flatten(chosen))
 
 
 def _committed(revision: str, path: Path, parse: Callable[[str], Any]) -> Metrics | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -34,11 +34,7 @@ class Figure(NamedTuple):
 
 
 AP_COLUMNS = Figure._fields
-Figures = dict[tuple[str, ...], Figure]  # by network, iou and metric
-
-
-def _empty(*columns: str) -> pd.DataFrame:
-    return pd.DataFrame(columns=["network", *columns])
+Figures = dict[tuple[str, str, str], Figure]  # by network, iou and metric
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,36 +43,22 @@ class Results:
 
     networks: tuple[str, ...]  # in the order of the tables
     ap: pd.DataFrame  # every AP in percent by `KEY` and `points`, with the columns of `Figure`
-    curves: pd.DataFrame = field(default_factory=lambda: _empty(*KEY, *CURVE_COLUMNS))
-    bands: pd.DataFrame = field(default_factory=lambda: _empty(*KEY, *BAND_COLUMNS))
-    history: pd.DataFrame = field(default_factory=lambda: _empty("epoch"))  # loss terms and task weights
-    predictions: Path | None = None  # the folder that holds a folder of result files for each network
-    frames: int = 0  # how many were evaluated
-    rule: str = ""  # for objects on a limit
-
-    @property
-    def classes(self) -> list[str]:
-        """List class names in their order."""
-        return [str(name) for name in self.ap["class"].unique()]
+    curves: pd.DataFrame
+    bands: pd.DataFrame
+    history: pd.DataFrame  # loss terms and task weights by epoch
+    predictions: Path  # holds a folder of result files for each network
+    frames: int  # how many were evaluated
+    rule: str  # for objects on a limit
 
 
-def read_results(folder: Path, networks: Sequence[str], predictions: Path | None = None) -> Results:
-    """Read `FOLDER/NETWORK/{kitti.json,ap.csv,pr.csv,distance.csv,history.csv}` of every network.
-
-    Raises:
-        DataError: a file is missing, is no table, lacks a column, or has a cell that is no number.
-    """
-    first = read_json(folder / networks[0] / "kitti.json")
-    return Results(
-        tuple(networks),
-        ap=read_ap(folder, networks),
-        curves=_read_tables(folder, networks, "pr.csv", KEY, CURVE_COLUMNS),
-        bands=_read_tables(folder, networks, "distance.csv", KEY, BAND_COLUMNS),
-        history=_read_tables(folder, networks, "history.csv", (), ("epoch",)),
-        predictions=predictions,
-        frames=int(first.get("frames", 0)),
-        rule=str(first.get("rule", "")),
-    )
+def read_results(folder: Path, networks: Sequence[str], predictions: Path) -> Results:
+    """Read FOLDER/NETWORK/{kitti.json,ap.csv,pr.csv,distance.csv,history.csv}; DataError for broken ones."""
+    first, ap = read_json(folder / networks[0] / "kitti.json"), read_ap(folder, networks)
+    curves = _read_tables(folder, networks, "pr.csv", KEY, CURVE_COLUMNS)
+    bands = _read_tables(folder, networks, "distance.csv", KEY, BAND_COLUMNS)
+    history = _read_tables(folder, networks, "history.csv", (), ("epoch",))
+    frames, rule = int(first.get("frames", 0)), str(first.get("rule", ""))
+    return Results(tuple(networks), ap, curves, bands, history, predictions, frames, rule)
 
 
 def read_ap(folder: Path, networks: Sequence[str]) -> pd.DataFrame:
@@ -94,10 +76,7 @@ def _read_tables(
 def read_table(path: Path, text: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
     """Read a CSV table with all of the columns `text` and `numbers`; the latter are finite or empty (NaN).
 
-    Without `text`, every column holds numbers.
-
-    Raises:
-        DataError: unreadable, no CSV, a missing column, or a cell that is no finite number.
+    Without `text`, every column holds numbers. DataError where it is broken, with the line of a broken cell.
     """
     try:
         table = pd.read_csv(BytesIO(read_bytes(path, "table")), dtype=str, keep_default_na=False)
@@ -121,13 +100,6 @@ def read_table(path: Path, text: Sequence[str], numbers: Sequence[str]) -> pd.Da
 def headline_ap(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> Figures:
     """Look up the figures of the headline for every network and `HEADLINE`, NaN where undefined or absent."""
     mine = ap[(ap["class"] == class_name) & (ap["points"] == POINTS) & (ap["difficulty"] == LEVEL)]
-    numbers = mine[list(AP_COLUMNS)].to_numpy(dtype=np.float64).tolist()
-    keys = zip(mine["network"], mine["iou"], mine["metric"], strict=True)
-    found = {key: Figure(*row) for key, row in zip(keys, numbers, strict=True)}
+    keyed = mine.set_index(["network", "iou", "metric"])[list(AP_COLUMNS)].astype(float)
+    found = {key: Figure(*row) for key, *row in keyed.itertuples(name=None)}
     return {(network, *key): found.get((network, *key), Figure()) for network in networks for key in HEADLINE}
-
-
-def by_network(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Split a table into each network's rows, in its order."""
-    for name in table["network"].unique():
-        yield str(name), table[table["network"] == name]

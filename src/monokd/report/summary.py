@@ -63,9 +63,11 @@ def spread_note(spread: Mapping[str, Any]) -> str:
     """Say how far equal trainings differ (metrics/spread.json: kind → result → points)."""
     kinds = []
     for kind, values in spread.items():
-        if isinstance(values, Mapping):
-            known = [f"{_metric(name)} {value:.1f}" for name, value in values.items() if isinstance(value, int | float)]
-            kinds.append(f"{SPREADS.get(kind, kind)} {', '.join(known)} points")
+        points = {tuple(name.split("_")): value for name, value in values.items()}
+        known = ", ".join(
+            f"{METRIC_NAMES[metric]} {recalls} {value:.1f}" for (metric, recalls), value in points.items()
+        )
+        kinds.append(f"{SPREADS[kind]} {known} points")
     return f"For comparison: {'; '.join(kinds)}." if kinds else ""
 
 
@@ -88,26 +90,19 @@ def main() -> None:
     same = all(read_json(files[name]) == tree for name, tree in committed.items())
     classes = list(ap["class"].unique())
     for class_name in classes:
-        tables = [headline(ap, class_name, networks), differences(ap, class_name, networks)]
-        tables += [] if same else [changes(ap, committed, class_name, networks)]
-        for table in tables:
+        for table in (headline(ap, class_name, networks), differences(ap, class_name, networks)):
             if table is not None:
                 console.print(to_rich(table))
-    for line in [finding(ap, name) for name in classes[:1]] + [_committed_note(committed, same)]:
-        if line:
-            console.print(printable(line), markup=False)
-
-
-def _committed_note(committed: Mapping[str, Any], same: bool) -> str:
-    if not committed or same:
-        return "These are the figures of the last commit." if committed else ""
-    note = "Changes are against the last commit; bold ones lie outside the 95 % interval of today's figure."
-    return f"{note} {spread_note(read_spread())}".strip()
-
-
-def _metric(name: str) -> str:
-    kind, _, points = name.partition("_")
-    return f"{METRIC_NAMES.get(kind, kind)} {points}".strip()
+        if not same:
+            console.print(to_rich(changes(ap, committed, class_name, networks)))
+    notes = [finding(ap, class_name) for class_name in classes[:1]]
+    if committed and same:
+        notes.append("These are the figures of the last commit.")
+    elif committed:
+        notes.append("Changes are against the last commit; bold ones lie outside the 95 % interval of today's figure.")
+        notes.append(spread_note(read_spread()))
+    for note in filter(None, notes):
+        console.print(printable(note), markup=False)
 
 
 if __name__ == "__main__":

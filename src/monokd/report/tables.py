@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import groupby, product
 from typing import Any, NamedTuple
 
@@ -39,8 +38,7 @@ class Column(NamedTuple):
     group: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """A table whose first column names its rows; every row has as many cells as there are columns."""
 
     caption: str
@@ -58,11 +56,8 @@ def to_markdown(table: Table) -> str:
     """Write a GitHub table, one line a row, the best of a column in bold; ends with a newline."""
     heads = [f"{column.group} {column.title}".strip() for column in table.columns]
     lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *([_plain(c, "**") for c in row] for row in table.rows)]
-    return "".join(f"| {' | '.join(map(_markdown_cell, line))} |\n" for line in lines)
-
-
-def _markdown_cell(text: str) -> str:
-    return printable(" ".join(text.split())).replace("\\", "\\\\").replace("|", "\\|")
+    escaped = ([printable(text).replace("\\", "\\\\").replace("|", "\\|") for text in line] for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
 
 
 def to_rich(table: Table) -> RichTable:
@@ -80,73 +75,61 @@ def headline(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> Tabl
     """Tabulate moderate AP|R40 in 3D and BEV, loose and strict, one network a row, with intervals if there are some."""
     figures = headline_ap(ap, class_name, networks)
     best = {key: max((figures[name, *key].ap for name in networks), key=np.nan_to_num) for key in HEADLINE}
-    caption = f"{class_name}, {LEVEL}: AP|R40 in percent, higher is better"
-
-    def cell(network: str, iou: str, metric: str) -> Cell:
-        figure = figures[network, iou, metric]
-        return ap_cell(figure, best=figure.ap == best[iou, metric])
-
-    return _headline_table(caption, class_name, networks, cell)
+    cells = {key: ap_cell(figure, best=figure.ap == best[key[1:]]) for key, figure in figures.items()}
+    return _headline_table("AP|R40 in percent, higher is better", class_name, networks, cells)
 
 
 def differences(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> Table | None:
-    """Tabulate paired differences to the control, the last network first; None where there are none.
-
-    Those stand out whose 95 % interval excludes 0.
-    """
-    figures = headline_ap(ap, class_name, networks)
-    known = {network for (network, *_), figure in figures.items() if not math.isnan(figure.difference)}
-    compared = [network for network in reversed(networks) if network != CONTROL and network in known]
-    caption = f"{class_name}, {LEVEL}: difference to the control on the same frames, in points, with its 95 % interval"
-
-    def cell(*key: str) -> Cell:
-        _, _, _, difference, low, high = figures[key]
-        if math.isnan(difference):
-            return Cell(UNDEFINED)
-        return Cell(signed(difference), f"{signed(low, 1)} to {signed(high, 1)}", low > 0 or high < 0)
-
-    return _headline_table(caption, class_name, compared, cell) if compared else None
+    """Tabulate paired differences to the control, if any, last network first; bold where the interval excludes 0."""
+    cells = {}
+    for key, (_, _, _, difference, low, high) in headline_ap(ap, class_name, networks).items():
+        if not math.isnan(difference):
+            cells[key] = Cell(signed(difference), f"{signed(low, 1)} to {signed(high, 1)}", low > 0 or high < 0)
+    compared = [name for name in reversed(networks) if name != CONTROL and name in {key[0] for key in cells}]
+    what = "difference to the control on the same frames, in points, with its 95 % interval"
+    return _headline_table(what, class_name, compared, cells) if compared else None
 
 
 def changes(
     ap: pd.DataFrame, before: Mapping[str, Mapping[str, Any]], class_name: str, networks: Sequence[str]
 ) -> Table:
-    """Tabulate the headline's changes against an earlier kitti.json of each network.
+    """Tabulate the headline's changes against an earlier kitti.json of each network, bold beyond today's interval."""
+    cells = {}
+    for (network, iou, metric), figure in headline_ap(ap, class_name, networks).items():
+        values: Any = before.get(network, {}).get(iou, {}).get(class_name, {}).get(f"{metric}_R40", {})
+        old = math.nan if values.get(LEVEL) is None else values[LEVEL]
+        if round(figure.ap - old, 2) == 0:
+            cells[network, iou, metric] = Cell("0.00", "unchanged")
+        elif not math.isnan(figure.ap - old):
+            outside = old < figure.low or old > figure.high
+            cells[network, iou, metric] = Cell(signed(figure.ap - old), f"was {old:.2f}", outside)
+    return _headline_table("change of AP|R40 in points", class_name, networks, cells)
 
-    Those stand out whose earlier value lies outside the present 95 % interval.
-    """
-    figures = headline_ap(ap, class_name, networks)
 
-    def cell(network: str, iou: str, metric: str) -> Cell:
-        tree: Any = before.get(network)
-        for name in (iou, class_name, f"{metric}_R40", LEVEL):
-            tree = tree.get(name) if isinstance(tree, Mapping) else None
-        figure, old = figures[network, iou, metric], float(tree) if isinstance(tree, int | float) else math.nan
-        change = figure.ap - old
-        if math.isnan(change):
-            return Cell(UNDEFINED)
-        if round(change, 2) == 0:
-            return Cell("0.00", "unchanged")
-        return Cell(signed(change), f"was {old:.2f}", old < figure.low or old > figure.high)
-
-    return _headline_table(f"{class_name}, {LEVEL}: change of AP|R40 in points", class_name, networks, cell)
+def _headline_table(
+    what: str, class_name: str, networks: Sequence[str], cells: Mapping[tuple[str, str, str], Cell]
+) -> Table:
+    """Make a row for each network, a column for each figure of the headline; a cell that there is not is undefined."""
+    columns = [Column(METRIC_NAMES[metric], _iou_head(iou, class_name)) for iou, metric in HEADLINE]
+    undefined = Cell(UNDEFINED)
+    rows = (
+        (Cell(style_of(name).label), *(cells.get((name, *key), undefined) for key in HEADLINE)) for name in networks
+    )
+    return Table(f"{class_name}, {LEVEL}: {what}", (Column("Network"), *columns), tuple(rows))
 
 
 def details(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> list[Table]:
     """Tabulate every AP of a class, a table a network: metrics down, thresholds and levels across."""
-    keys = [(iou, level) for iou in ("loose", "strict") for level in (difficulty.name for difficulty in DIFFICULTIES)]
+    keys = [(iou, difficulty.name) for iou in ("loose", "strict") for difficulty in DIFFICULTIES]
     columns = (Column("Metric"), *(Column(level, _iou_head(iou, class_name)) for iou, level in keys))
     tables = []
     for network in networks:
         mine = ap[(ap["network"] == network) & (ap["class"] == class_name)]
         if mine["ap"].notna().any():
-            wide = mine.pivot_table("ap", ["points", "metric"], ["iou", "difficulty"], dropna=False)
-            present = set(zip(mine["points"], mine["metric"], strict=True))
-            order = [key for key in product(("R40", "R11"), METRIC_NAMES) if key in present]
-            values = wide.reindex(order).reindex(columns=keys).to_numpy()
+            values = mine.set_index(["points", "metric", "iou", "difficulty"])["ap"].to_dict()
             rows = tuple(
-                (Cell(f"{METRIC_NAMES[metric]} {points}"), *map(_number, line))
-                for (points, metric), line in zip(order, values, strict=True)
+                (Cell(f"{name} {points}"), *(_number(values.get((points, metric, *key))) for key in keys))
+                for points, (metric, name) in product(("R40", "R11"), METRIC_NAMES.items())
             )
             tables.append(Table(f"{style_of(network).label}, {class_name}: AP in percent", columns, rows))
     return tables
@@ -154,17 +137,14 @@ def details(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> list[
 
 def depth_errors(metrics: Mapping[str, Any]) -> Table:
     """Tabulate errors of dense depth (metrics/depth.json): all returns, objects, bands of distance."""
-    groups = {"All returns": metrics, "On labelled objects": metrics.get("objects", {})}
-    for name, band in metrics.get("bands", {}).items():
-        groups[f"At {name.removesuffix('_m').replace('_', ' to ')} m"] = band
+    groups = {"All returns": metrics, "On labelled objects": metrics["objects"]}
+    groups |= {f"At {name.removesuffix('_m').replace('_', ' to ')} m": band for name, band in metrics["bands"].items()}
     rows = [
-        [Cell(name), _number(group["rmse_m"]), _number(group.get("mae_m")), Cell(_scalar(group.get("returns")))]
+        [Cell(name), _number(group["rmse_m"]), _number(group["mae_m"]), Cell(_scalar(group["returns"]))]
         for name, group in groups.items()
-        if "rmse_m" in group
     ]
-    filled = f", {100 * metrics['filled']:.1f} % of pixels filled" if metrics.get("filled") is not None else ""
-    heads = ("Where", "RMSE, m", "Mean absolute error, m", "Points")
-    return _table(f"Dense depth against held-out laser points{filled}", heads, rows)
+    caption = f"Dense depth against held-out laser points, {100 * metrics['filled']:.1f} % of pixels filled"
+    return _table(caption, ("Where", "RMSE, m", "Mean absolute error, m", "Points"), rows)
 
 
 def key_values(caption: str, values: Mapping[str, Any], heads: tuple[str, str] = ("Name", "Value")) -> Table:
@@ -172,10 +152,10 @@ def key_values(caption: str, values: Mapping[str, Any], heads: tuple[str, str] =
     return _table(caption, heads, [[Cell(name), Cell(_scalar(value))] for name, value in flatten(values)])
 
 
-def settings_changes(settings: Sequence[tuple[str, Any, Any]]) -> Table | None:
-    """Tabulate (name, before, now); None where nothing differs."""
+def settings_changes(settings: Sequence[tuple[str, Any, Any]]) -> Table:
+    """Tabulate (name, before, now)."""
     rows = [[Cell(name), Cell(_scalar(before)), Cell(_scalar(now))] for name, before, now in settings]
-    return _table("Settings that differ", ("Setting", "Before", "Now"), rows) if rows else None
+    return _table("Settings that differ", ("Setting", "Before", "Now"), rows)
 
 
 def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
@@ -195,6 +175,10 @@ def iou_of(threshold_set: str, class_name: str) -> float:
     return (LOOSE_IOU if threshold_set == "loose" else STRICT_IOU).get(class_name, math.nan)
 
 
+def _iou_head(threshold_set: str, class_name: str) -> str:
+    return f"{threshold_set.capitalize()}, IoU {iou_of(threshold_set, class_name)}"
+
+
 def signed(value: float, digits: int = 2) -> str:
     """Write a number with its sign, which is a true minus."""
     return f"{'−' if round(value, digits) < 0 else '+'}{abs(value):.{digits}f}"
@@ -206,29 +190,13 @@ def ap_cell(figure: Figure, *, best: bool = False) -> Cell:
     return Cell(UNDEFINED) if math.isnan(figure.ap) else Cell(f"{figure.ap:.2f}", note, best)
 
 
-def _headline_table(
-    caption: str, class_name: str, networks: Sequence[str], cell: Callable[[str, str, str], Cell]
-) -> Table:
-    """Make a row for each network, a column for each figure of the headline."""
-    columns = [Column(METRIC_NAMES[metric], _iou_head(iou, class_name)) for iou, metric in HEADLINE]
-    rows = ((Cell(style_of(name).label), *(cell(name, *key) for key in HEADLINE)) for name in networks)
-    return Table(caption, (Column("Network"), *columns), tuple(rows))
-
-
-def _iou_head(threshold_set: str, class_name: str) -> str:
-    return f"{threshold_set.capitalize()}, IoU {iou_of(threshold_set, class_name)}"
-
-
 def _number(value: float | None) -> Cell:
     return Cell(UNDEFINED if value is None or math.isnan(value) else f"{value:.2f}")
 
 
 def _scalar(value: Any) -> str:
-    if value is None:
-        return UNDEFINED
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    words = {"None": UNDEFINED, "True": "yes", "False": "no"}
+    return f"{value:.4g}" if isinstance(value, float) else words.get(str(value), str(value))
 
 
 def _plain(cell: Cell, mark: str = "") -> str:

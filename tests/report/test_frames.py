@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monokd.kitti.objects import Objects
-from monokd.report.frames_to_show import FALSE, HIT, IGNORED, Counts, Match, best_threshold, choose, match
+from monokd.report.frames import FALSE, HIT, IGNORED, Counts, Match, best_threshold, choose, match
 from tests.report.fakes import objects, scored
 
 
@@ -36,7 +36,6 @@ def test_surer_boxes_choose_first_and_objects_are_found_once() -> None:
     boxes = scored(tall([("Car", 0.0, 10.1, 0.0), ("Car", 0.0, 11.0, 0.0)]), [0.5, 0.9])
     result = match(truth, boxes, "Car")
     assert result.found_by.tolist() == [0.9]
-    assert result.scores.tolist() == [0.9, 0.5]
     assert result.outcome.tolist() == [HIT, FALSE]
 
 
@@ -91,21 +90,17 @@ def test_best_and_worst_by_hand() -> None:
     """Ties go to more objects; frames with a single object come last; frames without any are never shown."""
     numbers = {"a": (2, 0), "b": (3, 0), "c": (0, 2), "d": (1, 2, 2), "e": (1, 0), "f": (0, 0)}
     matches = {name: frame(*values) for name, values in numbers.items()}
-    chosen = choose(matches, best=1, worst=2, gains=0)
-    assert [(item.frame, item.reason) for item in chosen] == [("b", "best"), ("c", "worst"), ("d", "worst")]
+    assert choose(matches, matches) == {"b": "best", "a": "best", "c": "worst", "d": "worst"}
 
 
 def test_gain_counts_objects_that_only_the_student_finds() -> None:
-    matches = {"a": frame(2, 0), "b": frame(3, 2), "c": frame(2, 2)}
-    control = {"a": frame(2, 0), "b": frame(0, 5), "c": frame(1, 3)}
-    chosen = choose(matches, control, best=1, worst=1, gains=2)
-    assert [(item.frame, item.reason) for item in chosen] == [("a", "best"), ("c", "worst"), ("b", "gain")]
+    many = {name: frame(found, 6 - found) for name, found in zip("abcdef", range(1, 7), strict=True)}
+    control = many | {"c": frame(2, 4), "d": frame(2, 4), "f": frame(0, 6)}
+    assert choose(many, control) == dict.fromkeys("fe", "best") | dict.fromkeys("ab", "worst") | {"d": "gain"}
 
 
 @settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), max_size=9))
-def test_no_frame_is_shown_twice(frames: list[tuple[int, int, int]]) -> None:
+def test_no_frame_without_objects_is_shown(frames: list[tuple[int, int, int]]) -> None:
     matches = {str(i): frame(*numbers) for i, numbers in enumerate(frames)}
-    chosen = [item.frame for item in choose(matches, matches)]
-    assert len(chosen) == len(set(chosen))
-    assert all(matches[name].counted for name in chosen)
+    assert all(matches[name].counted for name in choose(matches, {name: frame(0, 9) for name in matches}))
