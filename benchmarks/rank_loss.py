@@ -49,7 +49,7 @@ def resized_maps(model: Path, frames: Path, depth: Path, count: int) -> list[Ten
     names = sorted(path.stem for path in depth.glob("*.png"))[:count]
     inputs = InputSettings(info.height_px, info.width_px, depth_scaled_twice=info.depth_scaled_twice)
     samples = Frames(KittiFolder(frames), names, inputs, depth_dir=depth)
-    (batch,) = build_loader(samples, batch_size=count, training=False).batches(0)
+    (batch,) = build_loader(samples, batch_size=count).batches(0)
     with torch.no_grad():
         output = detector.eval()(batch.input(info.modality), batch.P2, batch.coord_range_px)
     return [level.flatten(1) for level in to_coarsest(output.fused)]

@@ -111,7 +111,7 @@ def loader_row(
 ) -> Row:  # fmt: skip
     """Samples a second that a loader gives on a device, and the processor time of each."""
     frames = frames_of(root, depth, size, count=batch_size * batches)
-    loader = build_loader(frames, batch_size=batch_size, training=True, workers=workers, device=torch.device(device))
+    loader = build_loader(frames, batch_size=batch_size, seed=0, workers=workers, device=torch.device(device))
     for _ in loader.batches(0):  # starts the workers and loads compiled code
         pass
     began, used = time.perf_counter(), processor_s(loader_processes(loader.workers))

@@ -103,7 +103,7 @@ def test_a_perfect_detector_pays_for_uncertainty_only() -> None:
 def test_q11_without_any_depth_cell(published: bool) -> None:
     """Published: the depth term is NaN. Corrected: the instance part alone, with finite gradients."""
     t = fakes.targets(2)
-    t.depth_mask[:] = False
+    t.vis_depth_m[:] = 0
     out = fakes.output(t, 1, leaves=True)
     depth = values(out, t, nan_without_depth=published)["depth"]
     assert math.isnan(depth.item()) == published

@@ -25,7 +25,6 @@ TARGETS = {
     "mask_2d": "mask_2d",
     "cls_ids": "class_ids",
     "box2d_gt": "boxes_px",
-    "box2d_gt_head": "head_boxes_px",
     "size_2d": "size_2d",
     "offset_2d": "offset_2d",
     "offset_3d": "offset_3d",
@@ -34,8 +33,6 @@ TARGETS = {
     "heading_res": "heading_residual_rad",
     "depth": "depth_m",
     "vis_depth": "vis_depth_m",
-    "att_depth": "att_depth_m",
-    "depth_mask": "depth_mask",
     "obj_num": "object_count",
 }
 TOLERANCE = 1e-5
@@ -57,7 +54,7 @@ def frames(golden: dict[str, NDArray], kitti_dir: Path) -> Frames:
 
 
 def _batch(frames: Frames, index: int, mode: str) -> Batch:
-    return collate([frames.apply(frames.frames[index], frames.read(index), PLANS[mode])])
+    return collate([frames.apply(index, PLANS[mode])])
 
 
 @pytest.mark.parametrize("mode", PLANS)
@@ -83,7 +80,7 @@ def test_targets(frames: Frames, golden: dict[str, NDArray], mode: str) -> None:
         assert targets is not None
         for published, ours in TARGETS.items():
             expected, found = golden[f"{frame}.{mode}.{published}"], getattr(targets, ours)
-            atol = CELL_TOLERANCE_M if published in ("vis_depth", "att_depth") else TOLERANCE
+            atol = CELL_TOLERANCE_M if published == "vis_depth" else TOLERANCE
             np.testing.assert_allclose(
                 found.double().numpy().reshape(expected.shape),
                 expected.astype(np.float64),
@@ -91,6 +88,8 @@ def test_targets(frames: Frames, golden: dict[str, NDArray], mode: str) -> None:
                 rtol=TOLERANCE if published.startswith("box2d") else 0,
                 err_msg=f"{frame} {mode} {published}",
             )
+        measured = golden[f"{frame}.{mode}.depth_mask"]
+        np.testing.assert_array_equal(targets.vis_depth_m.numpy().reshape(measured.shape) > 0, measured)
 
 
 def test_golden_is_not_empty(golden: dict[str, NDArray]) -> None:

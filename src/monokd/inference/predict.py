@@ -53,7 +53,7 @@ def detect(
     """
     device = device or torch.device("cpu")
     fast = fold_bn(detector).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loader = build_loader(frames, batch_size=batch_size, training=False, workers=workers)
+    loader = build_loader(frames, batch_size=batch_size, workers=workers)
     with torch.inference_mode():
         for batch in track(loader.batches(0), "predict", len(loader)):
             moved = batch.to(device)

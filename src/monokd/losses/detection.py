@@ -100,12 +100,11 @@ def depth_loss(roi: RoiOutput, targets: Targets, slots: Tensor, *, nan_without_d
     """
     empty = float("nan") if nan_without_depth else 0.0
     weight = rows(targets.weight, slots)[:, None, None].expand_as(roi.vis_depth_m)
-    measured = weight * rows(targets.depth_mask, slots)
-    vis_m, att_m = rows(targets.vis_depth_m, slots), rows(targets.att_depth_m, slots)
-    depth_m = rows(targets.depth_m, slots)[:, None, None]
+    vis_m, depth_m = rows(targets.vis_depth_m, slots), rows(targets.depth_m, slots)[:, None, None]
+    measured = weight * (vis_m > 0)
     return (
         laplace(roi.vis_depth_m, vis_m, roi.vis_log_uncertainty, measured, empty),
-        laplace(roi.att_depth_m, att_m, roi.att_log_uncertainty, measured, empty),
+        laplace(roi.att_depth_m, depth_m - vis_m, roi.att_log_uncertainty, measured, empty),
         laplace(roi.ins_depth_m, depth_m, roi.ins_log_uncertainty, weight, empty),
     )
 

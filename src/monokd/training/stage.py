@@ -217,7 +217,7 @@ class Stage:
         names = split_frames(params.data_root, split)
         frames = Frames(split_files(params.data_root, split), names, inputs, depth_dir=DEPTH, labels=True)
         process = self.fabric.global_rank, self.fabric.world_size
-        return build_loader(frames, batch_size=self.settings.batch_size, training=False, process=process)
+        return build_loader(frames, batch_size=self.settings.batch_size, process=process)
 
     @property
     def section(self) -> str:
