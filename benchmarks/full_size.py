@@ -33,8 +33,7 @@ from monokd.distill.student import DistillationStep
 from monokd.files import write_json
 from monokd.kitti.frames import KittiFolder
 from monokd.losses.means import ALONE, Processes
-from monokd.models.detector import build_detector, feature_channels
-from monokd.models.neck import Upsampling
+from monokd.models.detector import build_detector
 from monokd.params import PUBLISHED_WEIGHTS, Behaviour, Machine, load_params
 from monokd.quirks import Quirks
 from monokd.samples.batch import Batch, collate
@@ -60,7 +59,6 @@ class StepSettings:
     tf32: bool = False
     channels_last: bool = True
     compile: bool = False
-    upsampling: Upsampling = "transposed"
     batch: int = 2
     height_px: int = 384
     width_px: int = 1280
@@ -183,10 +181,10 @@ def _measured(settings: StepSettings, root: Path, depth: Path) -> dict[str, Any]
 def build_step(settings: StepSettings, device: torch.device, processes: Processes = ALONE) -> DetectionStep:
     """The student's step of the training stage, with fresh weights."""
     quirks = Quirks.of(settings.behaviour)
-    student, teacher = (build_detector(settings.width, quirks=quirks, upsampling=settings.upsampling) for _ in range(2))
+    student, teacher = (build_detector(settings.width, quirks=quirks) for _ in range(2))
     step = DetectionStep(student, modality="image", quirks=quirks, processes=processes)
     if settings.method != "none":
-        channels = feature_channels(settings.width)
+        channels = student.channels
         wanted = tuple(PUBLISHED_WEIGHTS[settings.method])
         loss = DistillationLoss(wanted, fused_channels=channels, backbone_channels=channels, quirks=quirks)
         step = DistillationStep(student, teacher.to(device), loss, quirks=quirks, processes=processes)

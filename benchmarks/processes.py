@@ -42,7 +42,7 @@ from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import split_frames
 from monokd.losses.means import ALONE, Processes
-from monokd.models.detector import build_detector, feature_channels
+from monokd.models.detector import build_detector
 from monokd.params import PUBLISHED_WEIGHTS, Machine
 from monokd.quirks import Quirks
 from monokd.samples.augment import Augmentation
@@ -189,9 +189,10 @@ def build(method: str, quirks: Quirks, processes: Processes) -> DetectionStep:
         return DetectionStep(
             build_detector(WIDTH, quirks=quirks), modality=modality, quirks=quirks, processes=processes
         )
-    channels = feature_channels(WIDTH)
+    student = build_detector(WIDTH, quirks=quirks)
+    channels = student.channels
     return DistillationStep(
-        build_detector(WIDTH, quirks=quirks),
+        student,
         build_detector(WIDTH, quirks=quirks),
         DistillationLoss(PUBLISHED_WEIGHTS[method], fused_channels=channels, backbone_channels=channels, quirks=quirks),
         quirks=quirks,

@@ -7,8 +7,7 @@ import math
 import pytest
 import torch
 
-from monokd.losses.detection import detection_terms, heading_loss, laplace, mean_l1, trained_slots
-from monokd.losses.focal import heatmap_focal
+from monokd.losses.detection import detection_terms, heading_loss, heatmap_focal, laplace, mean_l1, trained_slots
 from monokd.losses.means import ALONE, Processes, over_processes
 from monokd.models.outputs import DetectorOutput, RoiOutput
 from monokd.samples.batch import Targets

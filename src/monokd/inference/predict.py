@@ -19,7 +19,7 @@ from monokd.models.decode import decode
 from monokd.models.detector import Detector
 from monokd.models.fold_bn import fold_bn
 from monokd.progress import track
-from monokd.samples.dataset import Frames, InputSettings
+from monokd.samples.dataset import Frames
 from monokd.samples.loader import build_loader
 from monokd.typing import Modality
 
@@ -86,7 +86,7 @@ def detect_images(
         batch_size: frames at a time.
     """
     device = pick_device(accelerator)
-    frames = Frames(files, names, InputSettings(info.height_px, info.width_px))
+    frames = Frames(files, names, info.input_settings())
     return detect(
         detector, frames, modality="image", score_threshold=score_threshold, batch_size=batch_size, workers=workers,
         device=device,

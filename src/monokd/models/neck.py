@@ -6,13 +6,10 @@ Attribute names spell the published checkpoints' keys.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-Upsampling: TypeAlias = Literal["transposed", "shuffled"]
 
 
 class ConvNormReLU(nn.Module):
@@ -29,31 +26,18 @@ class ConvNormReLU(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Learned upsampling of each channel by an even factor f; starts as bilinear interpolation.
+    """Learned upsampling of each channel by an even factor, a transposed convolution; starts as bilinear."""
 
-    Args:
-        channels: C.
-        factor: f.
-        method: the operator, with the same weights and the same result up to rounding. `transposed`: a depthwise
-            transposed convolution, as published. `shuffled`: a depthwise convolution whose f² outputs a channel become
-            f×f pixels, for devices where the other is slow.
-    """
-
-    def __init__(self, channels: int, factor: int, method: Upsampling) -> None:
+    def __init__(self, channels: int, factor: int) -> None:
         super().__init__()
-        self.factor, self.method = factor, method
+        self.factor = factor
         ramp = 1 - (torch.arange(2 * factor) - (factor - 0.5)).abs() / factor
         self.weight = nn.Parameter((ramp[:, None] * ramp).repeat(channels, 1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W → B×C×fH×fW."""
-        channels, factor = len(self.weight), self.factor
-        if self.method == "transposed":
-            return F.conv_transpose2d(x, self.weight, stride=factor, padding=factor // 2, groups=channels)
-        # Output pixel f·q + r sees input pixel q + k − 1, k < 3, through tap f·(1 − k) + r + f/2 of the weight.
-        taps = F.pad(self.weight, [factor // 2] * 4).view(channels, 3, factor, 3, factor).flip(1, 3)
-        kernel = taps.permute(0, 2, 4, 1, 3).reshape(-1, 1, 3, 3)
-        return F.pixel_shuffle(F.conv2d(x, kernel, padding=1, groups=channels), factor)
+        factor = self.factor
+        return F.conv_transpose2d(x, self.weight, stride=factor, padding=factor // 2, groups=len(self.weight))
 
 
 class IterativeUp(nn.Module):
@@ -63,17 +47,14 @@ class IterativeUp(nn.Module):
         in_channels: of the maps, finest first.
         out_channels: of the results.
         factors: how much coarser each map is than the first.
-        upsampling: see `Upsample`.
     """
 
-    def __init__(
-        self, in_channels: Sequence[int], out_channels: int, factors: Sequence[int], upsampling: Upsampling
-    ) -> None:
+    def __init__(self, in_channels: Sequence[int], out_channels: int, factors: Sequence[int]) -> None:
         super().__init__()
         self.steps = len(in_channels) - 1
         for i in range(1, len(in_channels)):
             self.add_module(f"proj_{i}", ConvNormReLU(in_channels[i], out_channels))
-            self.add_module(f"up_{i}", Upsample(out_channels, factors[i], upsampling))
+            self.add_module(f"up_{i}", Upsample(out_channels, factors[i]))
             self.add_module(f"node_{i}", ConvNormReLU(2 * out_channels, out_channels))
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -86,14 +67,9 @@ class IterativeUp(nn.Module):
 
 
 class DLAUp(nn.Module):
-    """The neck: maps of strides 4, 8, 16, 32 → fused maps of the same strides and channels.
+    """The neck: maps of strides 4, 8, 16, 32 → fused maps of the same strides and channels."""
 
-    Args:
-        channels: of the maps, finest first.
-        upsampling: see `Upsample`.
-    """
-
-    def __init__(self, channels: Sequence[int], upsampling: Upsampling = "transposed") -> None:
+    def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
         count = len(channels)
         self.steps = count - 1
@@ -101,7 +77,7 @@ class DLAUp(nn.Module):
         for step in range(self.steps):
             left = count - step - 2
             factors = [stride // strides[left] for stride in strides[left:]]
-            self.add_module(f"ida_{step}", IterativeUp(current[left:], current[left], factors, upsampling))
+            self.add_module(f"ida_{step}", IterativeUp(current[left:], current[left], factors))
             current[left + 1 :] = [current[left]] * (step + 1)
             strides[left + 1 :] = [strides[left]] * (step + 1)
 
