@@ -166,8 +166,8 @@ def build_detector(width: float = 1.0, *, quirks: Quirks = CORRECTED, architectu
 def dla34(width: float, quirks: Quirks) -> Detector:
     """Build the published network: DLA-34 and DLAUp."""
     channels = [scaled_channels(c, width) for c in DLA34_CHANNELS]
-    hidden = scaled_channels(256, width)
-    return Detector(DLA34(channels), DLAUp(channels[2:]), channels=channels[2:], hidden=hidden, quirks=quirks)
+    neck, hidden = DLAUp(channels[2:]), scaled_channels(256, width)  # drawn before the backbone
+    return Detector(DLA34(channels), neck, channels=channels[2:], hidden=hidden, quirks=quirks)
 
 
 ARCHITECTURES: dict[str, Callable[[float, Quirks], Detector]] = {"dla34": dla34}
