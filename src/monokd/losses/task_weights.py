@@ -72,11 +72,7 @@ class TaskWeights:
         self._first_trend: list[float] | None = None
 
     def update(self, epoch_means: Mapping[str, float], epoch: int) -> dict[str, float]:
-        """Weights for `epoch` (counted from 0), and remember `epoch_means`.
-
-        Args:
-            epoch_means: mean of each unweighted loss term over an epoch, by its name.
-            epoch: the epoch about to start.
+        """Weights for `epoch` (counted from 0), and remember `epoch_means`, of unweighted terms.
 
         Raises:
             DataError: a term that the trends need is missing.

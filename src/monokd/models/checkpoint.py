@@ -46,31 +46,19 @@ Side = Annotated[int, Field(ge=32, le=16_384, multiple_of=32)]
 
 @dataclass(frozen=True, slots=True)
 class DetectorInfo:
-    """What a detector file says about its network; whoever uses the network does as the file says.
-
-    Attributes:
-        width: factor of its channels.
-        modality: what it sees; `depth` is a teacher.
-        classes: that it was trained on.
-        height_px: of the input that it was trained on.
-        width_px: of the input that it was trained on.
-        anisotropic_decode: quirk Q7, how it maps feature boxes to the image.
-        clamped_heights: quirk Q17, how it scales the visual depth.
-        depth_scaled_twice: quirk Q8, the scale of depth that it was trained with, where it sees depth.
-        architecture: the name of its builder.
-    """
+    """What a detector file says about its network; whoever uses the network does as the file says."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
-    width: Annotated[float, Field(gt=0, le=4)] = 1.0
-    modality: Modality = "image"
-    classes: Annotated[tuple[str, ...], AfterValidator(_known_classes)] = CLASSES
-    height_px: Side = 384
-    width_px: Side = 1280
-    anisotropic_decode: bool = False
-    clamped_heights: bool = False
-    depth_scaled_twice: bool = False
-    architecture: Annotated[str, AfterValidator(_known_architecture)] = "dla34"
+    width: Annotated[float, Field(gt=0, le=4)] = 1.0  # factor of its channels
+    modality: Modality = "image"  # what it sees; `depth` is a teacher
+    classes: Annotated[tuple[str, ...], AfterValidator(_known_classes)] = CLASSES  # that it was trained on
+    height_px: Side = 384  # of the input that it was trained on
+    width_px: Side = 1280  # of the input that it was trained on
+    anisotropic_decode: bool = False  # quirk Q7, how it maps feature boxes to the image
+    clamped_heights: bool = False  # quirk Q17, how it scales the visual depth
+    depth_scaled_twice: bool = False  # quirk Q8, the scale of depth that it was trained with, where it sees depth
+    architecture: Annotated[str, AfterValidator(_known_architecture)] = "dla34"  # the name of its builder
 
     def input_settings(self) -> InputSettings:
         """What frames become for this network."""

@@ -76,10 +76,10 @@ class Detector(nn.Module):
         box_cells: Tensor | None = None,
         heatmap: bool = True,
     ) -> DetectorOutput:
-        """Detect.
+        """Detect in B×3×H×W inputs, H and W multiples of 32.
 
         Args:
-            image: B×3×H×W, H and W multiples of 32.
+            image: or dense depth, as `Batch.input` gives it.
             P2: B×3×4 projection.
             coord_range_px: B×2×2, corners of the crop in image pixels that the input shows.
             rois: regions to look at; None looks at the highest peaks of every frame.

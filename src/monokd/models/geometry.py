@@ -31,14 +31,11 @@ def feature_boxes(offset_2d: Tensor, size_2d: Tensor, rois: Rois) -> Tensor:
 def points_to_image(
     points: Tensor, coord_range_px: Tensor, map_size: Sequence[int], *, anisotropic_decode: bool
 ) -> Tensor:
-    """Map rows of x, y pairs in feature pixels to image pixels; a box is a row of two pairs.
+    """Map M×2n rows of x, y pairs in feature pixels to image pixels; a box is a row of two pairs.
 
-    Args:
-        points: M×2n.
-        coord_range_px: M×2×2 corners of the crop that the map shows.
-        map_size: height, width of the feature map.
-        anisotropic_decode: quirk Q7. True scales x and y each by crop / map. False inverts the similarity about the
-            crop's centre that made the input, whose one scale is the width's.
+    `coord_range_px` are M×2×2 corners of the crop that a map of height, width `map_size` shows. Published (quirk Q7),
+    x and y are each scaled by crop / map; corrected, this inverts the similarity about the crop's centre that made the
+    input, whose one scale is the width's.
     """
     corner, opposite = coord_range_px.to(points.dtype).unbind(1)
     scale = image_scale(coord_range_px.to(points.dtype), map_size, anisotropic_decode=anisotropic_decode)

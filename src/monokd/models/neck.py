@@ -11,18 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-class ConvNormReLU(nn.Module):
-    """3×3 convolution, batch normalisation, ReLU."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 3, 1, 1, bias=False)
-        self.bn = nn.BatchNorm2d(out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W → B×C'×H×W."""
-        return F.relu(self.bn(self.conv(x)), inplace=True)
+from monokd.models.dla import ConvNormReLU
 
 
 class Upsample(nn.Module):

@@ -18,21 +18,13 @@ Columns = tuple[Sources, Sources, Array, int, int]  # see `_columns`
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Affine:
-    """A similarity between image pixels and network input pixels; pixel centres lie at halves.
+    """A similarity between image pixels and network input pixels; pixel centres lie at halves."""
 
-    Attributes:
-        forward: 2×3, image to input.
-        inverse: 2×3, input to image.
-        coord_range_px: 2×2 float32, the crop's top-left and bottom-right corners in image pixels.
-        width_px: width of the input.
-        height_px: height of the input.
-    """
-
-    forward: Array
-    inverse: Array
-    coord_range_px: NDArray[np.float32]
-    width_px: int
-    height_px: int
+    forward: Array  # 2×3, image to input
+    inverse: Array  # 2×3, input to image
+    coord_range_px: NDArray[np.float32]  # 2×2 float32, the crop's top-left and bottom-right corners in image pixels
+    width_px: int  # width of the input
+    height_px: int  # height of the input
 
 
 def crop_affine(

@@ -33,51 +33,31 @@ CROP_BOUND = np.array([0.4, 0.2, 0.2])
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How frames of a training are varied.
+    """How frames of a training are varied."""
 
-    Attributes:
-        seed: of the run, not negative.
-        flip: probability of mirroring.
-        crop: probability of scaling and shifting.
-        jitter: vary the colours.
-    """
-
-    seed: int = 0
-    flip: float = 0.5
-    crop: float = 0.5
-    jitter: bool = True
+    seed: int = 0  # of the run, not negative
+    flip: float = 0.5  # probability of mirroring
+    crop: float = 0.5  # probability of scaling and shifting
+    jitter: bool = True  # vary the colours
 
 
 @dataclass(frozen=True, slots=True)
 class Jitter:
-    """Colour jitter of an image in [0, 1].
+    """Colour jitter of an image in [0, 1]."""
 
-    Attributes:
-        order: the order of brightness 0, contrast 1 and saturation 2.
-        factors: their factors a, in the order brightness, contrast, saturation.
-        lighting: three factors of the colour components' standard deviations.
-    """
-
-    order: tuple[int, ...]
-    factors: tuple[float, ...]
-    lighting: tuple[float, ...]
+    order: tuple[int, ...]  # the order of brightness 0, contrast 1 and saturation 2
+    factors: tuple[float, ...]  # their factors a, in the order brightness, contrast, saturation
+    lighting: tuple[float, ...]  # three factors of the colour components' standard deviations
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What happens to one frame in one epoch; the default is nothing.
+    """What happens to one frame in one epoch; the default is nothing."""
 
-    Attributes:
-        flip: mirror left to right.
-        scale: crop size over image size; below 1 zooms in.
-        shift: the crop centre's shift right and down, over the image's width and height.
-        jitter: None leaves the colours.
-    """
-
-    flip: bool = False
-    scale: float = 1.0
-    shift: tuple[float, float] = (0.0, 0.0)
-    jitter: Jitter | None = None
+    flip: bool = False  # mirror left to right
+    scale: float = 1.0  # crop size over image size; below 1 zooms in
+    shift: tuple[float, float] = (0.0, 0.0)  # the crop centre's shift right and down, over the image's width and height
+    jitter: Jitter | None = None  # None leaves the colours
 
 
 def plan_augmentation(augmentation: Augmentation, epoch: int, index: int) -> Plan:

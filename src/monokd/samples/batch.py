@@ -23,46 +23,30 @@ class Targets:
     Those of one frame have no dimension B. Slot k belongs to label line k. Lines that do not train (class, level,
     nearer than 2 m, peak off the map) leave their slot at zeros and `mask_2d` False, in the middle of others; select
     with `mask_2d`.
-
-    Attributes:
-        heatmap: B×3×h×w, Gaussian peaks at projected 3D centres.
-        indices: B×K int64, peak cell as y·w + x.
-        mask_2d: B×K bool, slots that train.
-        class_ids: B×K int64: Pedestrian 0, Car 1, Cyclist 2.
-        boxes_px: B×K×4 left, top, right, bottom of 2D boxes in network-input pixels after augmentation, for masks of
-            the distillation. Not clipped: boxes reach past the input, and a box whose peak is off the map stands here
-            too although its `mask_2d` is False. All zeros where the line does not train.
-        size_2d: B×K×2 width, height in feature pixels.
-        offset_2d: B×K×2, 2D centre − peak, feature pixels.
-        offset_3d: B×K×2, projected 3D centre − peak, feature pixels.
-        size_3d: B×K×3 height, width, length − class mean, metres.
-        heading_bin: B×K int64, 0 to 11.
-        heading_residual_rad: B×K.
-        depth_m: B×K.
-        vis_depth_m: B×K×7×7 dense depth in the 2D box, 0 where there is none near `depth_m`.
-        object_count: B int64, the frame's label lines of any class, at most K (published `obj_num`: the masks of the
-            published distillation visit that many slots, empty ones included).
-        weight: B×K, 1 for true labels, the score for boxes of a detector, 0 in empty slots.
-        axis_only: B×K bool, boxes whose heading may be off by half a turn.
-        ignore: B×h×w bool, cells of which nobody knows what is there, peaks left out; none in frames with true labels.
     """
 
-    heatmap: Tensor
-    indices: Tensor
-    mask_2d: Tensor
-    class_ids: Tensor
+    heatmap: Tensor  # B×3×h×w, Gaussian peaks at projected 3D centres
+    indices: Tensor  # B×K int64, peak cell as y·w + x
+    mask_2d: Tensor  # B×K bool, slots that train
+    class_ids: Tensor  # B×K int64: Pedestrian 0, Car 1, Cyclist 2
+    # B×K×4 left, top, right, bottom of 2D boxes in network-input pixels after augmentation, for masks of the
+    # distillation. Not clipped: boxes reach past the input, and a box whose peak is off the map stands here too
+    # although its `mask_2d` is False. All zeros where the line does not train
     boxes_px: Tensor
-    size_2d: Tensor
-    offset_2d: Tensor
-    offset_3d: Tensor
-    size_3d: Tensor
-    heading_bin: Tensor
-    heading_residual_rad: Tensor
-    depth_m: Tensor
-    vis_depth_m: Tensor
+    size_2d: Tensor  # B×K×2 width, height in feature pixels
+    offset_2d: Tensor  # B×K×2, 2D centre − peak, feature pixels
+    offset_3d: Tensor  # B×K×2, projected 3D centre − peak, feature pixels
+    size_3d: Tensor  # B×K×3 height, width, length − class mean, metres
+    heading_bin: Tensor  # B×K int64, 0 to 11
+    heading_residual_rad: Tensor  # B×K
+    depth_m: Tensor  # B×K
+    vis_depth_m: Tensor  # B×K×7×7 dense depth in the 2D box, 0 where there is none near `depth_m`
+    # B int64, the frame's label lines of any class, at most K (published `obj_num`: the masks of the published
+    # distillation visit that many slots, empty ones included)
     object_count: Tensor
-    weight: Tensor
-    axis_only: Tensor
+    weight: Tensor  # B×K, 1 for true labels, the score for boxes of a detector, 0 in empty slots
+    axis_only: Tensor  # B×K bool, boxes whose heading may be off by half a turn
+    # B×h×w bool, cells of which nobody knows what is there, peaks left out; none in frames with true labels
     ignore: Tensor
 
 
@@ -71,25 +55,17 @@ class Batch:
     """B frames ready for a step; a sample is one frame's, whose tensors have no dimension B.
 
     `box_cells` would have to be waited for on a GPU, so they are found where the batch is made.
-
-    Attributes:
-        frames: ids, for messages and predictions.
-        inputs: by modality, as they travel: B×3×H×W uint8 images, B×1×H×W depth in metres; networks ask `input`.
-        P2: B×3×4 float32 projection, of the mirrored camera where the frame is flipped.
-        coord_range_px: B×2×2, top-left and bottom-right of the crop in image pixels.
-        image_size_px: B×2 width, height of the file's image.
-        targets: absent at prediction.
-        box_cells: N int64, see `box_cells`.
-        channel_maps: B×3×(C+1) by modality, what `map_channels` makes of `inputs`.
     """
 
-    frames: tuple[str, ...]
+    frames: tuple[str, ...]  # ids, for messages and predictions
+    # by modality, as they travel: B×3×H×W uint8 images, B×1×H×W depth in metres; networks ask `input`
     inputs: dict[Modality, Tensor]
-    P2: Tensor
-    coord_range_px: Tensor
-    image_size_px: Tensor
-    targets: Targets | None = None
-    box_cells: Tensor | None = None
+    P2: Tensor  # B×3×4 float32 projection, of the mirrored camera where the frame is flipped
+    coord_range_px: Tensor  # B×2×2, top-left and bottom-right of the crop in image pixels
+    image_size_px: Tensor  # B×2 width, height of the file's image
+    targets: Targets | None = None  # absent at prediction
+    box_cells: Tensor | None = None  # N int64, see `box_cells`
+    # B×3×(C+1) by modality, what `map_channels` makes of `inputs`
     channel_maps: dict[Modality, Tensor] = field(default_factory=dict)
 
     def input(self, modality: Modality) -> Tensor:

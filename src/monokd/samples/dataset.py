@@ -28,42 +28,25 @@ from monokd.typing import Bytes, Floats, Modality, Uint16s
 
 @dataclass(frozen=True, slots=True)
 class InputSettings:
-    """What frames become.
+    """What frames become."""
 
-    Attributes:
-        height_px: of the network's input, a multiple of 32.
-        width_px: of the network's input, a multiple of 32.
-        classes: names that train; Van, Truck and DontCare only draw on Car's heatmap.
-        depth_scaled_twice: quirk Q8: depth inputs are metres / 256, as published, instead of metres.
-        modalities: inputs that samples carry, where the frames have them.
-    """
-
-    height_px: int
-    width_px: int
-    classes: tuple[str, ...] = CLASSES
-    depth_scaled_twice: bool = True
-    modalities: tuple[Modality, ...] = ("image", "depth")
+    height_px: int  # of the network's input, a multiple of 32
+    width_px: int  # of the network's input, a multiple of 32
+    classes: tuple[str, ...] = CLASSES  # names that train; Van, Truck and DontCare only draw on Car's heatmap
+    depth_scaled_twice: bool = True  # quirk Q8: depth inputs are metres / 256, as published, instead of metres
+    modalities: tuple[Modality, ...] = ("image", "depth")  # inputs that samples carry, where the frames have them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A frame as its files hold it.
+    """A frame as its files hold it."""
 
-    Attributes:
-        width_px: of the image.
-        height_px: of the image.
-        image: H×W×3 RGB; None where no network sees it.
-        depth: H×W, metres × 256, padded to the image's size; None without a depth folder.
-        calibration: in single precision.
-        objects: in single precision; None without labels.
-    """
-
-    width_px: int
-    height_px: int
-    image: Bytes | None
-    depth: Uint16s | None
-    calibration: Calibration
-    objects: Objects | None
+    width_px: int  # of the image
+    height_px: int  # of the image
+    image: Bytes | None  # H×W×3 RGB; None where no network sees it
+    depth: Uint16s | None  # H×W, metres × 256, padded to the image's size; None without a depth folder
+    calibration: Calibration  # in single precision
+    objects: Objects | None  # in single precision; None without labels
 
 
 class Frames:

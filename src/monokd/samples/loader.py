@@ -21,13 +21,9 @@ BATCHES_AHEAD = 2  # of each worker
 
 
 class EpochLoader:
-    """Batches of any epoch.
+    """Batches of any epoch, made by as many processes as `workers`, or here.
 
-    Args:
-        frames: the samples.
-        order: which samples make which batch.
-        workers: processes that make samples; 0 makes them here.
-        device: where the batches are wanted; on a CUDA device they arrive while the batch before is computed on.
+    On a CUDA device they arrive while the batch before is computed on; otherwise they stay where they are.
     """
 
     def __init__(

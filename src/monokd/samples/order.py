@@ -24,16 +24,8 @@ def epoch_order(seed: int, epoch: int, count: int, part: int = 0) -> Ints:
 class BatchOrder(Sampler[list[Key]]):
     """This process's part of every batch of an epoch, as the (epoch, index) of its frames.
 
-    Args:
-        steps: batches of an epoch.
-        batch_size: over all processes.
-        process: number of this process, and how many share each batch.
-
-    Attributes:
-        epoch: the next iteration's epoch.
-
-    Raises:
-        ValueError: a batch size that the processes cannot share evenly.
+    An epoch has `steps` batches of `batch_size` over all processes; `process` is the number of this one, and how many
+    share each batch, evenly (ValueError). Set `epoch` before iterating.
     """
 
     def __init__(self, steps: int, batch_size: int, process: tuple[int, int]) -> None:
@@ -47,14 +39,10 @@ class BatchOrder(Sampler[list[Key]]):
 
 
 class EpochBatches(BatchOrder):
-    """Every frame once an epoch; the parts of a batch, in the order of the processes, are what one process would see.
+    """Each of `count` frames once an epoch; the processes' parts, in their order, are the batch that one would see.
 
-    Args:
-        count: frames.
-        batch_size: over all processes.
-        seed: of a new order each epoch, of which a last batch that is not full is left out; None takes all frames as
-            they come, and some processes may get no part of a last batch that is not full.
-        process: number of this process, and how many share each batch.
+    With a seed the order changes each epoch and a last batch that is not full is left out. Without, frames come as they
+    are, and of a last batch that is not full some processes may get no part.
 
     Raises:
         DataError: not one full batch.
@@ -90,8 +78,7 @@ class MixedBatches(BatchOrder):
         share: of each batch that comes from the second set, rounded to whole frames.
         steps: batches of an epoch.
         seed: of the order.
-        process: number of this process, and how many share each batch; the sets are spread over a batch evenly, so that
-            each process, and each chunk of a batch, gets their shares.
+        process: see `BatchOrder`; the sets are spread evenly over a batch, its processes and its chunks.
 
     Raises:
         DataError: a set without frames that a batch needs.
