@@ -12,19 +12,7 @@ from torch import Tensor
 
 from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
 from monokd.samples.batch import Targets
-
-ROI_KEYS = {
-    "offset_3d": "offset_3d",
-    "size_3d": "size_3d",
-    "heading": "heading",
-    "vis_depth_m": "vis_depth",
-    "att_depth_m": "att_depth",
-    "ins_depth_m": "ins_depth",
-    "vis_log_uncertainty": "vis_depth_uncer",
-    "att_log_uncertainty": "att_depth_uncer",
-    "ins_log_uncertainty": "ins_depth_uncer",
-}
-MAP_KEYS = ("heatmap", "offset_2d", "size_2d")
+from tests.models.golden import MAP_KEYS, ROI_KEYS
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -47,14 +35,14 @@ def output(numbers: Mapping[str, Any], side: str, *, leaves: bool) -> DetectorOu
 
     frame, slot = numbers["target_mask_2d"].nonzero(as_tuple=True)
     rois = Rois(frame, numbers["target_indices"][frame, slot], torch.zeros_like(frame))
-    roi = RoiOutput(**{field: get(key) for field, key in ROI_KEYS.items()})
+    roi = RoiOutput(**{field: get(key) for key, field in ROI_KEYS.items()})
     return DetectorOutput(get("heatmap"), get("offset_2d"), get("size_2d"), rois, roi, (), ())
 
 
 def gradients(out: DetectorOutput) -> dict[str, Tensor]:
     """Gradients of an output's leaves by the published names, where there are any."""
     leaves = {key: getattr(out, key) for key in MAP_KEYS}
-    leaves |= {key: getattr(out.roi, field) for field, key in ROI_KEYS.items()}
+    leaves |= {key: getattr(out.roi, field) for key, field in ROI_KEYS.items()}
     return {key: leaf.grad for key, leaf in leaves.items() if leaf.grad is not None}
 
 
