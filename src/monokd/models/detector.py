@@ -33,9 +33,8 @@ class Detector(nn.Module):
         neck: the last four of them → fused maps of the same strides and channels.
         channels: of the fused maps, finest first.
         hidden: channels inside every head.
-        quirks: `anisotropic_decode` (Q7, see `points_to_image`); `clamped_heights` (Q17): the visual depth is scaled by
-            the ratio of the predicted box's heights on the input and in the image, each at least 1 px, instead of the
-            scale of input to image, which that ratio is for larger boxes; `published_initialisation` (Q19).
+        quirks: Q7 (see `points_to_image`); Q17: the visual depth is scaled by the ratio of the predicted box's heights
+            on the input and in the image, each at least 1 px, not by the scale of input to image; Q19, how it starts.
     """
 
     def __init__(
@@ -151,9 +150,9 @@ class Detector(nn.Module):
                 nn.init.normal_(head.get_parameter(f"{number}.weight"), 0.0, 0.001)
                 nn.init.zeros_(head.get_parameter(f"{number}.bias"))
         xavier = nn.init.xavier_uniform_ if published else nn.init.xavier_normal_
-        heads = (self.offset_3d, self.size_3d, self.heading)
-        heads += (self.vis_depth, self.att_depth, self.vis_depth_uncer, self.att_depth_uncer)
-        for layer in (layer for head in heads for layer in head if isinstance(layer, nn.Conv2d)):
+        pooled = self.offset_3d, self.size_3d, self.heading
+        cells = self.vis_depth, self.att_depth, self.vis_depth_uncer, self.att_depth_uncer
+        for layer in (layer for head in (*pooled, *cells) for layer in head if isinstance(layer, nn.Conv2d)):
             xavier(layer.weight)
             nn.init.zeros_(layer.get_parameter("bias"))
 

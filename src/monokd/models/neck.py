@@ -30,17 +30,10 @@ class Upsample(nn.Module):
 
 
 class IterativeUp(nn.Module):
-    """Brings every map but the first to the first one's size and channels, each joined with its left neighbour.
-
-    Args:
-        in_channels: of the maps, finest first.
-        out_channels: of the results.
-        factors: how much coarser each map is than the first.
-    """
+    """Brings every map but the first to the first one's size and channels, each joined with its finer neighbour."""
 
     def __init__(self, in_channels: Sequence[int], out_channels: int, factors: Sequence[int]) -> None:
         super().__init__()
-        self.steps = len(in_channels) - 1
         for i in range(1, len(in_channels)):
             self.add_module(f"proj_{i}", ConvNormReLU(in_channels[i], out_channels))
             self.add_module(f"up_{i}", Upsample(out_channels, factors[i]))
@@ -49,7 +42,7 @@ class IterativeUp(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Maps, finest first → as many maps, all of the first one's size."""
         results = [maps[0]]
-        for i in range(1, self.steps + 1):
+        for i in range(1, len(maps)):
             right = self.get_submodule(f"up_{i}")(self.get_submodule(f"proj_{i}")(maps[i]))
             results.append(self.get_submodule(f"node_{i}")(torch.cat((results[-1], right), 1)))
         return results
@@ -60,11 +53,9 @@ class DLAUp(nn.Module):
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
-        count = len(channels)
-        self.steps = count - 1
-        current, strides = list(channels), [2**i for i in range(count)]
-        for step in range(self.steps):
-            left = count - step - 2
+        current, strides = list(channels), [2**i for i in range(len(channels))]
+        for step in range(len(channels) - 1):
+            left = len(channels) - step - 2
             factors = [stride // strides[left] for stride in strides[left:]]
             self.add_module(f"ida_{step}", IterativeUp(current[left:], current[left], factors))
             current[left + 1 :] = [current[left]] * (step + 1)
@@ -73,7 +64,7 @@ class DLAUp(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """B×C_i×H_i×W_i, finest first → fused maps, finest first; the coarsest is handed on as it is."""
         current, fused = list(maps), [maps[-1]]
-        for step in range(self.steps):
+        for step in range(len(maps) - 1):
             left = len(current) - step - 2
             current[left:] = self.get_submodule(f"ida_{step}")(current[left:])
             fused.append(current[-1])

@@ -16,19 +16,16 @@ CANDIDATES = 6  # a pixel's two-pixel support holds at most four adaptive sample
 
 
 def roi_align(features: Tensor, boxes: Tensor, boxes_per_frame: Sequence[int], *, cells: int = 7) -> Tensor:
-    """Average bilinear samples of `features` in a grid of cells over each box.
+    """Average bilinear samples of B×C×h×w features in P×P `cells` over each box: M×C×P×P.
 
     A cell has as many samples an axis as it is pixels long, rounded up. The first pixel's centre is at 0, and boxes are
     widened to at least one pixel (the operator's older convention). Gradients reach `features` only.
 
     Args:
-        features: B×C×h×w.
+        features: of B frames.
         boxes: M×4 left, top, right, bottom in feature pixels, frame after frame.
         boxes_per_frame: B numbers that sum to M.
-        cells: side P of the grid.
-
-    Returns:
-        M×C×P×P.
+        cells: side of the grid.
     """
     height, width = features.shape[-2:]
     with torch.no_grad():

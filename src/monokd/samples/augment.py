@@ -23,8 +23,7 @@ EIGENVECTORS = np.array(
         (-0.56089297, 0.71832671, 0.41158938),
     ]
 )
-# Grey weights of R, G, B: the published code hands an RGB image to a BGR conversion.
-GREY = np.array([0.114, 0.587, 0.299])
+GREY = np.array([0.114, 0.587, 0.299])  # of R, G, B: the published code hands an RGB image to a BGR conversion
 DEPTH_RANGE_M = 80.0
 PLAN_STREAM = 1
 CROP_STD = np.array([0.4, 0.1, 0.1])  # of a crop's scale about 1, and of its shift right and down
