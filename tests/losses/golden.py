@@ -49,16 +49,11 @@ def gradients(out: DetectorOutput) -> dict[str, Tensor]:
 def targets(numbers: Mapping[str, Any]) -> Targets:
     """The targets of the file's batch."""
     t = {key.removeprefix("target_"): value for key, value in numbers.items() if key.startswith("target_")}
+    same = ("heatmap", "indices", "mask_2d", "size_2d", "offset_2d", "offset_3d", "size_3d")
     return Targets(
-        heatmap=t["heatmap"],
-        indices=t["indices"],
-        mask_2d=t["mask_2d"],
+        **{name: t[name] for name in same},
         class_ids=torch.zeros_like(t["indices"]),
         boxes_px=t["box2d_gt"],
-        size_2d=t["size_2d"],
-        offset_2d=t["offset_2d"],
-        offset_3d=t["offset_3d"],
-        size_3d=t["size_3d"],
         heading_bin=t["heading_bin"][..., 0],
         heading_residual_rad=t["heading_res"][..., 0],
         depth_m=t["depth"][..., 0],
