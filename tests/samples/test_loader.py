@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -68,43 +67,31 @@ def test_broken_file_is_one_line_from_any_process(small_kitti: KittiFolder, work
         list(build_loader(frames, batch_size=4, workers=workers).batches(0))
 
 
-def _killed() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _bus_error() -> None:
-    os.kill(os.getpid(), signal.SIGBUS)
-
-
-def _full() -> None:
-    raise RuntimeError("unable to write to file </torch_1>: No space left on device (28)")
-
-
 class Dying(Frames):
-    """Frames whose reading ends a worker."""
+    """Frames whose reading ends a worker, by a signal or by torch's message."""
 
-    way: Callable[[], None]
+    way: signal.Signals | str
     parent = os.getpid()
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         if os.getpid() != self.parent:
-            type(self).way()
+            if isinstance(self.way, str):
+                raise RuntimeError(self.way)
+            os.kill(os.getpid(), self.way)
         return super().__getitem__(key)
 
 
 @pytest.mark.parametrize(
     ("way", "reason"),
     [
-        (_killed, r"^a worker process that reads frames was killed \(out of memory\?\); run again$"),
-        (_bus_error, r"^/dev/shm: .*shared memory is full .*--shm-size\)$"),
-        (_full, r"^/dev/shm: .*shared memory is full"),
+        (signal.SIGKILL, r"^a worker process that reads frames was killed \(out of memory\?\); run again$"),
+        (signal.SIGBUS, r"^/dev/shm: .*shared memory is full .*--shm-size\)$"),
+        ("unable to write to file </torch_1>: No space left on device (28)", r"^/dev/shm: .*shared memory is full"),
     ],
 )
-def test_the_death_of_a_worker_is_one_line(
-    small_kitti: KittiFolder, way: Callable[[], None], reason: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Dying, "way", staticmethod(way), raising=False)
+def test_the_death_of_a_worker_is_one_line(small_kitti: KittiFolder, way: signal.Signals | str, reason: str) -> None:
     frames = Dying(small_kitti, FRAMES, InputSettings(384, 1280))
+    frames.way = way
     with pytest.raises(DataError, match=reason):
         list(build_loader(frames, batch_size=2, workers=1).batches(0))
 

@@ -21,7 +21,7 @@ from monokd.samples.targets import (
     heading_classes,
     roi_align_map,
     trainable,
-)
+)  # fmt: skip
 
 CAMERA = Calibration(np.array([[700.0, 0, 640, 0], [0, 700, 192, 0], [0, 0, 1, 0]]), np.eye(3), np.eye(3, 4))
 FULL = crop_affine((640.0, 192.0), (1280.0, 384.0), width_px=1280, height_px=384)
@@ -87,16 +87,12 @@ def test_depth_cells_far_from_the_object_are_masked() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, True),
-        ({"truncation": 0.15}, True),
         ({"truncation": 0.5}, True),
         ({"truncation": 0.51}, False),
         ({"occlusion": 2.0}, True),
         ({"occlusion": 3.0}, False),
         ({"bottom": 172 + 24.0}, True),  # height + 1 = 25
         ({"bottom": 172 + 23.9}, False),
-        ({"bottom": 172 + 24.0, "truncation": 0.4}, True),
-        ({"bottom": 172 + 23.9, "truncation": 0.4}, False),
         ({"z": 1.99}, False),
         ({"z": 2.0}, True),
     ],
