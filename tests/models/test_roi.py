@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -17,7 +19,7 @@ from monokd.models.roi import roi_align
 def onnx_roi_align(features: Tensor, boxes: Tensor, boxes_per_frame: list[int]) -> Tensor:
     """The same operator by an independent implementation."""
     kinds = {"X": onnx.TensorProto.FLOAT, "boxes": onnx.TensorProto.FLOAT, "frame": onnx.TensorProto.INT64}
-    options = {"sampling_ratio": 0, "mode": "avg", "coordinate_transformation_mode": "output_half_pixel"}
+    options: Any = {"sampling_ratio": 0, "mode": "avg", "coordinate_transformation_mode": "output_half_pixel"}
     node = onnx.helper.make_node("RoiAlign", list(kinds), ["Y"], output_height=7, output_width=7, **options)
     inputs = [onnx.helper.make_tensor_value_info(name, kind, None) for name, kind in kinds.items()]
     output = onnx.helper.make_tensor_value_info("Y", onnx.TensorProto.FLOAT, None)

@@ -81,11 +81,15 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Return the same batch on `device`; from page-locked memory nobody waits for the copy."""
-        return _map_tensors(self, lambda tensor: tensor.to(device, non_blocking=True))  # type: ignore[no-any-return]
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
         """Return the same batch in page-locked memory; a DataLoader calls this."""
-        return _map_tensors(self, Tensor.pin_memory)  # type: ignore[no-any-return]
+        return self.each(Tensor.pin_memory)
+
+    def each(self, move: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the same batch of moved tensors."""
+        return _map_tensors(self, move)  # type: ignore[no-any-return]
 
 
 def collate(samples: Sequence[Batch]) -> Batch:
@@ -104,7 +108,7 @@ def tensors_of(batch: Batch) -> list[Tensor]:
         found.append(tensor)
         return tensor
 
-    _map_tensors(batch, keep)
+    batch.each(keep)
     return found
 
 
