@@ -30,8 +30,8 @@ from monokd.distill.loss import DistillationLoss
 from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
 from monokd.losses.means import ALONE, Processes
-from monokd.models.detector import build_detector, feature_channels
-from monokd.models.neck import Upsampling
+from monokd.models.detector import build_detector
+from monokd.models.neck import Upsample
 from monokd.params import PUBLISHED_WEIGHTS, Behaviour, Machine, load_params
 from monokd.quirks import Quirks
 from monokd.samples.batch import Batch, collate
@@ -58,7 +58,7 @@ class StepSettings:
     tf32: bool = False
     channels_last: bool = True
     compile: bool = False
-    upsampling: Upsampling = "transposed"
+    shuffled: bool = False  # upsampling, see models.neck.Upsample
     batch: int = 2
     height_px: int = 384
     width_px: int = 1280
@@ -150,10 +150,13 @@ def build_step(
 ) -> DetectionStep:
     """The step of a training stage, the student's where `method` has terms, with fresh weights."""
     quirks = Quirks.of(settings.behaviour)
-    student, teacher = (build_detector(settings.width, quirks=quirks, upsampling=settings.upsampling) for _ in range(2))
+    student, teacher = (build_detector(settings.width, quirks=quirks) for _ in range(2))
+    for module in (*student.modules(), *teacher.modules()):
+        if isinstance(module, Upsample):
+            module.shuffled = settings.shuffled
     step = DetectionStep(student, modality=modality, quirks=quirks, processes=processes)
     if settings.method != "none":
-        channels = feature_channels(settings.width)
+        channels = student.channels
         wanted = tuple(PUBLISHED_WEIGHTS[settings.method])
         loss = DistillationLoss(wanted, fused_channels=channels, backbone_channels=channels, quirks=quirks)
         chunk = ALONE if quirks.per_replica_normaliser else processes

@@ -19,7 +19,7 @@ from monokd.params import Behaviour
 
 R = TypeVar("R")
 TF32, BF16 = {"tf32": True}, {"precision": "bf16-mixed"}
-SLOWER = ({"channels_last": False}, {"upsampling": "shuffled"})
+SLOWER = ({"channels_last": False}, {"shuffled": True})
 SWITCHES: list[dict[str, Any]] = [
     *(numbers | switch for numbers in ({}, TF32, BF16) for switch in ({}, *SLOWER)),
     BF16 | {"compile": True},

@@ -102,7 +102,7 @@ def loader_row(
 ) -> Row:  # fmt: skip
     """Samples a second that a loader gives on a device, and the processor time of each."""
     frames = frames_of(root, depth, size, count=batch_size * batches)
-    loader = build_loader(frames, batch_size=batch_size, training=True, workers=workers, device=torch.device(device))
+    loader = build_loader(frames, batch_size=batch_size, seed=0, workers=workers, device=torch.device(device))
     for _ in loader.batches(0):  # starts the workers and loads compiled code
         pass
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split() if loader.workers else []

@@ -18,7 +18,7 @@ from monokd.kitti.splits import has_labels, split_files, split_frames
 from monokd.models.arithmetic import set_tf32
 from monokd.models.checkpoint import load_detector
 from monokd.params import load_params
-from monokd.samples.dataset import Frames, InputSettings
+from monokd.samples.dataset import Frames
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
     frames = Frames(
         split_files(root, split),
         names,
-        InputSettings(info.height_px, info.width_px, profile.data.classes, info.depth_scaled_twice),
+        info.input_settings(),
         depth_dir=Path("data/depth") if sees_depth else None,
     )
     set_tf32(profile.machine.tf32)

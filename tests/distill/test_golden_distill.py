@@ -102,7 +102,7 @@ def test_masks(numbers: dict[str, Any]) -> None:
     t = golden.targets(numbers)
     expected = numbers["gaussian_mask_4"]
     _, height, width = expected.shape
-    found = centre_mask(t.head_boxes_px, 4, height, width, t.object_count, unclipped_masks=True)
+    found = centre_mask(t.boxes_px, 4, height, width, t.object_count, unclipped_masks=True)
     assert torch.equal(found, expected)
 
 

@@ -18,7 +18,7 @@ from monokd.distill.loss import DistillationLoss
 from monokd.losses.detection import detection_terms
 from monokd.losses.means import ALONE, over_processes
 from monokd.models import detector
-from monokd.models.detector import build_detector, feature_channels, rois_from_targets
+from monokd.models.detector import build_detector, rois_from_targets
 from monokd.quirks import Quirks
 from tests.losses import golden
 
@@ -88,8 +88,9 @@ def test_a_published_step(golden_dir: Path, method: str, monkeypatch: pytest.Mon
     numbers, weights = golden.load(golden_dir / "methods.npz"), METHODS[method]
     table, seed = json.loads(str(numbers[f"{method}_tensors"])), int(numbers["seed"])
     state = {k: torch.as_tensor(v) for k, v in published_weights(golden_dir)(table, seed).items()}
-    quirks, channels = Quirks.of("published"), feature_channels()
+    quirks = Quirks.of("published")
     student, teacher = build_detector(quirks=quirks), build_detector(quirks=quirks)
+    channels = student.channels
     distillation = DistillationLoss(weights, fused_channels=channels, backbone_channels=channels, quirks=quirks)
     load(student, state, "centernet_rgb.")
     load(teacher, state, "centernet_depth.")

@@ -10,7 +10,7 @@ import torch
 from monokd.distill.loss import DistillationLoss
 from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
-from monokd.models.detector import build_detector, feature_channels
+from monokd.models.detector import build_detector
 from monokd.quirks import Quirks
 from monokd.samples.batch import Batch, collate
 from monokd.samples.dataset import Frames, InputSettings
@@ -31,9 +31,10 @@ def batch(tiny_workspace: Path) -> Batch:
 def step_of() -> Callable[..., DistillationStep]:
     def make(method: str, *, teacher_train_mode: bool = False) -> DistillationStep:
         torch.manual_seed(0)
-        channels = feature_channels(WIDTH)
+        student = build_detector(WIDTH)
+        channels = student.channels
         return DistillationStep(
-            build_detector(WIDTH),
+            student,
             build_detector(WIDTH),
             DistillationLoss(
                 METHODS[method],

@@ -10,7 +10,7 @@ import torch
 
 from monokd.commands.predict import find_files, predict
 from monokd.errors import DataError
-from monokd.inference.predict import detect, full_batches, pick_device, share_of_process, write_predictions
+from monokd.inference.predict import detect, full_batches, pick_device, write_predictions
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.labels import read_results
 from monokd.kitti.objects import Objects, from_rows
@@ -49,18 +49,18 @@ def one_car(score: float) -> Objects:
     return from_rows(("Car",), np.array([0, 0, 0.1, 10, 20, 30, 40, 1.5, 1.6, 3.9, 1, 1.6, 20, 0.15, score]))
 
 
-@pytest.mark.parametrize(("decimals", "score"), [(6, 0.123457), (2, 0.12)])
-def test_q13_decimals_of_scores(tmp_path: Path, decimals: int, score: float) -> None:
-    found = iter([("000001", one_car(0.1234567))])
-    write_predictions(tmp_path / "out", found, classes=("Car",), score_decimals=decimals)
-    assert read_results(tmp_path / "out/000001.txt").scores.tolist() == [score]
-
-
-def test_other_classes_are_left_out_and_the_file_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("class_name", "decimals", "scores"), [("Car", 6, [0.123457]), ("Car", 2, [0.12]), ("Cyclist", 6, [])]
+)
+def test_files_hold_the_wanted_classes_and_decimals(
+    tmp_path: Path, class_name: str, decimals: int, scores: list[float]
+) -> None:
+    """Quirk Q13; a frame without objects has an empty file, and what else is in the folder stays."""
     (tmp_path / "other.txt").write_text("the user's own")
-    assert write_predictions(tmp_path, iter([("000001", one_car(0.5))]), classes=("Cyclist",)) == 1
+    found = iter([("000001", one_car(0.1234567))])
+    assert write_predictions(tmp_path, found, classes=(class_name,), score_decimals=decimals) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"000001.txt", "other.txt"}
-    assert (tmp_path / "000001.txt").read_text() == ""
+    assert read_results(tmp_path / "000001.txt").scores.tolist() == scores
 
 
 @pytest.fixture
@@ -126,19 +126,6 @@ def test_several_processes_share_the_images(
     for path in written:
         one, other = read_results(tmp_path / "one" / path.name), read_results(path)
         np.testing.assert_allclose(np.sort(one.scores), np.sort(other.scores), rtol=1e-4)
-
-
-def test_frames_are_divided_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [str(i) for i in range(7)]
-    assert share_of_process(names) == names
-    monkeypatch.setenv("WORLD_SIZE", "3")
-    together = []
-    for rank in range(3):
-        monkeypatch.setenv("RANK", str(rank))
-        share = share_of_process(names)
-        assert len(share) == (3, 2, 2)[rank]
-        together += share
-    assert sorted(together) == names
 
 
 def test_a_gpu_that_is_asked_for_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,14 +26,12 @@ def targets(frames: int, height: int = 8, width: int = 16, slots: int = 5, seed:
     heatmap = torch.rand(frames, 3, height, width, generator=g) * 0.9
     indices = torch.randint(0, height * width, (frames, slots), generator=g)
     heatmap[:, 1].flatten(1).scatter_(1, indices, 1.0)
-    depth_mask = rand(7, 7) < 0.5
     return Targets(
         heatmap=heatmap,
         indices=indices,
         mask_2d=mask,
         class_ids=torch.ones(frames, slots, dtype=torch.int64),
         boxes_px=boxes,
-        head_boxes_px=boxes.clone(),
         size_2d=rand(2) * 8,
         offset_2d=rand(2),
         offset_3d=rand(2),
@@ -41,9 +39,7 @@ def targets(frames: int, height: int = 8, width: int = 16, slots: int = 5, seed:
         heading_bin=torch.randint(0, 12, (frames, slots), generator=g),
         heading_residual_rad=rand() - 0.5,
         depth_m=rand() * 50,
-        vis_depth_m=rand(7, 7) * 50 * depth_mask,
-        att_depth_m=rand(7, 7) * depth_mask,
-        depth_mask=depth_mask,
+        vis_depth_m=(rand(7, 7) - 0.5).clamp(min=0) * 100,
         object_count=mask.sum(1) + 1,
         weight=torch.ones(frames, slots),
         axis_only=torch.zeros(frames, slots, dtype=torch.bool),

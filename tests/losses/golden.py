@@ -12,19 +12,7 @@ from torch import Tensor
 
 from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
 from monokd.samples.batch import Targets
-
-ROI_KEYS = {
-    "offset_3d": "offset_3d",
-    "size_3d": "size_3d",
-    "heading": "heading",
-    "vis_depth_m": "vis_depth",
-    "att_depth_m": "att_depth",
-    "ins_depth_m": "ins_depth",
-    "vis_log_uncertainty": "vis_depth_uncer",
-    "att_log_uncertainty": "att_depth_uncer",
-    "ins_log_uncertainty": "ins_depth_uncer",
-}
-MAP_KEYS = ("heatmap", "offset_2d", "size_2d")
+from tests.models.golden import MAP_KEYS, ROI_KEYS
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -47,37 +35,29 @@ def output(numbers: Mapping[str, Any], side: str, *, leaves: bool) -> DetectorOu
 
     frame, slot = numbers["target_mask_2d"].nonzero(as_tuple=True)
     rois = Rois(frame, numbers["target_indices"][frame, slot], torch.zeros_like(frame))
-    roi = RoiOutput(**{field: get(key) for field, key in ROI_KEYS.items()})
+    roi = RoiOutput(**{field: get(key) for key, field in ROI_KEYS.items()})
     return DetectorOutput(get("heatmap"), get("offset_2d"), get("size_2d"), rois, roi, (), ())
 
 
 def gradients(out: DetectorOutput) -> dict[str, Tensor]:
     """Gradients of an output's leaves by the published names, where there are any."""
     leaves = {key: getattr(out, key) for key in MAP_KEYS}
-    leaves |= {key: getattr(out.roi, field) for field, key in ROI_KEYS.items()}
+    leaves |= {key: getattr(out.roi, field) for key, field in ROI_KEYS.items()}
     return {key: leaf.grad for key, leaf in leaves.items() if leaf.grad is not None}
 
 
 def targets(numbers: Mapping[str, Any]) -> Targets:
     """The targets of the file's batch."""
     t = {key.removeprefix("target_"): value for key, value in numbers.items() if key.startswith("target_")}
+    same = ("heatmap", "indices", "mask_2d", "size_2d", "offset_2d", "offset_3d", "size_3d")
     return Targets(
-        heatmap=t["heatmap"],
-        indices=t["indices"],
-        mask_2d=t["mask_2d"],
+        **{name: t[name] for name in same},
         class_ids=torch.zeros_like(t["indices"]),
         boxes_px=t["box2d_gt"],
-        head_boxes_px=t["box2d_gt_head"],
-        size_2d=t["size_2d"],
-        offset_2d=t["offset_2d"],
-        offset_3d=t["offset_3d"],
-        size_3d=t["size_3d"],
         heading_bin=t["heading_bin"][..., 0],
         heading_residual_rad=t["heading_res"][..., 0],
         depth_m=t["depth"][..., 0],
-        vis_depth_m=t["vis_depth"],
-        att_depth_m=t["att_depth"],
-        depth_mask=t["depth_mask"],
+        vis_depth_m=t["vis_depth"] * t["depth_mask"],
         object_count=t["obj_num"],
         weight=torch.ones_like(t["mask_2d"], dtype=torch.float32),
         axis_only=torch.zeros_like(t["mask_2d"], dtype=torch.bool),

@@ -7,8 +7,7 @@ import math
 import pytest
 import torch
 
-from monokd.losses.detection import detection_terms, heading_loss, laplace, mean_l1, trained_slots
-from monokd.losses.focal import heatmap_focal
+from monokd.losses.detection import detection_terms, heading_loss, heatmap_focal, laplace, mean_l1, rows, trained_slots
 from monokd.losses.means import ALONE, Processes, over_processes
 from monokd.models.outputs import DetectorOutput, RoiOutput
 from monokd.samples.batch import Targets
@@ -21,10 +20,12 @@ def values(output: DetectorOutput, targets: Targets, *, nan_without_depth: bool 
     return over_processes(detection_terms(output, targets, nan_without_depth=nan_without_depth), ALONE)
 
 
-def test_focal_by_hand() -> None:
+@pytest.mark.parametrize(("ignored", "near"), [(False, 0.5**4), (True, 0.0)])
+def test_focal_by_hand(ignored: bool, near: float) -> None:
     """One peak and one cell near it, both at probability ½: −ln ½·¼ and −ln ½·¼·(1 − 0.5)⁴, over one peak."""
-    loss = heatmap_focal(torch.zeros(1, 1, 1, 2), torch.tensor([[[[1.0, 0.5]]]])).here()
-    assert loss.item() == pytest.approx(-math.log(0.5) * 0.25 * (1 + 0.5**4))
+    target = torch.tensor([[[[1.0, 0.5]]]])
+    loss = heatmap_focal(torch.zeros(1, 1, 1, 2), target, torch.tensor([[[False, ignored]]])).here()
+    assert loss.item() == pytest.approx(-math.log(0.5) * 0.25 * (1 + near))
 
 
 def test_focal_is_finite_at_certain_logits_and_without_peaks() -> None:
@@ -51,9 +52,8 @@ def test_heading_by_hand() -> None:
     """Even logits cost ln 12; the residual is that of the target's bin."""
     heading = torch.zeros(1, 24)
     heading[0, 12 + 7] = 0.25
-    cross_entropy, residual = heading_loss(
-        heading, torch.tensor([7]), torch.tensor([0.75]), torch.tensor([False]), torch.ones(1)
-    )
+    target = torch.tensor([7]), torch.tensor([0.75])
+    cross_entropy, residual = heading_loss(heading, *target, torch.tensor([False]), torch.ones(1))
     assert cross_entropy.here().item() == pytest.approx(math.log(12))
     assert residual.here().item() == pytest.approx(0.5)
 
@@ -74,18 +74,6 @@ def test_boxes_count_by_their_weight() -> None:
     assert found.item() == pytest.approx((4 + 0.5 * 10) / (1.5 * 2))
 
 
-def test_ignored_cells_cost_nothing() -> None:
-    logits = torch.zeros(1, 1, 1, 2)
-    target = torch.tensor([[[[1.0, 0.0]]]])
-    found = heatmap_focal(logits, target, torch.tensor([[[False, True]]])).here()
-    assert found.item() == pytest.approx(-math.log(0.5) * 0.25)
-
-
-def test_slots_come_in_the_order_of_frames_and_slots() -> None:
-    mask = torch.tensor([[False, True, False, True], [True, False, False, False]])
-    assert trained_slots(mask, 3).tolist() == [1, 3, 4]
-
-
 def test_a_perfect_detector_pays_for_uncertainty_only() -> None:
     """Every box term is 0 at the targets' own values: rows are matched to the right slots."""
     t = fakes.targets(3)
@@ -101,27 +89,17 @@ def test_a_perfect_detector_pays_for_uncertainty_only() -> None:
 
 @pytest.mark.parametrize("published", [True, False])
 def test_q11_without_any_depth_cell(published: bool) -> None:
-    """Published: the depth term is NaN. Corrected: the instance part alone, with finite gradients."""
+    """Published: the depth term is NaN. Corrected: the instance part alone. With cells both are the same."""
     t = fakes.targets(2)
-    t.depth_mask[:] = False
     out = fakes.output(t, 1, leaves=True)
+    assert values(out, t, nan_without_depth=published)["depth"] == values(out, t)["depth"]
+    t.vis_depth_m[:] = 0
     depth = values(out, t, nan_without_depth=published)["depth"]
     assert math.isnan(depth.item()) == published
     if not published:
-        slots = trained_slots(t.mask_2d, len(out.rois.cell))
-        target = t.depth_m.flatten()[slots][:, None, None]
-        ins = laplace(
-            out.roi.ins_depth_m, target, out.roi.ins_log_uncertainty, torch.ones_like(target.expand(-1, 7, 7))
-        )
+        target = rows(t.depth_m, trained_slots(t.mask_2d, len(out.rois.cell)))[:, None, None].expand(-1, 7, 7)
+        ins = laplace(out.roi.ins_depth_m, target, out.roi.ins_log_uncertainty, torch.ones_like(target))
         assert depth.item() == pytest.approx(ins.here().item())
-
-
-@pytest.mark.parametrize("published", [True, False])
-def test_q11_changes_nothing_where_cells_are_valid(published: bool) -> None:
-    t = fakes.targets(2)
-    out = fakes.output(t, 1)
-    terms = values(out, t, nan_without_depth=published)
-    assert terms["depth"].item() == pytest.approx(values(out, t)["depth"].item())
 
 
 def test_a_batch_without_objects_is_all_zero_but_for_the_heatmap() -> None:

@@ -19,19 +19,10 @@ from monokd.models.checkpoint import (
     load_detector,
     save_backbone,
     save_detector,
-)
+)  # fmt: skip
 from monokd.models.detector import build_detector
 
-INFO = DetectorInfo(
-    width=0.125,
-    modality="depth",
-    classes=("Car",),
-    height_px=96,
-    width_px=320,
-    anisotropic_decode=True,
-    clamped_heights=True,
-    depth_scaled_twice=True,
-)
+INFO = DetectorInfo(0.125, "depth", ("Car",), 96, 320, True, True, True)
 
 
 @pytest.fixture
@@ -50,9 +41,12 @@ def rewritten(path: Path, **changes: object) -> Path:
 
 
 def test_round_trip(saved: Path) -> None:
+    """Weights, info, what is frozen; equal weights give equal bytes, and loading draws no random numbers."""
     torch.manual_seed(0)
     expected = build_detector(INFO.width).state_dict()
+    state = torch.get_rng_state()
     detector, info = load_detector(saved, "depth")
+    assert torch.equal(state, torch.get_rng_state())
     assert info == INFO
     assert (detector.anisotropic_decode, detector.clamped_heights) == (True, True)
     assert detector.training
@@ -61,27 +55,14 @@ def test_round_trip(saved: Path) -> None:
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
     frozen = {name for name, p in build_detector(INFO.width).named_parameters() if not p.requires_grad}
     assert {name for name, p in detector.named_parameters() if not p.requires_grad} == frozen
+    again = saved.with_name("again.safetensors")
+    save_detector(detector, again, info)
+    assert again.read_bytes() == saved.read_bytes()
 
 
-def test_equal_weights_give_equal_bytes(saved: Path, tmp_path: Path) -> None:
-    """A pipeline recognises an unchanged model by its hash."""
-    detector, info = load_detector(saved)
-    save_detector(detector, tmp_path / "again.safetensors", info)
-    assert (tmp_path / "again.safetensors").read_bytes() == saved.read_bytes()
-
-
-def test_loading_draws_no_random_numbers(saved: Path) -> None:
-    state = torch.get_rng_state()
-    load_detector(saved)
-    assert torch.equal(state, torch.get_rng_state())
-
-
-def test_wrong_modality(saved: Path) -> None:
+def test_wrong_modality_and_no_file(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"detector\.safetensors: expected a detector that sees image, found .* depth"):
         load_detector(saved, "image")
-
-
-def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.safetensors: no such file of weights"):
         load_detector(tmp_path / "none.safetensors")
 
@@ -134,52 +115,32 @@ def test_wrong_tensors(saved: Path, fault: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def backbone_file(path: Path, old: bool) -> dict[str, torch.Tensor]:
-    """A file as ImageNet training left it: no prefix, and in old torch no counters."""
-    torch.manual_seed(7)
-    tensors = build_detector(0.125).backbone.state_dict()
-    if old:
-        tensors = type(tensors)({k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")})
-    torch.save(tensors, path, _use_new_zipfile_serialization=not old)
-    return dict(tensors)
-
-
-@pytest.mark.parametrize("old", [False, True])
-def test_backbone(tmp_path: Path, old: bool) -> None:
+@pytest.mark.parametrize("writer", ["torch", "old torch", "monokd"])
+def test_backbone(tmp_path: Path, writer: str) -> None:
+    """A file as ImageNet training left it, without prefix, and in old torch without counters; or our own."""
     path = tmp_path / "dla34.pth"
-    expected = backbone_file(path, old)
+    torch.manual_seed(7)
+    expected = dict(build_detector(0.125).backbone.state_dict())
+    if writer == "monokd":
+        save_backbone(expected, path)
+        with pytest.raises(DataError, match=r"expected a detector file.* found 'monokd backbone 1'"):
+            load_detector(path)
+    else:
+        old = writer == "old torch"
+        kept = {k: v for k, v in expected.items() if not (old and k.endswith("num_batches_tracked"))}
+        torch.save(kept, path, _use_new_zipfile_serialization=not old)
     torch.manual_seed(1)
     detector = build_detector(0.125)
     heads = detector.heatmap.state_dict()["0.weight"].clone()
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     load_backbone(detector, path, digest)
     load_backbone(detector, path, digest[:8].upper())
+    load_backbone(detector, path, None)
     found = detector.backbone.state_dict()
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
     assert torch.equal(heads, detector.heatmap.state_dict()["0.weight"])
-
-
-def test_backbone_in_our_file(tmp_path: Path) -> None:
-    torch.manual_seed(7)
-    tensors = build_detector(0.125).backbone.state_dict()
-    save_backbone(tensors, tmp_path / "b.safetensors")
-    detector = build_detector(0.125)
-    load_backbone(detector, tmp_path / "b.safetensors", None)
-    assert all(torch.equal(detector.backbone.state_dict()[name], t) for name, t in tensors.items())
-    with pytest.raises(DataError, match=r"expected a detector file.* found 'monokd backbone 1'"):
-        load_detector(tmp_path / "b.safetensors")
-
-
-@pytest.mark.parametrize("digest", ["0" * 64, "deadbeef", "short", "z" * 64])
-def test_backbone_of_another_hash(tmp_path: Path, digest: str) -> None:
-    path = tmp_path / "dla34.pth"
-    backbone_file(path, old=False)
-    with pytest.raises(DataError, match=r"dla34\.pth: expected .*SHA-256"):
-        load_backbone(build_detector(0.125), path, digest)
-
-
-def test_backbone_of_another_width(tmp_path: Path) -> None:
-    path = tmp_path / "dla34.pth"
-    backbone_file(path, old=False)
+    for wrong in ("0" * 64, "deadbeef", "short", "z" * 64):
+        with pytest.raises(DataError, match=r"dla34\.pth: expected .*SHA-256"):
+            load_backbone(detector, path, wrong)
     with pytest.raises(DataError, match="Missing"):
         load_backbone(build_detector(0.25), path, None)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.labels import read_results, write_results
@@ -20,7 +21,7 @@ from monokd.models.detector import Detector, build_detector
 from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
 from monokd.quirks import Quirks
 from monokd.samples.affine import crop_affine, transform_points
-from monokd.samples.batch import Batch, collate
+from monokd.samples.batch import collate
 from monokd.samples.dataset import Frames, InputSettings
 from tests.models.golden import assert_within_range, outputs_by_key
 
@@ -39,17 +40,8 @@ def one_object(frames: int = 1) -> DetectorOutput:
     heading = torch.zeros(1, 24)
     heading[0, 10], heading[0, 12 + 10] = 5.0, 0.1
     flat = torch.zeros(1, 7, 7)
-    roi = RoiOutput(
-        offset_3d=torch.tensor([[0.0, 1.0]]),
-        size_3d=torch.tensor([[0.1, 0.0, -0.5]]),
-        heading=heading,
-        vis_depth_m=flat + 19,
-        att_depth_m=flat + 1,
-        ins_depth_m=flat + 20,
-        vis_log_uncertainty=flat,
-        att_log_uncertainty=flat,
-        ins_log_uncertainty=flat,
-    )
+    offset_3d, size_3d = torch.tensor([[0.0, 1.0]]), torch.tensor([[0.1, 0.0, -0.5]])
+    roi = RoiOutput(offset_3d, size_3d, heading, flat + 19, flat + 1, flat + 20, flat, flat, flat)
     rois = Rois(torch.tensor([frames - 1]), torch.tensor([CELL]), torch.tensor([1]))
     return DetectorOutput(heatmap, offset_2d, size_2d, rois, roi, (), ())
 
@@ -81,29 +73,25 @@ def test_hand_solved_object() -> None:
     assert found.occlusion.tolist() == [0.0]
 
 
-def test_objects_go_to_their_frames() -> None:
-    assert [len(objects) for objects in decode_one(one_object(frames=3))] == [0, 0, 1]
-
-
 def test_threshold_is_on_the_peak_alone() -> None:
-    """The peak is 0.5 and the score 0.18: the published threshold of 0.2 keeps it."""
+    """The peak is 0.5 and the score 0.18: the published threshold of 0.2 keeps it. Objects go to their frames."""
+    assert [len(objects) for objects in decode_one(one_object(frames=3))] == [0, 0, 1]
     assert len(decode_one(one_object(), score_threshold=0.5)[0]) == 1
     assert len(decode_one(one_object(), score_threshold=0.51)[0]) == 0
 
 
-@pytest.mark.parametrize("size", [(-1.6, 0.0, 0.0), (0.0, -1.7, 0.0), (0.0, 0.0, -3.9)])
-def test_negative_sizes_are_dropped(size: tuple[float, float, float]) -> None:
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("size_3d", torch.tensor([size])) for size in ((-1.6, 0.0, 0.0), (0.0, -1.7, 0.0), (0.0, 0.0, -3.9))),
+        *((name, torch.tensor(float("nan"))) for name in ("ins_depth_m", "offset_3d", "size_3d")),
+        ("ins_log_uncertainty", torch.tensor(60.0)),
+    ],
+)
+def test_impossible_objects_are_dropped(field: str, value: Tensor) -> None:
+    """No result file may hold a negative size or NaN; a confidence that underflows to 0/0 counts too."""
     output = one_object()
-    output.roi.size_3d = torch.tensor([size])
-    assert len(decode_one(output)[0]) == 0
-
-
-@pytest.mark.parametrize("field", ["ins_depth_m", "ins_log_uncertainty", "offset_3d", "size_3d"])
-def test_undefined_objects_are_dropped(field: str) -> None:
-    """No result file may hold NaN, which readers refuse; a confidence that underflows to 0/0 counts too."""
-    output = one_object()
-    value = getattr(output.roi, field)
-    setattr(output.roi, field, torch.full_like(value, 60.0 if field == "ins_log_uncertainty" else float("nan")))
+    setattr(output.roi, field, value.expand_as(getattr(output.roi, field)))
     assert len(decode_one(output)[0]) == 0
 
 
@@ -159,16 +147,6 @@ def golden_frames(golden: Any) -> list[str]:
     return sorted({key.split(".")[0] for key in golden if key.endswith(".dets")})
 
 
-def whole_frame(frame: str, kitti_dir: Path) -> Batch:
-    frames = Frames(
-        KittiFolder(kitti_dir),
-        [frame],
-        InputSettings(384, 1280, depth_scaled_twice=True),
-        depth_dir=kitti_dir / "training" / "depth_dense",
-    )
-    return collate([frames[0, 0]])
-
-
 def test_golden_frames(
     golden_dir: Path, kitti_dir: Path, golden_detector: Callable[[int], Detector], tmp_path: Path
 ) -> None:
@@ -176,8 +154,10 @@ def test_golden_frames(
     golden = np.load(golden_dir / "forward.npz")
     text = json.loads(str(golden["txt"]))
     network = golden_detector(int(golden["seed"]))
-    for frame in golden_frames(golden):
-        batch = whole_frame(frame, kitti_dir)
+    depth_dir, names = kitti_dir / "training/depth_dense", golden_frames(golden)
+    frames = Frames(KittiFolder(kitti_dir), names, InputSettings(384, 1280), depth_dir=depth_dir)
+    for index, frame in enumerate(names):
+        batch = collate([frames[0, index]])
         for kind, image in (("depth", batch.input("depth")), ("rgb", batch.input("image"))):
             with torch.inference_mode():
                 output = network(image, batch.P2, batch.coord_range_px)

@@ -1,4 +1,4 @@
-"""The heads' precision, their empty batches, their values at some cells."""
+"""The heads' precision, their values at some cells."""
 
 from __future__ import annotations
 
@@ -6,17 +6,6 @@ import pytest
 import torch
 
 from monokd.models.heads import cell_head, map_head, maps_at, pooled_head
-
-
-def test_an_empty_batch_of_regions_trains() -> None:
-    """A step whose frames hold no object must neither fail nor move the running statistics."""
-    head = pooled_head(8, 16, 2).train()
-    before = {name: b.clone() for name, b in head.named_buffers()}
-    result = head(torch.zeros(0, 8, 7, 7, requires_grad=True))
-    assert result.shape == (0, 2, 1, 1)
-    result.sum().backward()
-    assert all(p.grad is not None and not p.grad.any() for p in head.parameters())
-    assert all(torch.equal(b, before[name]) for name, b in head.named_buffers())
 
 
 @pytest.mark.parametrize("make", [map_head, pooled_head, cell_head])
@@ -51,13 +40,3 @@ def test_some_cells_are_those_of_the_whole_map(layout: torch.memory_format) -> N
         torch.testing.assert_close(here, there)
     for map_ in maps_at(heads, features, cells):
         assert map_.permute(0, 2, 3, 1)[~asked].isnan().all()
-
-
-def test_no_cells_at_all_train() -> None:
-    """A batch without objects: gradients of zeros, as data-parallel training needs them."""
-    head = map_head(8, 16, 2)
-    cells = torch.zeros(0, dtype=torch.int64)
-    (empty,) = maps_at([head], torch.randn(1, 8, 4, 4), cells)
-    assert empty.isnan().all()
-    torch.autograd.backward(empty.flatten(2)[:, :, cells].sum())
-    assert all(p.grad is not None and not p.grad.any() for p in head.parameters())

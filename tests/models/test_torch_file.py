@@ -32,7 +32,7 @@ def refused(path: Path, reason: str) -> None:
     assert path.name in str(caught.value)
 
 
-def test_safetensors(tmp_path: Path) -> None:
+def test_safetensors_and_their_metadata(tmp_path: Path) -> None:
     save_file({"a": torch.ones(2)}, tmp_path / "a.safetensors", metadata={"about": "it"})
     file = read_torch_file(tmp_path / "a.safetensors")
     assert file.tensors["a"].tolist() == [1, 1]
@@ -47,15 +47,16 @@ def test_wrappers_and_prefixes_are_opened(tmp_path: Path) -> None:
     assert file.others == ("epoch", "optimizer_state")
 
 
-def test_ambiguous_prefixes_are_refused(tmp_path: Path) -> None:
-    torch.save({"module.a": torch.ones(2), "a": torch.zeros(2)}, tmp_path / "run.pth")
-    refused(tmp_path / "run.pth", "with and without 'module")
-
-
-@pytest.mark.parametrize("content", [{}, {"epoch": 3}, [torch.ones(1)], torch.ones(1)])
-def test_no_tensors_by_name(tmp_path: Path, content: object) -> None:
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        *((content, "expected") for content in ({}, {"epoch": 3}, [torch.ones(1)], torch.ones(1))),
+        ({"module.a": torch.ones(2), "a": torch.zeros(2)}, "with and without 'module"),
+    ],
+)
+def test_tensors_need_one_name_each(tmp_path: Path, content: object, reason: str) -> None:
     torch.save(content, tmp_path / "run.pth")
-    refused(tmp_path / "run.pth", "expected")
+    refused(tmp_path / "run.pth", reason)
 
 
 @pytest.mark.parametrize(

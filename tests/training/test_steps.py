@@ -13,7 +13,7 @@ from monokd.distill.loss import DistillationLoss
 from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
 from monokd.losses.means import ALONE
-from monokd.models.detector import build_detector, feature_channels
+from monokd.models.detector import build_detector
 from monokd.params import PUBLISHED_WEIGHTS
 from monokd.quirks import Quirks
 from monokd.samples.batch import Batch, collate
@@ -36,7 +36,7 @@ def build(method: str, quirks: Quirks = CORRECTED) -> DetectionStep:
     detector = build_detector(WIDTH, quirks=CORRECTED)
     if method == "detection":
         return DetectionStep(detector, modality="image", quirks=quirks)
-    channels = feature_channels(WIDTH)
+    channels = detector.channels
     terms = DistillationLoss(
         PUBLISHED_WEIGHTS[method], fused_channels=channels, backbone_channels=channels, quirks=quirks
     )

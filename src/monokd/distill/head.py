@@ -5,13 +5,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from monokd.losses.detection import HEADING_BINS, bin_residual, mean_l1, rows, trained_slots
+from monokd.losses.detection import bin_residual, mean_l1, rows, trained_slots
 from monokd.losses.means import Mean, Terms
 from monokd.models.outputs import DetectorOutput, RoiOutput
-from monokd.samples.batch import Targets
-from monokd.samples.masks import centre_mask
-
-STRIDE = 4
+from monokd.samples.batch import Targets, head_cells
+from monokd.samples.constants import HEADING_BINS
 
 
 def head_terms(
@@ -23,7 +21,7 @@ def head_terms(
         student: output at the targets' peaks.
         teacher: output at the same peaks.
         targets: B frames.
-        unclipped_masks: quirk Q9, see `centre_mask`.
+        unclipped_masks: quirk Q9, see `head_cells`.
 
     Returns:
         `offset2d`, `size2d`, `offset3d`, `size3d`, `depth`, `heading`.
@@ -39,14 +37,6 @@ def head_terms(
         "depth": _depth(s, t),
         "heading": _heading(s.heading, t.heading.detach(), rows(targets.heading_bin, slots)),
     }
-
-
-def head_cells(targets: Targets, *, unclipped_masks: bool) -> Tensor:
-    """Return the cells of B×h×w maps whose 2D offsets and sizes are compared."""
-    height, width = targets.heatmap.shape[-2:]
-    return centre_mask(
-        targets.head_boxes_px, STRIDE, height, width, targets.object_count, unclipped_masks=unclipped_masks
-    )
 
 
 def _masked_l1(student: Tensor, teacher: Tensor, mask: Tensor) -> Mean:

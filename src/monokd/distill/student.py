@@ -16,8 +16,8 @@ from monokd.distill.loss import DistillationLoss
 from monokd.errors import say
 from monokd.losses.detection import detection_terms
 from monokd.losses.means import ALONE, Processes, Terms, joined, over_processes
-from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
-from monokd.models.detector import Detector, feature_channels
+from monokd.models.checkpoint import load_detector, save_detector
+from monokd.models.detector import Detector
 from monokd.models.fold_bn import fold_bn
 from monokd.models.outputs import DetectorOutput, Rois
 from monokd.params import Params
@@ -139,7 +139,7 @@ def train_student(
         step = DistillationStep(
             detector,
             taught.to(stage.fabric.device),
-            _distillation(weights, info, stage.quirks),
+            _distillation(weights, detector, stage.quirks),
             quirks=stage.quirks,
             processes=processes,
             chunk=processes if stage.chunk.count == processes.count and stage.chunking.chunks == 1 else stage.chunk,
@@ -161,6 +161,6 @@ def train_student(
         shutil.rmtree(state)
 
 
-def _distillation(weights: Mapping[str, float], info: DetectorInfo, quirks: Quirks) -> DistillationLoss:
-    channels = feature_channels(info.width)
+def _distillation(weights: Mapping[str, float], detector: Detector, quirks: Quirks) -> DistillationLoss:
+    channels = detector.channels
     return DistillationLoss(tuple(weights), fused_channels=channels, backbone_channels=channels, quirks=quirks)

@@ -19,7 +19,7 @@ from monokd.models.decode import decode
 from monokd.models.detector import Detector
 from monokd.models.fold_bn import fold_bn
 from monokd.progress import track
-from monokd.samples.dataset import Frames, InputSettings
+from monokd.samples.dataset import Frames
 from monokd.samples.loader import build_loader
 from monokd.typing import Modality
 
@@ -40,12 +40,12 @@ def detect(
     """Yield the id and the objects of every frame, in order.
 
     Args:
-        detector: a copy of it runs, laid out for speed; it says how its boxes map to the image (quirk Q7).
+        detector: a copy of it runs, laid out for speed.
         frames: without augmentation.
         modality: what it sees.
         score_threshold: lowest peak.
         batch_size: frames at a time.
-        workers: processes that read.
+        workers: processes that read, see `loader_workers`.
         device: default the CPU.
 
     Raises:
@@ -53,7 +53,7 @@ def detect(
     """
     device = device or torch.device("cpu")
     fast = fold_bn(detector).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loader = build_loader(frames, batch_size=batch_size, training=False, workers=workers)
+    loader = build_loader(frames, batch_size=batch_size, workers=workers)
     with torch.inference_mode():
         for batch in track(loader.batches(0), "predict", len(loader)):
             moved = batch.to(device)
@@ -73,20 +73,9 @@ def detect_images(
     accelerator: Accelerator = "auto",
     batch_size: int = 4,
 ) -> Iterator[tuple[str, Objects]]:
-    """Yield what a saved detector finds in images of any size; see `detect`.
-
-    Args:
-        detector: as `load_detector` gives it.
-        info: what its file says.
-        files: where the frames' files lie.
-        names: of the frames.
-        score_threshold: lowest peak.
-        workers: processes that read.
-        accelerator: as in `pick_device`.
-        batch_size: frames at a time.
-    """
+    """Yield what a saved detector, as `load_detector` gives it, finds in images of any size; see `detect`."""
     device = pick_device(accelerator)
-    frames = Frames(files, names, InputSettings(info.height_px, info.width_px))
+    frames = Frames(files, names, info.input_settings())
     return detect(
         detector, frames, modality="image", score_threshold=score_threshold, batch_size=batch_size, workers=workers,
         device=device,
@@ -96,16 +85,9 @@ def detect_images(
 def write_predictions(
     out: Path, found: Iterator[tuple[str, Objects]], *, classes: Sequence[str], score_decimals: int = SCORE_DECIMALS
 ) -> int:
-    """Write OUT/FRAME.txt for every frame: objects of `classes` only, an empty file where there are none.
+    """Write OUT/FRAME.txt for every frame and count them: objects of `classes` only, an empty file without any.
 
-    Args:
-        out: a folder; what else is in it stays.
-        found: frames and their objects.
-        classes: names to keep.
-        score_decimals: digits of scores after the point (2 is the published form, quirk Q13).
-
-    Returns:
-        How many frames were written.
+    What else is in the folder stays. Scores have `score_decimals` digits after the point (2 as published, quirk Q13).
     """
     out.mkdir(parents=True, exist_ok=True)
     count = 0
@@ -139,10 +121,7 @@ def share_of_process(names: Sequence[str]) -> list[str]:
 
 
 def pick_device(accelerator: Accelerator) -> torch.device:
-    """The device of this process: the GPU with its number on this machine, or the CPU.
-
-    Args:
-        accelerator: `auto` takes the CPU where there is no GPU.
+    """The device of this process: the GPU with its number on this machine, or the CPU, where there is none by `auto`.
 
     Raises:
         DataError: `cuda` where there is none, or more processes than GPUs.

@@ -20,7 +20,7 @@ from monokd.models.arithmetic import set_tf32
 from monokd.models.checkpoint import load_detector
 from monokd.params import Params
 from monokd.roles import held_out_frames, unlabelled_frames
-from monokd.samples.dataset import Frames, InputSettings
+from monokd.samples.dataset import Frames
 from monokd.training.data import DEPTH, DEPTH_UNLABELLED
 
 LEAST_PEAK = 0.02  # of the heatmap: uncertain boxes are wanted too
@@ -93,8 +93,7 @@ def _boxes(params: Params, source: FrameSource, frames: Sequence[str], depth: Pa
         found = [read_results(Path(settings.files) / f"{frame}.txt") for frame in frames]
     else:
         detector, info = load_detector(Path("data/models") / f"{settings.boxes}.safetensors")
-        inputs = InputSettings(info.height_px, info.width_px, classes, info.depth_scaled_twice)
-        samples = Frames(source, frames, inputs, depth_dir=depth if info.modality == "depth" else None)
+        samples = Frames(source, frames, info.input_settings(), depth_dir=depth if info.modality == "depth" else None)
         set_tf32(params.active.machine.tf32)
         device = pick_device(params.active.machine.accelerator)
         batch_size = params.active.predict.batch_size

@@ -11,17 +11,11 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean whose elements may lie in several processes.
+    """A mean whose elements may lie in several processes."""
 
-    Attributes:
-        total: scalar sum over this process's elements.
-        count: how many elements those are.
-        empty: the value where no process has any.
-    """
-
-    total: Tensor
-    count: Tensor | int
-    empty: float = 0.0
+    total: Tensor  # scalar sum over this process's elements
+    count: Tensor | int  # how many elements those are
+    empty: float = 0.0  # the value where no process has any
 
     def here(self) -> Tensor:
         """The mean over this process's own elements."""
@@ -35,14 +29,10 @@ Terms = dict[str, tuple[Mean, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The processes that share a batch; the default is this one alone.
+    """The processes that share a batch; the default is this one alone."""
 
-    Attributes:
-        count: how many.
-        sum: the sum of a tensor without gradient over all of them; leaves its argument as it is.
-    """
-
-    count: int = 1
+    count: int = 1  # how many
+    # the sum of a tensor without gradient over all of them; leaves its argument as it is
     sum: Callable[[Tensor], Tensor] = torch.clone
 
 

@@ -21,6 +21,7 @@ from monokd.models.detector import ARCHITECTURES, Detector, build_detector
 from monokd.models.torch_file import LIMIT_BYTES, read_torch_file
 from monokd.quirks import Quirks
 from monokd.samples.constants import CLASSES
+from monokd.samples.dataset import InputSettings
 from monokd.typing import Modality
 
 FORMAT: Literal["monokd detector 2"] = "monokd detector 2"
@@ -45,31 +46,23 @@ Side = Annotated[int, Field(ge=32, le=16_384, multiple_of=32)]
 
 @dataclass(frozen=True, slots=True)
 class DetectorInfo:
-    """What a detector file says about its network; whoever uses the network does as the file says.
-
-    Attributes:
-        width: factor of its channels.
-        modality: what it sees; `depth` is a teacher.
-        classes: that it was trained on.
-        height_px: of the input that it was trained on.
-        width_px: of the input that it was trained on.
-        anisotropic_decode: quirk Q7, how it maps feature boxes to the image.
-        clamped_heights: quirk Q17, how it scales the visual depth.
-        depth_scaled_twice: quirk Q8, the scale of depth that it was trained with, where it sees depth.
-        architecture: the name of its builder.
-    """
+    """What a detector file says about its network; whoever uses the network does as the file says."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
-    width: Annotated[float, Field(gt=0, le=4)] = 1.0
-    modality: Modality = "image"
-    classes: Annotated[tuple[str, ...], AfterValidator(_known_classes)] = CLASSES
-    height_px: Side = 384
-    width_px: Side = 1280
-    anisotropic_decode: bool = False
-    clamped_heights: bool = False
-    depth_scaled_twice: bool = False
-    architecture: Annotated[str, AfterValidator(_known_architecture)] = "dla34"
+    width: Annotated[float, Field(gt=0, le=4)] = 1.0  # factor of its channels
+    modality: Modality = "image"  # what it sees; `depth` is a teacher
+    classes: Annotated[tuple[str, ...], AfterValidator(_known_classes)] = CLASSES  # that it was trained on
+    height_px: Side = 384  # of the input that it was trained on
+    width_px: Side = 1280  # of the input that it was trained on
+    anisotropic_decode: bool = False  # quirk Q7, how it maps feature boxes to the image
+    clamped_heights: bool = False  # quirk Q17, how it scales the visual depth
+    depth_scaled_twice: bool = False  # quirk Q8, the scale of depth that it was trained with, where it sees depth
+    architecture: Annotated[str, AfterValidator(_known_architecture)] = "dla34"  # the name of its builder
+
+    def input_settings(self) -> InputSettings:
+        """What frames become for this network."""
+        return InputSettings(self.height_px, self.width_px, self.classes, self.depth_scaled_twice, (self.modality,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +81,6 @@ def save_detector(detector: Detector, path: str | Path, info: DetectorInfo) -> N
 
 def load_detector(path: str | Path, modality: Modality | None = None) -> tuple[Detector, DetectorInfo]:
     """Read a file that `save_detector` wrote; the detector is on the CPU and in training mode.
-
-    Args:
-        path: the file.
-        modality: what the detector must see; None takes either.
 
     Raises:
         DataError: unreadable, no detector file, of another modality, or tensors that do not fit.
@@ -113,18 +102,19 @@ def empty_detector(info: DetectorInfo) -> Detector:
 
 
 def load_backbone(detector: Detector, path: str | Path, sha256: str | None) -> None:
-    """Initialise `detector.backbone` from an ImageNet file (keys as under `backbone.`).
+    """Initialise `detector.backbone` from a local ImageNet file (keys as under `backbone.`).
 
-    Args:
-        detector: changed in place.
-        path: a local file; nothing is downloaded.
-        sha256: the file's hash, whole or its first 8 digits or more; None trusts the file.
+    `sha256` is the file's hash, whole or its first 8 digits or more; None trusts the file.
 
     Raises:
         DataError: another hash, unreadable, tensors missing or of another shape.
     """
     if sha256 is not None:
-        check_sha256(path, sha256)
+        if not re.fullmatch(r"[0-9a-fA-F]{8,64}", sha256):
+            raise DataError(f"expected 8 to 64 hexadecimal digits of a SHA-256, found {sha256!r}", path)
+        digest = hashlib.sha256(read_bytes(path, "file", LIMIT_BYTES)).hexdigest()
+        if not digest.startswith(sha256.lower()):
+            raise DataError(f"expected SHA-256 {sha256.lower()}, found {digest}", path)
     fill(detector.backbone, read_torch_file(path).tensors, path)
 
 
@@ -149,19 +139,6 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> 
     except RuntimeError as error:
         reason = " ".join(str(error).splitlines()[1].split())[:240]
         raise DataError(f"expected the tensors of a {type(module).__name__}: {reason}", path) from error
-
-
-def check_sha256(path: str | Path, expected: str) -> None:
-    """Compare the file's SHA-256 with `expected`, all 64 digits or the first 8 or more.
-
-    Raises:
-        DataError: another hash, or `expected` is none.
-    """
-    if not re.fullmatch(r"[0-9a-fA-F]{8,64}", expected):
-        raise DataError(f"expected 8 to 64 hexadecimal digits of a SHA-256, found {expected!r}", path)
-    digest = hashlib.sha256(read_bytes(path, "file", LIMIT_BYTES)).hexdigest()
-    if not digest.startswith(expected.lower()):
-        raise DataError(f"expected SHA-256 {expected.lower()}, found {digest}", path)
 
 
 def _save(tensors: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str, object]) -> None:

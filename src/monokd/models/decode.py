@@ -22,13 +22,7 @@ def decode(
 
     A region is kept where its peak on the heatmap reaches the threshold, no side is negative and every number is
     finite. Its score is peak × depth confidence; truncation and occlusion, which the network does not say, are 0.
-
-    Args:
-        detector: what made the output; it says how boxes map to the image.
-        output: of B frames.
-        P2: B×3×4 projection.
-        coord_range_px: B×2×2 corners of the crop in image pixels.
-        score_threshold: lowest peak.
+    `P2` and `coord_range_px` are those of the batch; the detector says how boxes map to the image.
     """
     frame = output.rois.frame_index.cpu().numpy()
     class_ids = output.rois.class_ids.cpu().numpy()
@@ -51,13 +45,7 @@ def decode(
 
 
 def image_geometry(detector: Detector, output: DetectorOutput, coord_range_px: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Give 2D boxes (M×4) and projected 3D centres (M×2) in image pixels, and heights of the peaks (M).
-
-    Args:
-        detector: what made the output.
-        output: of B frames.
-        coord_range_px: B×2×2 corners of the crop in image pixels.
-    """
+    """Give 2D boxes (M×4) and projected 3D centres (M×2) in image pixels, and heights of the peaks (M)."""
     rois, map_size = output.rois, output.heatmap.shape[-2:]
     boxes = feature_boxes(output.offset_2d, output.size_2d, rois)
     centres = peak_points(rois, map_size[1]).to(boxes.dtype) + output.roi.offset_3d

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from monokd.models.dla import DLA34, DLA34_CHANNELS, initialise, scaled_channels
 from monokd.models.geometry import feature_boxes, image_scale, points_to_image, ray_cells
 from monokd.models.heads import cell_head, map_head, maps_at, pooled_head
-from monokd.models.neck import DLAUp, Upsampling
+from monokd.models.neck import DLAUp
 from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
 from monokd.models.roi import roi_align
 from monokd.quirks import Quirks
-from monokd.samples.constants import CELLS, HEADING_BINS, MEAN_SIZES_M, STRIDE
+from monokd.samples.constants import CELLS, CLASSES, HEADING_BINS, MEAN_SIZES_M, STRIDE
 
 HEATMAP_BIAS = -2.19
+TOP_K = 50  # regions a frame where none are given
 CORRECTED = Quirks.of("corrected")
 
 
@@ -32,10 +33,8 @@ class Detector(nn.Module):
         neck: the last four of them → fused maps of the same strides and channels.
         channels: of the fused maps, finest first.
         hidden: channels inside every head.
-        quirks: `anisotropic_decode` (Q7, see `points_to_image`); `clamped_heights` (Q17): the visual depth is scaled by
-            the ratio of the predicted box's heights on the input and in the image, each at least 1 px, instead of the
-            scale of input to image, which that ratio is for larger boxes; `published_initialisation` (Q19).
-        top_k: regions a frame where none are given.
+        quirks: Q7 (see `points_to_image`); Q17: the visual depth is scaled by the ratio of the predicted box's heights
+            on the input and in the image, each at least 1 px, not by the scale of input to image; Q19, how it starts.
     """
 
     def __init__(
@@ -46,18 +45,17 @@ class Detector(nn.Module):
         channels: Sequence[int],
         hidden: int,
         quirks: Quirks = CORRECTED,
-        top_k: int = 50,
     ) -> None:
         super().__init__()
-        self.channels, self.classes, self.top_k = tuple(channels), len(MEAN_SIZES_M), top_k
+        self.channels = tuple(channels)
         self.anisotropic_decode, self.clamped_heights = quirks.anisotropic_decode, quirks.clamped_heights
         self.mean_size: Tensor
         self.register_buffer("mean_size", torch.tensor(MEAN_SIZES_M, dtype=torch.float32))
         self.backbone, self.feat_up = backbone, neck
-        self.heatmap = map_head(channels[0], hidden, self.classes)
+        self.heatmap = map_head(channels[0], hidden, len(CLASSES))
         self.offset_2d = map_head(channels[0], hidden, 2)
         self.size_2d = map_head(channels[0], hidden, 2)
-        region = channels[0] + 2 + self.classes
+        region = channels[0] + 2 + len(CLASSES)
         self.offset_3d = pooled_head(region, hidden, 2)
         self.size_3d = pooled_head(region, hidden, 3)
         self.heading = pooled_head(region, hidden, 2 * HEADING_BINS)
@@ -77,32 +75,32 @@ class Detector(nn.Module):
         box_cells: Tensor | None = None,
         heatmap: bool = True,
     ) -> DetectorOutput:
-        """Detect.
+        """Detect in B×3×H×W inputs, H and W multiples of 32.
 
         Args:
-            image: B×3×H×W, H and W multiples of 32.
+            image: or dense depth, as `Batch.input` gives it.
             P2: B×3×4 projection.
             coord_range_px: B×2×2, corners of the crop in image pixels that the input shows.
-            rois: regions to look at; None looks at the `top_k` peaks of every frame.
+            rois: regions to look at; None looks at the highest peaks of every frame.
             box_cells: N int64, positions in the flattened B×h×w where 2D boxes are wanted, those of `rois` among them;
                 the maps are NaN elsewhere. None: everywhere.
             heatmap: False leaves the heatmap out (it has no cells then), where `rois` are given and no loss reads it.
         """
         frames = len(image)
         if rois is None:
-            boxes_per_frame = [self.top_k] * frames
+            boxes_per_frame = [TOP_K] * frames
         else:  # a GPU is waited for, so before it has much to do
             boxes_per_frame = torch.bincount(rois.frame_index, minlength=frames).tolist()
         backbone: tuple[Tensor, ...] = self.backbone(image)
         fused: tuple[Tensor, ...] = self.feat_up(backbone[2:])
         finest = fused[0]
         wanted = heatmap or rois is None
-        peaks = self.heatmap(finest) if wanted else finest.new_empty(frames, self.classes, 0, 0)
+        peaks = self.heatmap(finest) if wanted else finest.new_empty(frames, len(CLASSES), 0, 0)
         if box_cells is None:
             offset_2d, size_2d = self.offset_2d(finest), self.size_2d(finest)
         else:
             offset_2d, size_2d = maps_at((self.offset_2d, self.size_2d), finest, box_cells)
-        chosen = peak_rois(peaks, self.top_k) if rois is None else rois
+        chosen = peak_rois(peaks, TOP_K) if rois is None else rois
         boxes = feature_boxes(offset_2d, size_2d, chosen)
         seen = roi_align(finest, boxes, boxes_per_frame, cells=CELLS)
         roi = self._region_heads(seen, boxes, chosen, P2, coord_range_px, finest.shape[-2:])
@@ -115,18 +113,16 @@ class Detector(nn.Module):
     def _region_heads(
         self, seen: Tensor, boxes: Tensor, rois: Rois, P2: Tensor, coord_range_px: Tensor, map_size: Sequence[int]
     ) -> RoiOutput:
-        """M×C×7×7 features in feature boxes → head outputs.
-
-        The visual depth is that of an image as large as the input, and is scaled to the image's size.
-        """
+        """M×C×7×7 features in feature boxes → head outputs; the visual depth is scaled from the input to the image."""
         frame = rois.frame_index
         ranges = coord_range_px[frame]
         boxes_px = self.to_image(boxes, ranges, map_size)
         rays = ray_cells(boxes_px, P2[frame]).to(seen.dtype)
-        one_hot = F.one_hot(rois.class_ids, self.classes).to(seen.dtype)[:, :, None, None]
+        one_hot = F.one_hot(rois.class_ids, len(CLASSES)).to(seen.dtype)[:, :, None, None]
         x = torch.cat((seen, rays, one_hot.expand(-1, -1, CELLS, CELLS)), 1)
         if self.clamped_heights:
-            scale = (STRIDE * _height(boxes)).clamp(min=1.0) / _height(boxes_px).clamp(min=1.0)
+            height, height_px = (b[:, 3] - b[:, 1] for b in (boxes, boxes_px))
+            scale = (STRIDE * height).clamp(min=1.0) / height_px.clamp(min=1.0)
         else:
             pixels = image_scale(ranges.to(boxes.dtype), map_size, anisotropic_decode=self.anisotropic_decode)
             scale = STRIDE / pixels[:, 1]
@@ -145,11 +141,7 @@ class Detector(nn.Module):
         )
 
     def _initialise(self, *, published: bool) -> None:
-        """Draw the start of neck and heads; what is not named here starts as torch's layers do.
-
-        Published (quirk Q19): the neck as the backbone, both convolutions of the 2D regressions near zero, the region
-        heads by Xavier's uniform rule. Corrected: only the last convolution near zero, Xavier's normal rule.
-        """
+        """Draw the start of neck and heads (quirk Q19); what is not named here starts as torch's layers do."""
         if published:
             self.feat_up.apply(initialise)
         nn.init.constant_(self.heatmap.get_parameter("2.bias"), HEATMAP_BIAS)
@@ -162,71 +154,36 @@ class Detector(nn.Module):
         cells = self.vis_depth, self.att_depth, self.vis_depth_uncer, self.att_depth_uncer
         for layer in (layer for head in (*pooled, *cells) for layer in head if isinstance(layer, nn.Conv2d)):
             xavier(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.get_parameter("bias"))
 
 
-def build_detector(
-    width: float = 1.0,
-    *,
-    quirks: Quirks = CORRECTED,
-    architecture: str = "dla34",
-    upsampling: Upsampling = "transposed",
-) -> Detector:
-    """Build a freshly initialised detector.
-
-    Args:
-        width: factor of the published channels (multiples of 8, at least 8).
-        quirks: see `Detector`.
-        architecture: one of `ARCHITECTURES`.
-        upsampling: how the neck computes its upsampling, see `Upsample`.
-    """
-    return ARCHITECTURES[architecture](width, quirks, upsampling)
+def build_detector(width: float = 1.0, *, quirks: Quirks = CORRECTED, architecture: str = "dla34") -> Detector:
+    """Build a freshly initialised detector, `width` times the published channels (multiples of 8, at least 8)."""
+    return ARCHITECTURES[architecture](width, quirks)
 
 
-def dla34(width: float, quirks: Quirks, upsampling: Upsampling) -> Detector:
+def dla34(width: float, quirks: Quirks) -> Detector:
     """Build the published network: DLA-34 and DLAUp."""
     channels = [scaled_channels(c, width) for c in DLA34_CHANNELS]
-    neck = DLAUp(channels[2:], upsampling)
-    hidden = scaled_channels(256, width)
+    neck, hidden = DLAUp(channels[2:]), scaled_channels(256, width)  # drawn before the backbone
     return Detector(DLA34(channels), neck, channels=channels[2:], hidden=hidden, quirks=quirks)
 
 
-ARCHITECTURES: dict[str, Callable[[float, Quirks, Upsampling], Detector]] = {"dla34": dla34}
+ARCHITECTURES: dict[str, Callable[[float, Quirks], Detector]] = {"dla34": dla34}
 """Builders by the name that stands in a detector's file."""
 
 
-def feature_channels(width: float = 1.0) -> tuple[int, ...]:
-    """Give the channels of the fused maps of strides 4, 8, 16, 32, which are those of the backbone's maps."""
-    return tuple(scaled_channels(channels, width) for channels in DLA34_CHANNELS[2:])
-
-
 def rois_from_targets(indices: Tensor, mask_2d: Tensor, class_ids: Tensor) -> Rois:
-    """Give the regions that train, in order of (frame, slot).
-
-    Args:
-        indices: B×K peak cells as y·w + x.
-        mask_2d: B×K bool, slots that train.
-        class_ids: B×K.
-    """
+    """Give the regions that train, in order of (frame, slot); arguments as in `Targets`."""
     frame, slot = mask_2d.nonzero(as_tuple=True)
     return Rois(frame, indices[frame, slot], class_ids[frame, slot])
 
 
 def peak_rois(heatmap: Tensor, top_k: int) -> Rois:
-    """Find the `top_k` highest local maxima of every frame, over all classes, highest first.
-
-    Args:
-        heatmap: B×C×h×w logits.
-        top_k: regions a frame.
-    """
+    """Find the `top_k` highest local maxima of every frame in B×C×h×w logits, over all classes, highest first."""
     frames, _, height, width = heatmap.shape
     score = heatmap.detach().sigmoid().clamp(1e-4, 1 - 1e-4)
     peaks = score * (F.max_pool2d(score, 3, 1, 1) == score)
     index = peaks.flatten(1).topk(top_k).indices.flatten()
     frame = torch.arange(frames, device=heatmap.device).repeat_interleave(top_k)
     return Rois(frame, index % (height * width), index // (height * width))
-
-
-def _height(boxes: Tensor) -> Tensor:
-    return boxes[:, 3] - boxes[:, 1]

@@ -38,29 +38,24 @@ class BasicBlock(nn.Module):
         return result
 
 
-class Root(nn.Module):
-    """The aggregation node: concatenation of all children, 1×1 convolution, normalisation, ReLU."""
+class ConvNormReLU(nn.Module):
+    """Convolution, batch normalisation, ReLU."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 3) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, 1, kernel // 2, bias=False)
         self.bn = nn.BatchNorm2d(out_channels)
 
-    def forward(self, children: Sequence[Tensor]) -> Tensor:
-        """Maps of one size → B×C'×H×W."""
-        return F.relu(self.bn(self.conv(torch.cat(tuple(children), 1))), inplace=True)
+    def forward(self, x: Tensor) -> Tensor:
+        """B×C×H×W → B×C'×H×W."""
+        return F.relu(self.bn(self.conv(x)), inplace=True)
 
 
 class Tree(nn.Module):
-    """A hierarchical aggregation of `levels` levels.
+    """A hierarchical aggregation: one level joins two blocks in a root, more levels nest trees.
 
-    Args:
-        levels: 1 joins two blocks in a root; more nest trees.
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        stride: of the first block and of the pooled shortcut.
-        level_root: whether the pooled input joins the root.
-        root_channels: channels that meet in the root; 0 means the two blocks' alone.
+    With `level_root` the pooled input joins the root too; `root_channels` meet there, those of the two blocks alone
+    where it is 0.
     """
 
     def __init__(
@@ -81,15 +76,17 @@ class Tree(nn.Module):
         if levels == 1:
             self.tree1 = BasicBlock(in_channels, out_channels, stride)
             self.tree2 = BasicBlock(out_channels, out_channels)
-            self.root = Root(root_channels, out_channels)
+            self.root = ConvNormReLU(root_channels, out_channels, kernel=1)
         else:
             self.tree1 = Tree(levels - 1, in_channels, out_channels, stride)
             self.tree2 = Tree(levels - 1, out_channels, out_channels, root_channels=root_channels + out_channels)
         self.downsample = nn.MaxPool2d(stride, stride) if stride > 1 else None
-        self.project = _projection(in_channels, out_channels) if in_channels != out_channels else None
-        if levels > 1 and self.project is not None:
-            # A nested tree makes its own shortcut, so this one only keeps its place in the published layout.
-            self.project.requires_grad_(False)
+        self.project = None
+        if in_channels != out_channels:
+            convolution = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+            self.project = nn.Sequential(convolution, nn.BatchNorm2d(out_channels))
+            # A nested tree makes its own shortcut; that of the outer one only keeps its place in the published layout.
+            self.project.requires_grad_(levels == 1)
 
     def forward(self, x: Tensor, children: Sequence[Tensor] = ()) -> Tensor:
         """B×C×H×W → B×C'×H/s×W/s; `children` are earlier nodes that join the root."""
@@ -100,22 +97,16 @@ class Tree(nn.Module):
             result: Tensor = self.tree2(first, children=[*nodes, first])
             return result
         first = self.tree1(x, bottom if self.project is None else self.project(bottom))
-        result = self.root([self.tree2(first), first, *nodes])
+        result = self.root(torch.cat([self.tree2(first), first, *nodes], 1))
         return result
 
 
 class DLA34(nn.Module):
-    """The backbone: maps of strides 1, 2, 4, 8, 16, 32.
+    """The backbone: maps of strides 1, 2, 4, 8, 16, 32 and of six numbers of channels."""
 
-    Args:
-        channels: of the six levels.
-        classes: outputs of the classifier `fc`, which no detector uses; it keeps its place in the layout.
-    """
-
-    def __init__(self, channels: Sequence[int] = DLA34_CHANNELS, classes: int = 1000) -> None:
+    def __init__(self, channels: Sequence[int] = DLA34_CHANNELS) -> None:
         super().__init__()
         c = tuple(channels)
-        self.channels = c
         self.base_layer = _conv_norm_relu(3, c[0], kernel=7)
         self.level0 = _conv_norm_relu(c[0], c[0])
         self.level1 = _conv_norm_relu(c[0], c[1], stride=2)
@@ -123,15 +114,15 @@ class DLA34(nn.Module):
         self.level3 = Tree(2, c[2], c[3], stride=2, level_root=True)
         self.level4 = Tree(2, c[3], c[4], stride=2, level_root=True)
         self.level5 = Tree(1, c[4], c[5], stride=2, level_root=True)
-        self.fc = nn.Conv2d(c[5], classes, 1)
+        self.fc = nn.Conv2d(c[5], 1000, 1)  # ImageNet's classifier, which only keeps its place in the layout
         self.apply(initialise)
         self.fc.requires_grad_(False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """B×3×H×W → six maps, finest first."""
         maps = [self.level0(self.base_layer(image))]
-        for level in (self.level1, self.level2, self.level3, self.level4, self.level5):
-            maps.append(level(maps[-1]))
+        for number in range(1, 6):
+            maps.append(self.get_submodule(f"level{number}")(maps[-1]))
         return tuple(maps)
 
 
@@ -145,7 +136,3 @@ def initialise(module: nn.Module) -> None:
 def _conv_norm_relu(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
-
-
-def _projection(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels))

@@ -16,31 +16,26 @@ def peak_points(rois: Rois, width: int) -> Tensor:
     return torch.stack((rois.cell % width, rois.cell // width), 1)
 
 
-def feature_boxes(offset_2d: Tensor, size_2d: Tensor, rois: Rois) -> Tensor:
-    """Give the predicted 2D boxes of regions: M×4 left, top, right, bottom in feature pixels.
+def at_peaks(maps: Tensor, rois: Rois) -> Tensor:
+    """Give M×C values of B×C×h×w maps at the peak cells of M regions."""
+    return maps.flatten(2)[rois.frame_index, :, rois.cell]
 
-    Args:
-        offset_2d: B×2×h×w, peak cell to box centre.
-        size_2d: B×2×h×w width and height.
-        rois: M regions.
-    """
+
+def feature_boxes(offset_2d: Tensor, size_2d: Tensor, rois: Rois) -> Tensor:
+    """Give the predicted 2D boxes of regions: M×4 left, top, right, bottom in feature pixels."""
     peak = peak_points(rois, offset_2d.shape[-1]).to(offset_2d.dtype)
-    centre = peak + offset_2d.flatten(2)[rois.frame_index, :, rois.cell]
-    half = size_2d.flatten(2)[rois.frame_index, :, rois.cell] / 2
+    centre, half = peak + at_peaks(offset_2d, rois), at_peaks(size_2d, rois) / 2
     return torch.cat((centre - half, centre + half), 1)
 
 
 def points_to_image(
     points: Tensor, coord_range_px: Tensor, map_size: Sequence[int], *, anisotropic_decode: bool
 ) -> Tensor:
-    """Map rows of x, y pairs in feature pixels to image pixels; a box is a row of two pairs.
+    """Map M×2n rows of x, y pairs in feature pixels to image pixels; a box is a row of two pairs.
 
-    Args:
-        points: M×2n.
-        coord_range_px: M×2×2 corners of the crop that the map shows.
-        map_size: height, width of the feature map.
-        anisotropic_decode: quirk Q7. True scales x and y each by crop / map. False inverts the similarity about the
-            crop's centre that made the input, whose one scale is the width's.
+    `coord_range_px` are M×2×2 corners of the crop that a map of height, width `map_size` shows. Published (quirk Q7),
+    x and y are each scaled by crop / map; corrected, this inverts the similarity about the crop's centre that made the
+    input, whose one scale is the width's.
     """
     corner, opposite = coord_range_px.to(points.dtype).unbind(1)
     scale = image_scale(coord_range_px.to(points.dtype), map_size, anisotropic_decode=anisotropic_decode)
@@ -59,12 +54,7 @@ def image_scale(coord_range_px: Tensor, map_size: Sequence[int], *, anisotropic_
 
 
 def ray_cells(boxes_px: Tensor, P2: Tensor) -> Tensor:
-    """Give camera x and y at z = 1 over the cells of image boxes, corner to corner: M×2×7×7.
-
-    Args:
-        boxes_px: M×4 in image pixels.
-        P2: M×3×4.
-    """
+    """Give camera x and y (P2: M×3×4) at z = 1 over the cells of M×4 image boxes, corner to corner: M×2×7×7."""
     focal = torch.stack((P2[:, 0, 0], P2[:, 1, 1]), 1).repeat(1, 2)
     centre = P2[:, :2, 2].repeat(1, 2)
     shift = P2[:, :2, 3].repeat(1, 2)

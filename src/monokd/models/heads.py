@@ -57,15 +57,9 @@ class MapHead(Head):
 
 
 def maps_at(heads: Sequence[MapHead], features: Tensor, cells: Tensor) -> list[Tensor]:
-    """Compute heads at some cells only, in time proportional to their number; all other cells are NaN.
+    """Compute B×outputs×h×w maps of heads at some cells only, in time proportional to their number; NaN elsewhere.
 
-    Args:
-        heads: on the same features.
-        features: B×C×h×w.
-        cells: N int64, different positions in the flattened B×h×w.
-
-    Returns:
-        A B×outputs×h×w map for each head.
+    `cells` are N int64, different positions in the flattened B×h×w of B×C×h×w features.
     """
     frames, _, height, width = features.shape
     windows = _windows(features, cells)

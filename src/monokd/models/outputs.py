@@ -9,44 +9,26 @@ from torch import Tensor
 
 @dataclass(slots=True)
 class Rois:
-    """M regions of interest, each an object slot of the targets or a peak of the heatmap.
+    """M regions of interest, each an object slot of the targets or a peak of the heatmap."""
 
-    Attributes:
-        frame_index: M int64, ascending: which frame of the batch.
-        cell: M int64, peak cell as y·w + x.
-        class_ids: M int64.
-    """
-
-    frame_index: Tensor
-    cell: Tensor
-    class_ids: Tensor
+    frame_index: Tensor  # M int64, ascending: which frame of the batch
+    cell: Tensor  # M int64, peak cell as y·w + x
+    class_ids: Tensor  # M int64
 
 
 @dataclass(slots=True)
 class RoiOutput:
-    """Head outputs of M regions; cells are 7×7.
+    """Head outputs of M regions; cells are 7×7."""
 
-    Attributes:
-        offset_3d: M×2, feature pixels.
-        size_3d: M×3 height, width, length − class mean, metres.
-        heading: M×24, 12 bin logits then 12 residuals in radians.
-        vis_depth_m: M×7×7.
-        att_depth_m: M×7×7.
-        ins_depth_m: M×7×7, their sum.
-        vis_log_uncertainty: M×7×7.
-        att_log_uncertainty: M×7×7.
-        ins_log_uncertainty: M×7×7.
-    """
-
-    offset_3d: Tensor
-    size_3d: Tensor
-    heading: Tensor
-    vis_depth_m: Tensor
-    att_depth_m: Tensor
-    ins_depth_m: Tensor
-    vis_log_uncertainty: Tensor
-    att_log_uncertainty: Tensor
-    ins_log_uncertainty: Tensor
+    offset_3d: Tensor  # M×2, feature pixels
+    size_3d: Tensor  # M×3 height, width, length − class mean, metres
+    heading: Tensor  # M×24, 12 bin logits then 12 residuals in radians
+    vis_depth_m: Tensor  # M×7×7
+    att_depth_m: Tensor  # M×7×7
+    ins_depth_m: Tensor  # M×7×7, their sum
+    vis_log_uncertainty: Tensor  # M×7×7
+    att_log_uncertainty: Tensor  # M×7×7
+    ins_log_uncertainty: Tensor  # M×7×7
 
 
 @dataclass(slots=True)
@@ -56,21 +38,12 @@ class DetectorOutput:
     `offset_2d` and `size_2d` are computed in the cells that the step asked for (`box_cells` of `Detector.forward`) and
     are NaN in all others, so that a loss on other cells fails at once. A loss on the whole maps runs the detector with
     `box_cells=None`; one on some cells picks them before any arithmetic, because 0 × NaN is NaN.
-
-    Attributes:
-        heatmap: B×3×h×w logits.
-        offset_2d: B×2×h×w, peak cell to box centre, feature pixels.
-        size_2d: B×2×h×w width, height, feature pixels.
-        rois: the regions that the region heads saw, in order of (frame, slot).
-        roi: their outputs.
-        backbone: backbone maps of strides 1, 2, 4, 8, 16, 32, finest first.
-        fused: neck maps of strides 4, 8, 16, 32, finest first.
     """
 
-    heatmap: Tensor
-    offset_2d: Tensor
-    size_2d: Tensor
-    rois: Rois
-    roi: RoiOutput
-    backbone: tuple[Tensor, ...]
-    fused: tuple[Tensor, ...]
+    heatmap: Tensor  # B×3×h×w logits
+    offset_2d: Tensor  # B×2×h×w, peak cell to box centre, feature pixels
+    size_2d: Tensor  # B×2×h×w width, height, feature pixels
+    rois: Rois  # the regions that the region heads saw, in order of (frame, slot)
+    roi: RoiOutput  # their outputs
+    backbone: tuple[Tensor, ...]  # backbone maps of strides 1, 2, 4, 8, 16, 32, finest first
+    fused: tuple[Tensor, ...]  # neck maps of strides 4, 8, 16, 32, finest first

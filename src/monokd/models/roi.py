@@ -16,26 +16,24 @@ CANDIDATES = 6  # a pixel's two-pixel support holds at most four adaptive sample
 
 
 def roi_align(features: Tensor, boxes: Tensor, boxes_per_frame: Sequence[int], *, cells: int = 7) -> Tensor:
-    """Average bilinear samples of `features` in a grid of cells over each box.
+    """Average bilinear samples of B×C×h×w features in P×P `cells` over each box: M×C×P×P.
 
     A cell has as many samples an axis as it is pixels long, rounded up. The first pixel's centre is at 0, and boxes are
-    widened to at least one pixel (the operator's older convention). Gradients reach `features` only; boxes count as
-    constants, as in the usual operator.
+    widened to at least one pixel (the operator's older convention). Gradients reach `features` only.
 
     Args:
-        features: B×C×h×w.
+        features: of B frames.
         boxes: M×4 left, top, right, bottom in feature pixels, frame after frame.
         boxes_per_frame: B numbers that sum to M.
-        cells: side P of the grid.
-
-    Returns:
-        M×C×P×P.
+        cells: side of the grid.
     """
     height, width = features.shape[-2:]
     with torch.no_grad():
         left, top, right, bottom = boxes.unbind(1)
-        x_weights = _axis_weights(left, right, width, cells).to(features.dtype).split_with_sizes(list(boxes_per_frame))
-        y_weights = _axis_weights(top, bottom, height, cells).to(features.dtype).split_with_sizes(list(boxes_per_frame))
+        y_weights, x_weights = (
+            _axis_weights(*axis, cells).to(features.dtype).split_with_sizes(list(boxes_per_frame))
+            for axis in ((top, bottom, height), (left, right, width))
+        )
     return torch.cat([_resample(*frame) for frame in zip(features.unbind(), y_weights, x_weights, strict=True)])
 
 
@@ -50,10 +48,9 @@ def _resample(features: Tensor, y_weights: Tensor, x_weights: Tensor) -> Tensor:
 
 
 def _axis_weights(start: Tensor, stop: Tensor, length: int, cells: int) -> Tensor:
-    """Averaged interpolation weights of one axis, M×P×L.
+    """Averaged interpolation weights of one axis, M×P×L, at a cost that does not depend on how large a box is.
 
-    Every pixel looks up the few samples of each cell that fall within one pixel of it, so the cost does not depend on
-    how large a box is. Samples further than one pixel outside the map count as zero; nearer ones take the edge's value.
+    Samples further than one pixel outside the map count as zero; nearer ones take the edge's value.
     """
     start, stop = start[:, None, None], stop[:, None, None]
     cell = (stop - start).clamp(min=1.0) / cells

@@ -25,17 +25,11 @@ WRAPPERS = ("model_state", "state_dict", "model")
 
 @dataclass(frozen=True, slots=True)
 class TorchFile:
-    """What a file of tensors holds.
+    """What a file of tensors holds."""
 
-    Attributes:
-        tensors: by name, without wrappers and without DataParallel's `module.` prefix.
-        others: names of the entries that are no weights.
-        metadata: texts that a safetensors file carries.
-    """
-
-    tensors: dict[str, Tensor]
-    others: tuple[str, ...]
-    metadata: dict[str, str]
+    tensors: dict[str, Tensor]  # by name, without wrappers and without DataParallel's `module.` prefix
+    others: tuple[str, ...]  # names of the entries that are no weights
+    metadata: dict[str, str]  # texts that a safetensors file carries
 
 
 def read_torch_file(path: str | Path) -> TorchFile:

@@ -14,7 +14,7 @@ from monokd.models.checkpoint import load_detector
 from monokd.samples.affine import crop_affine
 from monokd.samples.batch import collate
 from monokd.samples.constants import CLASSES
-from monokd.samples.dataset import Frames, InputSettings
+from monokd.samples.dataset import Frames
 from monokd.typing import Floats32
 
 STRIDE = 4
@@ -26,8 +26,7 @@ def heat_maps(model: Path, folder: KittiFolder, ids: Sequence[str], *, depth_dir
     `depth_dir` holds ID.png, for a detector that sees depth. Raises DataError where a file is missing or broken.
     """
     detector, info = load_detector(model)
-    settings = InputSettings(info.height_px, info.width_px, info.classes, info.depth_scaled_twice)
-    frames = Frames(folder, ids, settings, depth_dir=depth_dir if info.modality == "depth" else None)
+    frames = Frames(folder, ids, info.input_settings(), depth_dir=depth_dir if info.modality == "depth" else None)
     channels = [CLASSES.index(name) for name in info.classes]
     maps = {}
     for index, frame in enumerate(ids):

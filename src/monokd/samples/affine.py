@@ -13,55 +13,34 @@ from monokd.compiled import compiled
 Array = NDArray[np.float64]
 Pixels = NDArray[np.integer]
 Sources = NDArray[np.intp]
-Columns = tuple[Sources, Sources, Array, int, int]  # see `_axis`
+Columns = tuple[Sources, Sources, Array, int, int]  # see `_columns`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Affine:
-    """A similarity between image pixels and network input pixels; pixel centres lie at halves.
+    """A similarity between image pixels and network input pixels; pixel centres lie at halves."""
 
-    Attributes:
-        forward: 2×3, image to input.
-        inverse: 2×3, input to image.
-        centre_px: the crop's centre x, y in image pixels.
-        crop_px: the crop's nominal width, height in image pixels; the width alone sets the scale.
-        width_px: width of the input.
-        height_px: height of the input.
-    """
-
-    forward: Array
-    inverse: Array
-    centre_px: tuple[float, float]
-    crop_px: tuple[float, float]
-    width_px: int
-    height_px: int
-
-    @property
-    def coord_range_px(self) -> NDArray[np.float32]:
-        """2×2 float32: the crop's top-left and bottom-right corners in image pixels."""
-        centre, half = np.array(self.centre_px), np.array(self.crop_px) / 2
-        return np.stack([centre - half, centre + half]).astype(np.float32)
+    forward: Array  # 2×3, image to input
+    inverse: Array  # 2×3, input to image
+    coord_range_px: NDArray[np.float32]  # 2×2 float32, the crop's top-left and bottom-right corners in image pixels
+    width_px: int  # width of the input
+    height_px: int  # height of the input
 
 
 def crop_affine(
     centre_px: tuple[float, float], crop_px: tuple[float, float], *, width_px: int, height_px: int
 ) -> Affine:
-    """The transform that brings a crop's centre to the input's centre and its width to the input's width.
+    """Bring a crop's centre (x, y) to the input's centre, and the crop's width to the input's width.
 
     Both axes take the width's scale. As in CenterNet (Zhou et al. 2019) it is solved from three points of
     single precision by OpenCV's solver: truncated pixels (`warp_image`) see the solver's last bit.
-
-    Args:
-        centre_px: x, y in image pixels.
-        crop_px: width, height in image pixels.
-        width_px: width of the network's input.
-        height_px: height of the network's input.
     """
     image = _three_points(centre_px, crop_px[0])
     network = _three_points((width_px / 2, height_px / 2), float(width_px))
-    forward = np.asarray(cv2.getAffineTransform(image, network), dtype=np.float64)
-    inverse = np.asarray(cv2.getAffineTransform(network, image), dtype=np.float64)
-    return Affine(forward, inverse, centre_px, crop_px, width_px, height_px)
+    forward, inverse = cv2.getAffineTransform(image, network), cv2.getAffineTransform(network, image)
+    centre, half = np.array(centre_px), np.array(crop_px) / 2
+    corners = np.stack([centre - half, centre + half]).astype(np.float32)
+    return Affine(np.asarray(forward, float), np.asarray(inverse, float), corners, width_px, height_px)
 
 
 def transform_points(matrix: Array, points: NDArray[np.floating]) -> Array:
@@ -74,32 +53,18 @@ def warp_image(image: NDArray[np.uint8], affine: Affine, *, flip: bool) -> NDArr
     """Sample an H×W×3 image at every input pixel, bilinear, truncated to 8 bits, black outside: 3×h×w.
 
     Where an input pixel steps over two image pixels or more, the image is averaged over that many first;
-    at the published size this never happens and the numbers are Pillow's to the bit.
-
-    Args:
-        image: as read from the file.
-        affine: of the image after mirroring.
-        flip: mirror the image left to right first.
+    at the published size this never happens and the numbers are Pillow's to the bit. `flip` mirrors the image
+    first; `affine` is that of the mirrored image.
     """
-    reduced, factor = _reduced(image, affine)
     out = np.empty((3, affine.height_px, affine.width_px), dtype=np.uint8)
-    columns = _axis(affine.inverse[0, 0], affine.inverse[0, 2], image.shape[1], affine.width_px, factor, flip)
-    _warp_rgb(reduced, columns, affine.inverse[1], float(image.shape[0]), factor, out)
+    _warp_rgb(*_sources(image, affine, flip), out)
     return out
 
 
 def warp_depth(stored: NDArray[np.uint16], affine: Affine, *, flip: bool) -> NDArray[np.float32]:
-    """Sample an H×W depth map (metres × 256) at every input pixel, bilinear, 0 outside: h×w float32 metres.
-
-    Args:
-        stored: as read from the file, of the image's size.
-        affine: of the image after mirroring.
-        flip: mirror the map left to right first.
-    """
-    reduced, factor = _reduced(stored, affine)
+    """Sample an H×W depth map (metres × 256) as `warp_image` does, 0 outside: h×w float32 metres."""
     out = np.empty((affine.height_px, affine.width_px), dtype=np.float32)
-    columns = _axis(affine.inverse[0, 0], affine.inverse[0, 2], stored.shape[1], affine.width_px, factor, flip)
-    _warp_depth(reduced, columns, affine.inverse[1], float(stored.shape[0]), factor, out)
+    _warp_depth(*_sources(stored, affine, flip), out)
     return out
 
 
@@ -112,17 +77,22 @@ def _three_points(centre_px: tuple[float, float], width_px: float) -> NDArray[np
     return points
 
 
-def _reduced(image: NDArray[np.uint8] | NDArray[np.uint16], affine: Affine) -> tuple[Pixels, int]:
-    """The image averaged over whole blocks of `factor` pixels, `factor` being the whole part of the step."""
-    factor = max(1, min(int(affine.inverse[0, 0] + 1e-6), *image.shape[:2]))
-    if factor == 1:
-        return image, 1
-    rows, columns = image.shape[0] // factor, image.shape[1] // factor
-    whole = image[: rows * factor, : columns * factor]
-    return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)), factor
+def _sources(
+    image: NDArray[np.uint8] | NDArray[np.uint16], affine: Affine, flip: bool
+) -> tuple[Pixels, Columns, Array, float, int]:
+    """The image averaged over blocks of `factor` pixels, its columns, the rows' matrix, the whole height, `factor`."""
+    height, width = image.shape[:2]
+    factor = max(1, min(int(affine.inverse[0, 0] + 1e-6), height, width))
+    reduced: Pixels = image
+    if factor > 1:
+        rows, columns = height // factor, width // factor
+        whole = image[: rows * factor, : columns * factor]
+        reduced = np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA))
+    columns_at = _columns(affine.inverse[0, 0], affine.inverse[0, 2], width, affine.width_px, factor, flip)
+    return reduced, columns_at, affine.inverse[1], float(height), factor
 
 
-def _axis(step: float, origin: float, size: int, count: int, factor: int, flip: bool) -> Columns:
+def _columns(step: float, origin: float, size: int, count: int, factor: int, flip: bool) -> Columns:
     """Left and right source columns and the weight of the right one for each input column, and the columns inside."""
     at = step * (np.arange(count) + 0.5) + origin
     inside = np.flatnonzero((at >= 0) & (at < size))

@@ -12,72 +12,51 @@ from torch import Tensor
 from monokd.kitti.boxes3d import wrap_angle
 from monokd.kitti.objects import Objects
 from monokd.samples.constants import IMAGE_MEAN, IMAGE_STD
-from monokd.typing import Bytes, Floats, Floats32
+from monokd.typing import Bytes, Floats32
 
 # PCA of ImageNet's colours (Krizhevsky et al. 2012): standard deviations, and components as columns.
 EIGENVALUES = np.array([0.2141788, 0.01817699, 0.00341571])
 EIGENVECTORS = np.array(
     [
-        [-0.58752847, -0.69563484, 0.41340352],
-        [-0.5832747, 0.00994535, -0.81221408],
-        [-0.56089297, 0.71832671, 0.41158938],
+        (-0.58752847, -0.69563484, 0.41340352),
+        (-0.5832747, 0.00994535, -0.81221408),
+        (-0.56089297, 0.71832671, 0.41158938),
     ]
 )
-# Grey weights of R, G, B: the published code hands an RGB image to a BGR conversion.
-GREY = np.array([0.114, 0.587, 0.299])
+GREY = np.array([0.114, 0.587, 0.299])  # of R, G, B: the published code hands an RGB image to a BGR conversion
 DEPTH_RANGE_M = 80.0
 PLAN_STREAM = 1
-SCALE = 0.4  # standard deviation and bound of a crop's scale about 1
-SHIFT = 0.1  # standard deviation of a crop's shift; its bound is twice that
+CROP_STD = np.array([0.4, 0.1, 0.1])  # of a crop's scale about 1, and of its shift right and down
+CROP_BOUND = np.array([0.4, 0.2, 0.2])
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How frames of a training are varied.
+    """How frames of a training are varied."""
 
-    Attributes:
-        seed: of the run, not negative.
-        flip: probability of mirroring.
-        crop: probability of scaling and shifting.
-        jitter: vary the colours.
-    """
-
-    seed: int = 0
-    flip: float = 0.5
-    crop: float = 0.5
-    jitter: bool = True
+    seed: int = 0  # of the run, not negative
+    flip: float = 0.5  # probability of mirroring
+    crop: float = 0.5  # probability of scaling and shifting
+    jitter: bool = True  # vary the colours
 
 
 @dataclass(frozen=True, slots=True)
 class Jitter:
-    """Colour jitter of an image in [0, 1].
+    """Colour jitter of an image in [0, 1]."""
 
-    Attributes:
-        order: the order of brightness 0, contrast 1 and saturation 2.
-        factors: their factors a, in the order brightness, contrast, saturation.
-        lighting: three factors of the colour components' standard deviations.
-    """
-
-    order: tuple[int, int, int]
-    factors: tuple[float, float, float]
-    lighting: tuple[float, float, float]
+    order: tuple[int, ...]  # the order of brightness 0, contrast 1 and saturation 2
+    factors: tuple[float, ...]  # their factors a, in the order brightness, contrast, saturation
+    lighting: tuple[float, ...]  # three factors of the colour components' standard deviations
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What happens to one frame in one epoch; the default is nothing.
+    """What happens to one frame in one epoch; the default is nothing."""
 
-    Attributes:
-        flip: mirror left to right.
-        scale: crop size over image size; below 1 zooms in.
-        shift: the crop centre's shift right and down, over the image's width and height.
-        jitter: None leaves the colours.
-    """
-
-    flip: bool = False
-    scale: float = 1.0
-    shift: tuple[float, float] = (0.0, 0.0)
-    jitter: Jitter | None = None
+    flip: bool = False  # mirror left to right
+    scale: float = 1.0  # crop size over image size; below 1 zooms in
+    shift: tuple[float, float] = (0.0, 0.0)  # the crop centre's shift right and down, over the image's width and height
+    jitter: Jitter | None = None  # None leaves the colours
 
 
 def plan_augmentation(augmentation: Augmentation, epoch: int, index: int) -> Plan:
@@ -88,16 +67,15 @@ def plan_augmentation(augmentation: Augmentation, epoch: int, index: int) -> Pla
     sequence = np.random.SeedSequence(augmentation.seed, spawn_key=(PLAN_STREAM, epoch, index))
     stream = np.random.Generator(np.random.Philox(sequence))
     flip, crop = stream.random() < augmentation.flip, stream.random() < augmentation.crop
-    zoom, right, down = stream.standard_normal(3).tolist()
+    moves = np.clip(stream.standard_normal(3) * CROP_STD, -CROP_BOUND, CROP_BOUND).tolist()
     factors = 1 + stream.uniform(-0.4, 0.4, 3)
     lighting = stream.normal(0, 0.1, 3)
-    first, second, third = stream.permutation(3).tolist()
-    jitter = Jitter((first, second, third), _triple(factors.tolist()), _triple(lighting.tolist()))
-    plan = Plan(flip=bool(flip), jitter=jitter if augmentation.jitter else None)
-    if not crop:
-        return plan
-    shift = (_clip(SHIFT * right, 2 * SHIFT), _clip(SHIFT * down, 2 * SHIFT))
-    return replace(plan, scale=1 + _clip(SCALE * zoom, SCALE), shift=shift)
+    order = stream.permutation(3)
+    jitter = None
+    if augmentation.jitter:
+        jitter = Jitter(tuple(order.tolist()), tuple(factors.tolist()), tuple(lighting.tolist()))
+    scale, right, down = moves if crop else (0.0, 0.0, 0.0)
+    return Plan(bool(flip), 1 + scale, (right, down), jitter)
 
 
 def crop_of(plan: Plan, width_px: int, height_px: int) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -119,25 +97,11 @@ def mirror_objects(objects: Objects, width_px: int) -> Objects:
     )
 
 
-def jitter_matrix(jitter: Jitter, mean_grey: float) -> tuple[Floats, Floats]:
-    """The jitter as one map of colours: 3×3 matrix and offset, for an image in [0, 1] of mean grey `mean_grey`.
+def image_map(image: Bytes, jitter: Jitter | None) -> Floats32:
+    """Compose jitter with ImageNet's mean and standard deviation, as `map_channels` applies them: 3×4.
 
     Brightness, contrast and saturation blend with the greys of the image as it was before all three, so their
     product is affine in the pixel. Nothing is clipped.
-    """
-    matrix, offset = np.eye(3), np.zeros(3)
-    for kind in jitter.order:
-        factor = jitter.factors[kind]
-        matrix, offset = factor * matrix, factor * offset
-        if kind == 1:
-            offset = offset + (1 - factor) * mean_grey
-        elif kind == 2:
-            matrix = matrix + (1 - factor) * GREY
-    return matrix, offset + EIGENVECTORS @ (EIGENVALUES * np.array(jitter.lighting))
-
-
-def image_map(image: Bytes, jitter: Jitter | None) -> Floats32:
-    """Compose jitter with ImageNet's mean and standard deviation, as `map_channels` applies them: 3×4.
 
     Args:
         image: 3×h×w RGB, as the network shows it.
@@ -146,7 +110,15 @@ def image_map(image: Bytes, jitter: Jitter | None) -> Floats32:
     matrix, offset = np.eye(3), np.zeros(3)
     if jitter is not None:
         sums = np.array([cv2.sumElems(channel)[0] for channel in image])
-        matrix, offset = jitter_matrix(jitter, float(GREY @ sums) / (255 * image[0].size))
+        mean_grey = float(GREY @ sums) / (255 * image[0].size)
+        for kind in jitter.order:
+            factor = jitter.factors[kind]
+            matrix, offset = factor * matrix, factor * offset
+            if kind == 1:
+                offset = offset + (1 - factor) * mean_grey
+            elif kind == 2:
+                matrix = matrix + (1 - factor) * GREY
+        offset = offset + EIGENVECTORS @ (EIGENVALUES * np.array(jitter.lighting))
     scaled = np.concatenate((matrix / 255, (offset - IMAGE_MEAN)[:, None]), axis=1) / IMAGE_STD[:, None]
     return scaled.astype(np.float32)
 
@@ -154,9 +126,7 @@ def image_map(image: Bytes, jitter: Jitter | None) -> Floats32:
 def depth_map(scale: float, *, scaled_twice: bool) -> Floats32:
     """Turn metres into the depth that networks see, for `map_channels`: 3×2, three equal channels.
 
-    Args:
-        scale: of the plan's crop.
-        scaled_twice: quirk Q8: metres / 256, as published, instead of metres.
+    `scale` is that of the plan's crop; `scaled_twice` is quirk Q8: metres / 256, as published, instead of metres.
     """
     return np.array([[scale / DEPTH_RANGE_M / (256 if scaled_twice else 1), 0.0]] * 3, dtype=np.float32)
 
@@ -164,20 +134,10 @@ def depth_map(scale: float, *, scaled_twice: bool) -> Floats32:
 def map_channels(stored: Tensor, maps: Tensor) -> Tensor:
     """Mix the channels of stored images: B×C×H×W of any type to B×3×H×W float32, on whatever device.
 
-    Args:
-        stored: B×C×H×W.
-        maps: B×3×(C+1), a matrix and, last, an offset.
+    `maps` is B×3×(C+1), a matrix and, last, an offset.
     """
     values = stored.to(torch.float32)
     out = maps[:, :, -1, None, None]
     for channel in range(stored.shape[1]):
         out = torch.addcmul(out, maps[:, :, channel, None, None], values[:, channel : channel + 1])
     return out
-
-
-def _clip(value: float, bound: float) -> float:
-    return min(max(value, -bound), bound)
-
-
-def _triple(values: list[float]) -> tuple[float, float, float]:
-    return values[0], values[1], values[2]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,96 +23,49 @@ class Targets:
     Those of one frame have no dimension B. Slot k belongs to label line k. Lines that do not train (class, level,
     nearer than 2 m, peak off the map) leave their slot at zeros and `mask_2d` False, in the middle of others; select
     with `mask_2d`.
-
-    Attributes:
-        heatmap: B×3×h×w, Gaussian peaks at projected 3D centres.
-        indices: B×K int64, peak cell as y·w + x.
-        mask_2d: B×K bool, slots that train.
-        class_ids: B×K int64: Pedestrian 0, Car 1, Cyclist 2.
-        boxes_px: B×K×4 left, top, right, bottom of 2D boxes in network-input pixels after augmentation (published
-            `box2d_gt`), for foreground masks. Not clipped: boxes reach past the input, and a box whose peak is off
-            the map stands here too although its `mask_2d` is False. All zeros where the line does not train.
-        head_boxes_px: B×K×4, the same for the head distillation's Gaussian masks (published `box2d_gt_head`).
-        size_2d: B×K×2 width, height in feature pixels.
-        offset_2d: B×K×2, 2D centre − peak, feature pixels.
-        offset_3d: B×K×2, projected 3D centre − peak, feature pixels.
-        size_3d: B×K×3 height, width, length − class mean, metres.
-        heading_bin: B×K int64, 0 to 11.
-        heading_residual_rad: B×K.
-        depth_m: B×K.
-        vis_depth_m: B×K×7×7 dense depth in the 2D box, 0 where not `depth_mask`.
-        att_depth_m: B×K×7×7, depth_m − vis_depth_m, so depth_m itself where not `depth_mask`.
-        depth_mask: B×K×7×7 bool.
-        object_count: B int64, the frame's label lines of any class, at most K (published `obj_num`: the masks of the
-            published distillation visit that many slots, empty ones included).
-        weight: B×K, 1 for true labels, the score for boxes of a detector, 0 in empty slots.
-        axis_only: B×K bool, boxes whose heading may be off by half a turn.
-        ignore: B×h×w bool, cells of which nobody knows what is there, peaks left out; none in frames with true labels.
     """
 
-    heatmap: Tensor
-    indices: Tensor
-    mask_2d: Tensor
-    class_ids: Tensor
+    heatmap: Tensor  # B×3×h×w, Gaussian peaks at projected 3D centres
+    indices: Tensor  # B×K int64, peak cell as y·w + x
+    mask_2d: Tensor  # B×K bool, slots that train
+    class_ids: Tensor  # B×K int64: Pedestrian 0, Car 1, Cyclist 2
+    # B×K×4 left, top, right, bottom of 2D boxes in network-input pixels after augmentation, for masks of the
+    # distillation. Not clipped: boxes reach past the input, and a box whose peak is off the map stands here too
+    # although its `mask_2d` is False. All zeros where the line does not train
     boxes_px: Tensor
-    head_boxes_px: Tensor
-    size_2d: Tensor
-    offset_2d: Tensor
-    offset_3d: Tensor
-    size_3d: Tensor
-    heading_bin: Tensor
-    heading_residual_rad: Tensor
-    depth_m: Tensor
-    vis_depth_m: Tensor
-    att_depth_m: Tensor
-    depth_mask: Tensor
+    size_2d: Tensor  # B×K×2 width, height in feature pixels
+    offset_2d: Tensor  # B×K×2, 2D centre − peak, feature pixels
+    offset_3d: Tensor  # B×K×2, projected 3D centre − peak, feature pixels
+    size_3d: Tensor  # B×K×3 height, width, length − class mean, metres
+    heading_bin: Tensor  # B×K int64, 0 to 11
+    heading_residual_rad: Tensor  # B×K
+    depth_m: Tensor  # B×K
+    vis_depth_m: Tensor  # B×K×7×7 dense depth in the 2D box, 0 where there is none near `depth_m`
+    # B int64, the frame's label lines of any class, at most K (published `obj_num`: the masks of the published
+    # distillation visit that many slots, empty ones included)
     object_count: Tensor
-    weight: Tensor
-    axis_only: Tensor
+    weight: Tensor  # B×K, 1 for true labels, the score for boxes of a detector, 0 in empty slots
+    axis_only: Tensor  # B×K bool, boxes whose heading may be off by half a turn
+    # B×h×w bool, cells of which nobody knows what is there, peaks left out; none in frames with true labels
     ignore: Tensor
-
-    def each(self, move: Callable[[Tensor], Tensor]) -> Targets:
-        """Return the same targets of moved tensors."""
-        return Targets(*(move(getattr(self, f.name)) for f in fields(self)))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sample:
-    """One frame ready to be batched; the fields of `Batch` without the batch dimension."""
-
-    frame: str
-    inputs: dict[Modality, Tensor]
-    channel_maps: dict[Modality, Tensor]
-    P2: Tensor
-    coord_range_px: Tensor
-    image_size_px: Tensor
-    targets: Targets | None
 
 
 @dataclass(slots=True)
 class Batch:
-    """B frames ready for a step.
+    """B frames ready for a step; a sample is one frame's, whose tensors have no dimension B.
 
     `box_cells` would have to be waited for on a GPU, so they are found where the batch is made.
-
-    Attributes:
-        frames: ids, for messages and predictions.
-        inputs: by modality, as they travel: B×3×H×W uint8 images, B×1×H×W depth in metres; networks ask `input`.
-        P2: B×3×4 float32 projection, of the mirrored camera where the frame is flipped.
-        coord_range_px: B×2×2, top-left and bottom-right of the crop in image pixels.
-        image_size_px: B×2 width, height of the file's image.
-        targets: absent at prediction.
-        box_cells: N int64, see `box_cells`.
-        channel_maps: B×3×(C+1) by modality, what `map_channels` makes of `inputs`; without, they are ready as they are.
     """
 
-    frames: tuple[str, ...]
+    frames: tuple[str, ...]  # ids, for messages and predictions
+    # by modality, as they travel: B×3×H×W uint8 images, B×1×H×W depth in metres; networks ask `input`
     inputs: dict[Modality, Tensor]
-    P2: Tensor
-    coord_range_px: Tensor
-    image_size_px: Tensor
-    targets: Targets | None = None
-    box_cells: Tensor | None = None
+    P2: Tensor  # B×3×4 float32 projection, of the mirrored camera where the frame is flipped
+    coord_range_px: Tensor  # B×2×2, top-left and bottom-right of the crop in image pixels
+    image_size_px: Tensor  # B×2 width, height of the file's image
+    targets: Targets | None = None  # absent at prediction
+    box_cells: Tensor | None = None  # N int64, see `box_cells`
+    # B×3×(C+1) by modality, what `map_channels` makes of `inputs`
     channel_maps: dict[Modality, Tensor] = field(default_factory=dict)
 
     def input(self, modality: Modality) -> Tensor:
@@ -123,8 +77,7 @@ class Batch:
         if modality not in self.inputs:
             carried = ", ".join(self.inputs) or "nothing"
             raise ValueError(f"this network sees {modality}, but the batch carries {carried}")
-        stored = self.inputs[modality]
-        return map_channels(stored, self.channel_maps[modality]) if modality in self.channel_maps else stored
+        return map_channels(self.inputs[modality], self.channel_maps[modality])
 
     def to(self, device: torch.device) -> Batch:
         """Return the same batch on `device`; from page-locked memory nobody waits for the copy."""
@@ -136,37 +89,15 @@ class Batch:
 
     def each(self, move: Callable[[Tensor], Tensor]) -> Batch:
         """Return the same batch of moved tensors."""
-        return replace(
-            self,
-            inputs={modality: move(tensor) for modality, tensor in self.inputs.items()},
-            channel_maps={modality: move(tensor) for modality, tensor in self.channel_maps.items()},
-            P2=move(self.P2),
-            coord_range_px=move(self.coord_range_px),
-            image_size_px=move(self.image_size_px),
-            targets=None if self.targets is None else self.targets.each(move),
-            box_cells=None if self.box_cells is None else move(self.box_cells),
-        )
+        return _map_tensors(self, move)  # type: ignore[no-any-return]
 
 
-def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples in their order; a modality and targets are there if every sample has them.
-
-    Raises:
-        ValueError: no samples.
-    """
-    if not samples:
-        raise ValueError("expected at least one sample, found none")
-    modalities = [m for m in samples[0].inputs if all(m in sample.inputs for sample in samples)]
-    targets = [sample.targets for sample in samples if sample.targets is not None]
-    batch = Batch(
-        tuple(sample.frame for sample in samples),
-        {modality: _stack([sample.inputs[modality] for sample in samples]) for modality in modalities},
-        _stack([sample.P2 for sample in samples]),
-        _stack([sample.coord_range_px for sample in samples]),
-        _stack([sample.image_size_px for sample in samples]),
-        channel_maps={modality: _stack([s.channel_maps[modality] for s in samples]) for modality in modalities},
-    )
-    return with_targets(batch, _stack_targets(targets)) if len(targets) == len(samples) else batch
+def collate(samples: Sequence[Batch]) -> Batch:
+    """Stack samples of the same modalities in their order, and find `box_cells` where they have targets."""
+    batch: Batch = _stack(samples)
+    if batch.targets is not None:
+        batch.box_cells = box_cells(batch.targets)
+    return batch
 
 
 def tensors_of(batch: Batch) -> list[Tensor]:
@@ -181,37 +112,43 @@ def tensors_of(batch: Batch) -> list[Tensor]:
     return found
 
 
-def with_targets(batch: Batch, targets: Targets) -> Batch:
-    """Return the batch with these targets, on the CPU, and what is found from them."""
-    return replace(
-        batch,
-        targets=targets,
-        box_cells=box_cells(targets),
-    )
-
-
 def box_cells(targets: Targets) -> Tensor:
     """Find the cells whose predicted 2D boxes some loss reads, as ascending positions in the flattened B×h×w.
 
     These are the peaks that train, and what head distillation compares, with quirk Q9 or without: a few per cent of
     the map, so that a detector need not run its box heads on the rest.
     """
-    height, width = targets.heatmap.shape[-2:]
-    read = torch.zeros(targets.mask_2d.shape[0], height * width, dtype=torch.bool)
-    for unclipped in (True, False):
-        read |= centre_mask(
-            targets.head_boxes_px, STRIDE, height, width, targets.object_count, unclipped_masks=unclipped
-        ).flatten(1).bool()  # fmt: skip
+    read = torch.zeros_like(targets.heatmap[:, 0], dtype=torch.bool)
+    for unclipped_masks in (True, False):
+        read |= head_cells(targets, unclipped_masks=unclipped_masks).bool()
     frame, slot = targets.mask_2d.nonzero(as_tuple=True)
+    read = read.flatten(1)
     read[frame, targets.indices[frame, slot]] = True
     return read.flatten().nonzero()[:, 0]
 
 
-def _stack(tensors: Sequence[Tensor]) -> Tensor:
-    """In a worker process torch stacks straight into memory that the main process shares."""
-    stacked: Tensor = default_collate(list(tensors))
-    return stacked
+def head_cells(targets: Targets, *, unclipped_masks: bool) -> Tensor:
+    """Return the cells of B×h×w maps whose 2D offsets and sizes head distillation compares, 1 or 0 (quirk Q9)."""
+    height, width = targets.heatmap.shape[-2:]
+    return centre_mask(targets.boxes_px, STRIDE, height, width, targets.object_count, unclipped_masks=unclipped_masks)
 
 
-def _stack_targets(targets: Sequence[Targets]) -> Targets:
-    return Targets(*(_stack([getattr(one, f.name) for one in targets]) for f in fields(Targets)))
+def _map_tensors(value: Any, move: Callable[[Tensor], Tensor]) -> Any:
+    """The same structure of moved tensors."""
+    if isinstance(value, Tensor):
+        return move(value)
+    if isinstance(value, dict):
+        return {name: _map_tensors(one, move) for name, one in value.items()}
+    if isinstance(value, Batch | Targets):
+        return type(value)(*(_map_tensors(getattr(value, f.name), move) for f in fields(value)))
+    return value
+
+
+def _stack(values: Sequence[Any]) -> Any:
+    """One structure whose tensors are stacked; in a worker torch does so in memory shared with the main process."""
+    first = values[0]
+    if isinstance(first, tuple):
+        return tuple(name for names in values for name in names)
+    if isinstance(first, Batch | Targets):
+        return type(first)(*(_stack([getattr(value, f.name) for value in values]) for f in fields(first)))
+    return None if first is None else default_collate(list(values))

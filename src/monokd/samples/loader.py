@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from monokd.errors import DataError
 from monokd.progress import worker_count
-from monokd.samples.batch import Batch, Sample, collate, tensors_of
+from monokd.samples.batch import Batch, collate, tensors_of
 from monokd.samples.dataset import SampleSet
 from monokd.samples.order import BatchOrder, EpochBatches, Key
 
@@ -21,13 +21,9 @@ BATCHES_AHEAD = 2  # of each worker
 
 
 class EpochLoader:
-    """Batches of any epoch.
+    """Batches of any epoch, made by as many processes as `workers`, or here.
 
-    Args:
-        frames: the samples.
-        order: which samples make which batch.
-        workers: processes that make samples; 0 makes them here.
-        device: where the batches are wanted; on a CUDA device they arrive while the batch before is computed on.
+    On a CUDA device they arrive while the batch before is computed on; otherwise they stay where they are.
     """
 
     def __init__(
@@ -35,10 +31,10 @@ class EpochLoader:
     ) -> None:
         self.frames, self.order, self.workers = frames, order, workers
         self.device = device if device is not None and device.type == "cuda" else None
-        self._loader: DataLoader[Sample | DataError] = DataLoader(
-            _Guarded(frames),
-            batch_sampler=order,
-            collate_fn=_collate_or_error,
+        self._loader: DataLoader[Batch | DataError] = DataLoader(
+            _Collated(frames),
+            batch_size=None,
+            sampler=order,
             num_workers=workers,
             worker_init_fn=_one_thread,
             persistent_workers=workers > 0,
@@ -58,40 +54,49 @@ class EpochLoader:
             DataError: a frame's file is missing or broken, or a worker was killed.
         """
         self.order.epoch = epoch
-        batches = _batches(self)
+        batches = self._batches()
         yield from batches if self.device is None else copied_ahead(batches, self.device)
+
+    def _batches(self) -> Iterator[Batch]:
+        """The batches here; a broken file or the death of a worker ends them in one line."""
+        batches = iter(self._loader)
+        while True:
+            try:
+                batch: Batch | DataError = next(batches)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                message = f"{error} {error.__cause__}"
+                if any(hint in message for hint in ("Bus error", "shared memory", "No space left on device")):
+                    reason = "a worker process died because shared memory is full (docker: --shm-size)"
+                    raise DataError(reason, SHARED) from error
+                if "DataLoader worker" in message:
+                    reason = "a worker process that reads frames was killed (out of memory?); run again"
+                    raise DataError(reason) from error
+                raise
+            if isinstance(batch, DataError):
+                try:
+                    raise batch
+                finally:
+                    del batch  # else frame and traceback hold each other and the workers end at garbage collection
+            yield batch
 
 
 def build_loader(
     frames: SampleSet,
     *,
     batch_size: int,
-    training: bool,
-    seed: int = 0,
-    drop_last: bool | None = None,
+    seed: int | None = None,
     workers: int = 0,
     device: torch.device | None = None,
     process: tuple[int, int] = (0, 1),
 ) -> EpochLoader:
-    """Build a loader for training (shuffled, full batches only) or for prediction (in order, every frame).
-
-    Args:
-        frames: the samples.
-        batch_size: over all processes.
-        training: shuffle by (seed, epoch).
-        seed: of the order.
-        drop_last: leave out the last batch if it is not full; None means in training only (quirk Q6: the published
-            validation drops it too).
-        workers: see `loader_workers`; the batches are the same bits for any number.
-        device: where the batches are wanted.
-        process: number of this process, and how many share each batch.
+    """Build a loader whose epochs have every frame once; see `EpochBatches`, and `loader_workers` for `workers`.
 
     Raises:
-        ValueError: a batch size that the processes cannot share evenly.
         DataError: fewer frames than one full batch where only full ones count.
     """
-    drop_last = training if drop_last is None else drop_last
-    order = EpochBatches(len(frames), batch_size, seed=seed, shuffle=training, drop_last=drop_last, process=process)
+    order = EpochBatches(len(frames), batch_size, seed=seed, process=process)
     return EpochLoader(frames, order, workers=loader_workers(workers, worker_count(0)), device=device)
 
 
@@ -123,59 +128,17 @@ def _arrived(batch: Batch, copied: torch.cuda.Event, device: torch.device) -> Ba
     return batch
 
 
-class _Guarded(Dataset["Sample | DataError"]):
-    """Hands a DataError over as a value: a DataLoader would wrap its one line in a worker's traceback."""
+class _Collated(Dataset["Batch | DataError"]):
+    """Batches by their keys; hands a DataError over as a value: a DataLoader would wrap its line in a traceback."""
 
     def __init__(self, frames: SampleSet) -> None:
         self.frames = frames
 
-    def __getitem__(self, key: Key) -> Sample | DataError:
+    def __getitem__(self, keys: list[Key]) -> Batch | DataError:
         try:
-            return self.frames[key]
+            return collate([self.frames[key] for key in keys])
         except DataError as error:
             return error
-
-
-def _collate_or_error(samples: Sequence[Sample | DataError]) -> Batch | DataError:
-    for sample in samples:
-        if isinstance(sample, DataError):
-            return sample
-    return collate([sample for sample in samples if isinstance(sample, Sample)])
-
-
-def _batches(loader: EpochLoader) -> Iterator[Batch]:
-    """The loader's batches; a broken file or the death of a worker ends them in one line."""
-    batches = iter(loader._loader)
-    while True:
-        try:
-            batch: Batch | DataError = next(batches)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            reason = _reason(error, loader)
-            if reason is None:
-                raise
-            raise reason from error
-        if isinstance(batch, DataError):
-            try:
-                raise batch
-            finally:
-                del batch  # else frame and traceback hold each other and the workers end at garbage collection
-        yield batch
-
-
-def _reason(error: RuntimeError, loader: EpochLoader) -> DataError | None:
-    """What the death of a worker means; None where it is something else."""
-    message = f"{error} {error.__cause__}"
-    if any(hint in message for hint in ("Bus error", "shared memory", "No space left on device")):
-        sample = loader.frames[loader.order.epoch, 0]
-        per_batch = sum(t.nbytes for t in tensors_of(collate([sample]))) * loader.order.batch_size
-        need = per_batch // loader.order.process[1] * loader.workers * BATCHES_AHEAD
-        found = f"{loader.workers} workers hold up to {need / 1e6:.0f} MB of batches there"
-        return DataError(f"a worker process died because shared memory is full: {found} (docker: --shm-size)", SHARED)
-    if "DataLoader worker" in message:
-        return DataError("a worker process that reads frames was killed (out of memory?); run again")
-    return None
 
 
 def _one_thread(_worker: int) -> None:

@@ -7,18 +7,10 @@ from torch import Tensor
 
 
 def box_mask(boxes_px: Tensor, stride: int, height: int, width: int, *, unclipped_masks: bool = False) -> Tensor:
-    """Cells of 2D boxes, both corners rounded down to cells and the last one left out.
+    """Cells of 2D boxes, both corners rounded down to cells and the last one left out: B×height×width, 0 or 1.
 
-    Args:
-        boxes_px: B×K×4 left, top, right, bottom in input pixels; zeros in empty slots.
-        stride: of the map.
-        height: of the map.
-        width: of the map.
-        unclipped_masks: quirk Q9: negative borders count from the map's far side, as negative array indices do, so
-            boxes that leave the image on the left or top mostly vanish.
-
-    Returns:
-        B×height×width float32 of 0 and 1.
+    With quirk Q9 negative borders count from the map's far side, as negative array indices do, so boxes that leave
+    the image on the left or top mostly vanish. `boxes_px` is B×K×4 in input pixels, zeros in empty slots.
     """
     low, high = (torch.trunc(corner / stride) for corner in (boxes_px[..., :2], boxes_px[..., 2:]))
     return _cover(low, high, height, width, wrap=unclipped_masks)
@@ -29,29 +21,20 @@ def centre_mask(
     stride: int,
     height: int,
     width: int,
-    object_count: Tensor | None = None,
+    object_count: Tensor,
     *,
     unclipped_masks: bool = False,
 ) -> Tensor:
-    """Squares of the Gaussian radius around the centres of 2D boxes.
+    """Squares of the Gaussian radius around the centres of 2D boxes, as `box_mask` gives them.
 
-    Args:
-        boxes_px: B×K×4 in input pixels; zeros in slots without an object.
-        stride: of the map.
-        height: of the map.
-        width: of the map.
-        object_count: B, slots that the published code visits.
-        unclipped_masks: quirk Q9: as in `box_mask`, and slots of filtered objects mark cell (0, 0).
-
-    Returns:
-        B×height×width float32 of 0 and 1.
+    With quirk Q9 the slots of filtered objects, among the first `object_count` (B), mark cell (0, 0).
     """
     boxes = boxes_px / stride
     size = boxes[..., 2:] - boxes[..., :2]
     centre = torch.floor((boxes[..., :2] + boxes[..., 2:]) / 2)
     radius = torch.floor(gaussian_radius(size[..., 1], size[..., 0])).clamp(min=0)[..., None]
     valid = (size > 0).all(-1)
-    if unclipped_masks and object_count is not None:
+    if unclipped_masks:
         valid = torch.arange(boxes.shape[1], device=boxes.device) < object_count[:, None]
     low = torch.where(valid[..., None], centre - radius, 0.0)
     high = torch.where(valid[..., None], centre + radius + 1, 0.0)
@@ -66,15 +49,13 @@ def gaussian_radius(height: Tensor, width: Tensor, overlap: float = 0.7) -> Tens
     drawn with it.
     """
     around, area = height + width, height * width
-    b3 = -2 * overlap * around
-    one_each = (around + _root(around**2 - 4 * area * (1 - overlap) / (1 + overlap))) / 2
-    inside = (2 * around + _root(4 * around**2 - 16 * (1 - overlap) * area)) / 2
-    outside = (b3 + _root(b3**2 - 16 * overlap * (overlap - 1) * area)) / 2
-    return torch.minimum(torch.minimum(one_each, inside), outside)
-
-
-def _root(square: Tensor) -> Tensor:
-    return torch.sqrt(square.clamp(min=0))
+    squares = (
+        around**2 - 4 * area * (1 - overlap) / (1 + overlap),
+        4 * around**2 - 16 * (1 - overlap) * area,
+        (2 * overlap * around) ** 2 - 16 * overlap * (overlap - 1) * area,
+    )
+    roots = torch.stack(squares).clamp(min=0).sqrt()
+    return ((torch.stack((around, 2 * around, -2 * overlap * around)) + roots) / 2).amin(0)
 
 
 def _cover(low: Tensor, high: Tensor, height: int, width: int, *, wrap: bool) -> Tensor:

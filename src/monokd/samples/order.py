@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -25,74 +24,41 @@ def epoch_order(seed: int, epoch: int, count: int, part: int = 0) -> Ints:
 class BatchOrder(Sampler[list[Key]]):
     """This process's part of every batch of an epoch, as the (epoch, index) of its frames.
 
-    Args:
-        batch_size: over all processes.
-        process: number of this process, and how many share each batch.
-
-    Attributes:
-        epoch: the next iteration's epoch.
-
-    Raises:
-        ValueError: a batch size that the processes cannot share evenly.
+    An epoch has `steps` batches of `batch_size` over all processes; `process` is the number of this one, and how many
+    share each batch, evenly (ValueError). Set `epoch` before iterating.
     """
 
-    def __init__(self, batch_size: int, process: tuple[int, int]) -> None:
+    def __init__(self, steps: int, batch_size: int, process: tuple[int, int]) -> None:
         if batch_size < 1 or batch_size % process[1]:
             raise ValueError(f"batch size {batch_size} must be a positive multiple of the {process[1]} processes")
-        self.batch_size, self.process, self.epoch = batch_size, process, 0
+        self.steps, self.batch_size, self.process, self.epoch = steps, batch_size, process, 0
 
-    @abstractmethod
     def __len__(self) -> int:
         """Count the batches of an epoch."""
-
-    @abstractmethod
-    def __iter__(self) -> Iterator[list[Key]]:
-        """Give this process's part of each batch of `epoch`."""
+        return self.steps
 
 
 class EpochBatches(BatchOrder):
-    """Every frame once an epoch.
+    """Each of `count` frames once an epoch; the processes' parts, in their order, are the batch that one would see.
 
-    The parts of one step, joined in the order of the processes, are the batch that a single process would see.
-
-    Args:
-        count: frames.
-        batch_size: over all processes.
-        seed: of the order.
-        shuffle: a new order each epoch; otherwise 0, 1, 2, ….
-        drop_last: leave out a last batch that is not full.
-        process: number of this process, and how many share each batch; of a last batch that is not full some may get
-            no part.
+    With a seed the order changes each epoch and a last batch that is not full is left out. Without, frames come as they
+    are, and of a last batch that is not full some processes may get no part.
 
     Raises:
-        ValueError: a batch size that the processes cannot share evenly.
-        DataError: `drop_last` leaves nothing.
+        DataError: not one full batch.
     """
 
-    def __init__(
-        self,
-        count: int,
-        batch_size: int,
-        *,
-        seed: int,
-        shuffle: bool,
-        drop_last: bool,
-        process: tuple[int, int] = (0, 1),
-    ) -> None:
-        super().__init__(batch_size, process)
-        if drop_last and count < batch_size:
+    def __init__(self, count: int, batch_size: int, *, seed: int | None, process: tuple[int, int] = (0, 1)) -> None:
+        super().__init__(-(-count // batch_size) if seed is None else count // batch_size, batch_size, process)
+        if not self.steps:
             raise DataError(f"expected at least one full batch of {batch_size} frames, found {count} frames")
-        self.count, self.seed, self.shuffle, self.drop_last = count, seed, shuffle, drop_last
-
-    def __len__(self) -> int:
-        """Count the batches of an epoch."""
-        return self.count // self.batch_size if self.drop_last else -(-self.count // self.batch_size)
+        self.count, self.seed = count, seed
 
     def __iter__(self) -> Iterator[list[Key]]:
         """Give this process's part of each batch of `epoch`."""
-        order = epoch_order(self.seed, self.epoch, self.count) if self.shuffle else np.arange(self.count)
+        order = np.arange(self.count) if self.seed is None else epoch_order(self.seed, self.epoch, self.count)
         rank, processes = self.process
-        for step in range(len(self)):
+        for step in range(self.steps):
             whole = order[step * self.batch_size : (step + 1) * self.batch_size]
             part = np.array_split(whole, processes)[rank]
             if len(part):
@@ -112,11 +78,9 @@ class MixedBatches(BatchOrder):
         share: of each batch that comes from the second set, rounded to whole frames.
         steps: batches of an epoch.
         seed: of the order.
-        process: number of this process, and how many share each batch; the sets are spread over a batch evenly, so that
-            each process, and each chunk of a batch, gets their shares.
+        process: see `BatchOrder`; the sets are spread evenly over a batch, its processes and its chunks.
 
     Raises:
-        ValueError: a batch size that the processes cannot share evenly.
         DataError: a set without frames that a batch needs.
     """
 
@@ -130,17 +94,12 @@ class MixedBatches(BatchOrder):
         seed: int,
         process: tuple[int, int] = (0, 1),
     ) -> None:
-        super().__init__(batch_size, process)
+        super().__init__(steps, batch_size, process)
         second = round(batch_size * share)
-        self.counts, self.drawn = counts, (batch_size - second, second)
-        self.steps, self.seed = steps, seed
+        self.counts, self.drawn, self.seed = counts, (batch_size - second, second), seed
         for count, drawn in zip(counts, self.drawn, strict=True):
             if drawn > 0 and count < 1:
                 raise DataError(f"expected frames for {drawn} of each batch of {batch_size}, found none")
-
-    def __len__(self) -> int:
-        """Count the batches of an epoch."""
-        return self.steps
 
     def __iter__(self) -> Iterator[list[Key]]:
         """Give this process's part of each batch of `epoch`."""
@@ -159,20 +118,11 @@ class MixedBatches(BatchOrder):
 
 
 class Chunks(BatchOrder):
-    """The batches of an order, each in equal pieces one after the other.
-
-    Args:
-        order: whole batches.
-        pieces: of the part of this process, whose frames they must divide.
-    """
+    """The batches of an order, each in `pieces` equal pieces one after the other; these divide a process's part."""
 
     def __init__(self, order: BatchOrder, pieces: int) -> None:
-        super().__init__(order.batch_size, order.process)
+        super().__init__(order.steps * pieces, order.batch_size, order.process)
         self.order, self.pieces = order, pieces
-
-    def __len__(self) -> int:
-        """Count the pieces of an epoch."""
-        return len(self.order) * self.pieces
 
     def __iter__(self) -> Iterator[list[Key]]:
         """Give the pieces of this process's part of each batch of `epoch`."""

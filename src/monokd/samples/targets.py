@@ -26,27 +26,25 @@ def frame_targets(
     depth_m: Floats32 | None,
     *,
     classes: tuple[str, ...] = CLASSES,
-    max_objects: int = MAX_OBJECTS,
     axis_headings: bool = False,
 ) -> Targets:
     """Compute what a frame's labels ask of the network (DID-M3D, Peng et al. 2022, section 4.1).
 
-    Label lines past `max_objects` are ignored. Boxes of a detector, which have scores, weigh as much as their score,
+    Label lines past `MAX_OBJECTS` are ignored. Boxes of a detector, which have scores, weigh as much as their score,
     and its DontCare lines are boxes that are too uncertain: what is in them is unknown, not background.
 
     Args:
         objects: labels or results, mirrored with the frame if the frame is.
         calibration: the camera, mirrored likewise.
         affine: image to input.
-        depth_m: the warped dense depth, h×w, metres; None leaves `depth_mask` empty.
+        depth_m: the warped dense depth, h×w, metres; None leaves `vis_depth_m` empty.
         classes: names that train; Van, Truck and DontCare, if listed, only draw peaks on Car's heatmap.
-        max_objects: slots, K.
         axis_headings: headings of a detector's boxes may be off by half a turn.
     """
     height, width = affine.height_px // STRIDE, affine.width_px // STRIDE
     wanted = np.array([name in classes and name in (*CLASSES, *DRAWN_AS_CAR) for name in objects.names], dtype=bool)
-    drawn = np.flatnonzero((trainable(objects) & wanted)[:max_objects])
-    count = min(len(objects), max_objects)
+    drawn = np.flatnonzero((trainable(objects) & wanted)[:MAX_OBJECTS])
+    count = min(len(objects), MAX_OBJECTS)
     ignore = _uncertain(objects, affine)
     objects = objects.select(drawn)
     angles_rad = observation_angles(objects, calibration)
@@ -62,33 +60,29 @@ def frame_targets(
     trains = on_map & np.array([name in CLASSES for name in objects.names], dtype=bool)
     ignore[peaks[trains, 1], peaks[trains, 0]] = False
     slots, objects = drawn[trains], objects.select(trains)
-    peaks, class_ids, own_boxes = peaks[trains], class_ids[trains], boxes[trains]
+    peaks, class_ids, boxes = peaks[trains], class_ids[trains], boxes[trains]
     heading_bin, heading_residual_rad = heading_classes(angles_rad[trains])
     z = objects.locations_m[:, 2].astype(np.float32)
-    vis_depth_m, depth_mask = _visual_depth(depth_m, own_boxes, z)
 
     def put(values: NDArray[np.generic], at: Ints = slots, dtype: DTypeLike = np.float32) -> Tensor:
-        out = np.zeros((max_objects, *values.shape[1:]), dtype=dtype)
+        out = np.zeros((MAX_OBJECTS, *values.shape[1:]), dtype=dtype)
         out[at] = values
         return torch.from_numpy(out)
 
     return Targets(
         heatmap=torch.from_numpy(heatmap),
         indices=put(peaks[:, 1] * width + peaks[:, 0], dtype=np.int64),
-        mask_2d=put((objects.truncation <= 0.5) & (objects.occlusion <= 2), dtype=np.bool_),
+        mask_2d=put(np.ones(len(slots)), dtype=np.bool_),
         class_ids=put(class_ids, dtype=np.int64),
         boxes_px=put(boxes_px, drawn),
-        head_boxes_px=put(boxes_px, drawn),
-        size_2d=put(own_boxes[:, 2:] - own_boxes[:, :2]),
-        offset_2d=put((own_boxes[:, :2] + own_boxes[:, 2:]) / np.float32(2) - peaks),
+        size_2d=put(boxes[:, 2:] - boxes[:, :2]),
+        offset_2d=put((boxes[:, :2] + boxes[:, 2:]) / np.float32(2) - peaks),
         offset_3d=put(centres[trains] - peaks),
         size_3d=put(objects.sizes_m.astype(np.float32) - MEAN_SIZES_M[class_ids]),
         heading_bin=put(heading_bin, dtype=np.int64),
         heading_residual_rad=put(heading_residual_rad),
         depth_m=put(z),
-        vis_depth_m=put(vis_depth_m),
-        att_depth_m=put(z[:, None, None] - vis_depth_m),
-        depth_mask=put(depth_mask, dtype=np.bool_),
+        vis_depth_m=put(_visual_depth(depth_m, boxes, z)),
         object_count=torch.tensor(count),
         weight=put(np.nan_to_num(objects.scores, nan=1.0)),
         axis_only=put(np.isfinite(objects.scores) & axis_headings, dtype=np.bool_),
@@ -97,13 +91,10 @@ def frame_targets(
 
 
 def trainable(objects: Objects) -> Bools:
-    """Choose objects of KITTI's three levels by 2D height + 1, truncation and occlusion, at least 2 m ahead."""
+    """Choose objects of KITTI's level hard, which holds the others, by 2D height + 1, and at least 2 m ahead."""
     top, bottom = (objects.boxes_px[:, i].astype(np.float32).astype(np.float64) for i in (1, 3))
-    height, truncation, occlusion = bottom - top + 1, objects.truncation, objects.occlusion
-    easy = (height >= 40) & (truncation <= 0.15) & (occlusion <= 0)
-    moderate = (height >= 25) & (truncation <= 0.30) & (occlusion <= 1)
-    hard = (height >= 25) & (truncation <= 0.50) & (occlusion <= 2)
-    return (easy | moderate | hard) & (objects.locations_m[:, 2] >= 2)
+    hard = (bottom - top + 1 >= 25) & (objects.truncation <= 0.5) & (objects.occlusion <= 2)
+    return hard & (objects.locations_m[:, 2] >= 2)
 
 
 def project_centres(objects: Objects, calibration: Calibration) -> Floats:
@@ -146,10 +137,9 @@ def draw_gaussian(heatmap: Floats32, peak: Ints, radius: int) -> None:
 @compiled
 def area_average(values: Floats32) -> Floats32:
     """Average every block of 4×4 cells: H×W to H/4×W/4."""
-    rows, columns = values.shape[0] // STRIDE, values.shape[1] // STRIDE
-    out = np.empty((rows, columns), dtype=np.float32)
-    for y in range(rows):
-        for x in range(columns):
+    out = np.empty((values.shape[0] // STRIDE, values.shape[1] // STRIDE), dtype=np.float32)
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
             total = np.float32(0)
             for i in range(STRIDE):
                 for j in range(STRIDE):
@@ -160,15 +150,9 @@ def area_average(values: Floats32) -> Floats32:
 
 @compiled
 def roi_align_map(values: NDArray[np.floating], box: Floats, cells: int) -> Floats32:
-    """Pool one h×w map by RoIAlign (He et al. 2017) with aligned=False and adaptive sampling.
+    """Pool one h×w map by RoIAlign (He et al. 2017) with aligned=False and adaptive sampling: cells×cells.
 
-    Args:
-        values: h×w map.
-        box: left, top, right, bottom in cells of the map.
-        cells: output size.
-
-    Returns:
-        cells×cells float32.
+    `box` is left, top, right, bottom in cells of the map.
     """
     rows, columns = values.shape
     width, height = max(box[2] - box[0], 1.0), max(box[3] - box[1], 1.0)
@@ -213,10 +197,10 @@ def _uncertain(objects: Objects, affine: Affine) -> Bools:
     return out
 
 
-def _visual_depth(depth_m: Floats32 | None, boxes: Floats32, z: Floats32) -> tuple[Floats32, Bools]:
-    """Pool the dense depth in N boxes (cells): N×7×7 metres, 0 where invalid, and where it is valid."""
+def _visual_depth(depth_m: Floats32 | None, boxes: Floats32, z: Floats32) -> Floats32:
+    """Pool the dense depth in N boxes (cells): N×7×7 metres, 0 where it is far from the object's own depth."""
     cells = np.zeros((len(boxes), CELLS, CELLS), dtype=np.float32)
     if depth_m is not None and len(boxes):
         cells[:] = [roi_align_map(depth_m, box.astype(np.float64), CELLS) for box in boxes]
-    valid = (np.abs(cells - z[:, None, None]) < DEPTH_MARGIN_M) & (cells > 0)
-    return np.where(valid, cells, np.float32(0)), valid
+    near = (np.abs(cells - z[:, None, None]) < DEPTH_MARGIN_M) & (cells > 0)
+    return np.where(near, cells, np.float32(0))

@@ -75,5 +75,5 @@ def batch_order(
         steps = settings.epoch_steps or max(counts[0] // settings.batch_size, 1)
         order = MixedBatches(counts, settings.batch_size, share=share, steps=steps, seed=seed, process=process)
     else:
-        order = EpochBatches(counts[0], settings.batch_size, seed=seed, shuffle=True, drop_last=True, process=process)
+        order = EpochBatches(counts[0], settings.batch_size, seed=seed, process=process)
     return Chunks(order, chunks) if chunks > 1 else order

@@ -217,7 +217,7 @@ class Stage:
         names = split_frames(params.data_root, split)
         frames = Frames(split_files(params.data_root, split), names, inputs, depth_dir=DEPTH, labels=True)
         process = self.fabric.global_rank, self.fabric.world_size
-        return build_loader(frames, batch_size=self.settings.batch_size, training=False, process=process)
+        return build_loader(frames, batch_size=self.settings.batch_size, process=process)
 
     @property
     def section(self) -> str:
@@ -264,7 +264,7 @@ def train_detector(params: Params, name: Literal["teacher", "baseline"], *, out:
     stage = Stage.begin(name, params)
     modality: Modality = "depth" if name == "teacher" else "image"
     info = detector_info(params, stage.quirks, modality)
-    detector = build_detector(info.width, quirks=stage.quirks)
+    detector = build_detector(info.width, quirks=stage.quirks, architecture=info.architecture)
     model = params.active.model
     if model.backbone_file:
         load_backbone(detector, model.backbone_file, model.backbone_sha256 or None)

@@ -30,7 +30,7 @@ class TermWeights:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that resuming needs."""
-        return {"tasks": dict(self.tasks.state_dict()), "means": dict(self._means)}
+        return {"tasks": self.tasks.state_dict(), "means": dict(self._means)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave."""
