@@ -191,7 +191,7 @@ def build_step(settings: StepSettings, device: torch.device, processes: Processe
         loss = DistillationLoss(wanted, fused_channels=channels, backbone_channels=channels, quirks=quirks)
         step = DistillationStep(student, teacher.to(device), loss, quirks=quirks, processes=processes)
     if settings.channels_last:
-        step.to_memory_format(torch.channels_last)
+        step.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return step
 
 

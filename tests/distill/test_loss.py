@@ -78,20 +78,6 @@ def test_an_unknown_term_is_named() -> None:
 
 
 @pytest.mark.parametrize("method", LOSSES)
-def test_a_teacher_under_inference_mode(method: str) -> None:
-    """Its tensors may not be saved for a backward pass; the values are the same as without."""
-    t = fakes.targets(2)
-    student = fakes.output(t, 1, leaves=True)
-    module = build(*METHODS[method]).eval()
-    expected = values(module(student, fakes.output(t, 2), t))
-    with torch.inference_mode():
-        inferred = fakes.output(t, 2)
-    found = values(module(student, inferred, t))
-    torch.autograd.backward(total(found))
-    assert {k: v.item() for k, v in found.items()} == {k: v.item() for k, v in expected.items()}
-
-
-@pytest.mark.parametrize("method", LOSSES)
 def test_bfloat16_gives_finite_single_precision_terms(method: str) -> None:
     t = fakes.targets(2)
     module = build(*METHODS[method])

@@ -95,7 +95,7 @@ def test_the_teacher_s_memory_layout_follows(
     """It is no part of the module, so that nothing saves or trains it; its maps must be laid out like the student's."""
     step = step_of("monoskd", teacher_train_mode=teacher_train_mode)
     plain = step([batch])
-    step.to_memory_format(torch.channels_last)
+    step.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     weight = step.teacher.get_submodule("backbone.level2.tree1.conv1").get_parameter("weight")
     assert weight.is_contiguous(memory_format=torch.channels_last)
     for name, term in step([batch]).items():

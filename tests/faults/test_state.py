@@ -50,7 +50,7 @@ def test_a_state_cut_anywhere_is_never_taken_for_a_whole_one(tmp_path: Path) -> 
     content = path.read_bytes()
     for length in [0, 1, 3, *range(7, len(content), max(1, len(content) // 40)), len(content) - 1]:
         path.write_bytes(content[:length])
-        found = load_state(path, report=False)
+        found = load_state(path)
         assert found is not None
         assert found["epoch"] == 1, length
 
@@ -61,7 +61,7 @@ def test_a_flipped_bit_in_the_weights_is_noticed(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[content.index(numbers.numpy().tobytes()) + 17] ^= 1
     path.write_bytes(content)
-    assert load_state(path, report=False) is None
+    assert load_state(path) is None
 
 
 def test_a_kill_between_the_two_renames_loses_one_epoch_at_most(tmp_path: Path) -> None:

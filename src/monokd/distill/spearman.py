@@ -49,7 +49,7 @@ def spearman_loss(
 
 
 def published_ranks(levels: Sequence[Tensor]) -> list[Tensor]:
-    """L2 soft ranks of the rows of every B×N level, less their mean.
+    """Return L2 soft ranks of the rows of every B×N level, less their mean.
 
     Where they are affine in the values they are those less the row's mean: no sort. Which case holds waits for the
     device, once for all levels.
@@ -63,17 +63,10 @@ def published_ranks(levels: Sequence[Tensor]) -> list[Tensor]:
 
 
 def correlations(a: Sequence[Tensor], b: Sequence[Tensor], processes: Processes = ALONE) -> Tensor:
-    """Pearson's correlation of all elements of each pair of blocks, over all processes by one sum; 0 for a constant.
+    """Correlate all elements of each pair of B×N blocks (Pearson), over all processes by one sum; 0 for a constant.
 
-    The mean over processes of the gradients of `a` is that of the whole batch; none reaches `b`.
-
-    Args:
-        a: L blocks B×N.
-        b: blocks of the same shapes, here of mean 0 in every process.
-        processes: those that share the batch.
-
-    Returns:
-        L values, NaN where a number is not finite.
+    Blocks of `b` have mean 0 in every process. The mean over processes of the gradients of `a` is that of the whole
+    batch; none reaches `b`. A value is NaN where a number is not finite.
     """
     with torch.no_grad():
         means = torch.stack([x.mean() for x in a])
@@ -90,7 +83,7 @@ def correlations(a: Sequence[Tensor], b: Sequence[Tensor], processes: Processes 
 
 
 def _over_processes(means: Tensor, sums: Tensor, sizes: Sequence[int], processes: Processes) -> tuple[Tensor, Tensor]:
-    """L correlations from L means of a and L×3 sums xx, xy, yy, where x is a less its mean here and y is b.
+    """Return L correlations from L means of a and L×3 sums xx, xy, yy, where x is a less its mean here and y is b.
 
     Also the L×3 factors of x, y and 1 in the gradient of a.
     """
