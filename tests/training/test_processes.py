@@ -21,7 +21,7 @@ from monokd.kitti.objects import Objects
 from monokd.kitti.splits import split_frames
 from monokd.losses.task_weights import TaskWeights
 from monokd.models.detector import build_detector, feature_channels
-from monokd.params import PUBLISHED_WEIGHTS, Machine, Training
+from monokd.params import PUBLISHED_WEIGHTS, Behaviour, Machine, Training
 from monokd.quirks import Quirks
 from monokd.samples.batch import Batch
 from monokd.samples.dataset import Frames, InputSettings
@@ -55,15 +55,16 @@ class Float64(EpochLoader):
 def worker(rank: int, count: int, port: int, data: Path, out: Path) -> None:
     """As process `rank` of `count` with a disk of its own, train an epoch, and one more from the saved state."""
     names = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
-    names |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
     os.environ |= {name: str(value) for name, value in names.items()}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
     torch.set_num_threads(1)
     fabric, root, channels = start(MACHINE, 0), KittiFolder(data / "demo"), feature_channels(WIDTH)
     inputs = InputSettings(64, 128, depth_scaled_twice=False)
     frames = SomeEmpty(
         root, split_frames(data / "demo", "train")[:BATCH], inputs, depth_dir=data / "depth", labels=True
     )
-    for behaviour in ("published", "corrected")[: 2 if count < 4 else 1]:
+    behaviours: tuple[Behaviour, ...] = ("published", "corrected")
+    for behaviour in behaviours[: 2 if count < 4 else 1]:
         quirks = replace(Quirks.of(behaviour), teacher_train_mode=False)
         plan = chunking(Training.model_construct(batch_size=BATCH, chunk_frames=2), quirks, count)
         processes, chunk = all_processes(fabric), neighbours(fabric, plan.processes)

@@ -79,8 +79,11 @@ class ConvScan(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Mix maps B×C×h×w into maps of the same shape."""
         x, z = self.in_proj(maps.flatten(2).transpose(1, 2)).transpose(1, 2).chunk(2, 1)
-        x = _same_convolution(x, self.conv1d_x).transpose(1, 2)
-        z = _same_convolution(z, self.conv1d_z).transpose(1, 2)
+        # "same" for a kernel of 4 is one zero before and two behind, about which torch's own layer warns.
+        x, z = (
+            F.silu(F.conv1d(F.pad(t, (1, 2)), conv.weight, groups=conv.groups)).transpose(1, 2)
+            for t, conv in ((x, self.conv1d_x), (z, self.conv1d_z))
+        )
         steps, B, C = self.x_proj(x).split([self.rank, STATES, STATES], -1)
         # The published block adds the bias in the projection and again in the scan.
         delta = F.softplus((self.dt_proj(steps) + self.dt_proj.bias).float())
@@ -88,11 +91,6 @@ class ConvScan(nn.Module):
         y = selective_scan(x.float(), delta, A, B.float(), C.float(), self.D.float())
         out: Tensor = self.out_proj(torch.cat([y.to(z.dtype), z], -1))
         return out.transpose(1, 2).reshape(maps.shape)
-
-
-def _same_convolution(x: Tensor, convolution: nn.Conv1d) -> Tensor:
-    """SiLU of a kernel-4 convolution with one zero before and two behind."""
-    return F.silu(F.conv1d(F.pad(x, (1, 2)), convolution.weight, groups=convolution.groups))
 
 
 class Squeeze(nn.Module):

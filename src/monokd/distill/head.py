@@ -36,8 +36,8 @@ def head_terms(
 
 def head_cells(targets: Targets, *, unclipped_masks: bool) -> Tensor:
     """Return the cells of B×h×w maps whose 2D offsets and sizes are compared."""
-    size = targets.heatmap.shape[-2:]
-    return centre_mask(targets.head_boxes_px, STRIDE, *size, targets.object_count, unclipped_masks=unclipped_masks)
+    boxes_px, (height, width) = targets.head_boxes_px, targets.heatmap.shape[-2:]
+    return centre_mask(boxes_px, STRIDE, height, width, targets.object_count, unclipped_masks=unclipped_masks)
 
 
 def _masked_l1(student: Tensor, teacher: Tensor, mask: Tensor) -> Mean:

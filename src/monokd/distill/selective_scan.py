@@ -56,7 +56,7 @@ def in_mamba_layout(
 
 @cache
 def _mamba_scan() -> Callable[..., Tensor] | None:
-    """mamba-ssm's kernel on batch×d×L inputs, or None; says once which scan runs, and why."""
+    """Load mamba-ssm's kernel on batch×d×L inputs, or None; says once which scan runs, and why."""
     try:
         module = importlib.import_module("mamba_ssm.ops.selective_scan_interface")
         scan: Callable[..., Tensor] = module.selective_scan_fn

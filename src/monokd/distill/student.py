@@ -63,8 +63,8 @@ class DistillationStep(DetectionStep):
         self.__dict__["teacher"] = frozen  # not registered as a part of this module
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> DistillationStep:
-        self.teacher._apply(fn, recurse)
-        super()._apply(fn, recurse)
+        self.teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def forward(self, chunks: Sequence[Batch]) -> dict[str, Tensor]:
@@ -113,28 +113,26 @@ def train_student(
         DataError: data missing or broken, start weights that do not fit, or a loss that is not finite.
     """
     stage = Stage(name, params, out, history)
+    quirks, processes = stage.quirks, stage.processes
     detector, info = load_detector(baseline, "image")
-    step = DetectionStep(detector, modality="image", quirks=stage.quirks, processes=stage.processes)
-    starts, modalities, depth_scaled_twice = [baseline], IMAGE, info.depth_scaled_twice
+    step = DetectionStep(detector, modality="image", quirks=quirks, processes=processes)
+    frames: SampleSet
     weights: dict[str, float] = {}
+    starts, modalities, depth_scaled_twice = [baseline], IMAGE, info.depth_scaled_twice
     if teacher is not None and (wanted := params.term_weights()):
         taught, teacher_info = load_detector(teacher, "depth")
-        channels, quirks = feature_channels(info.width), stage.quirks
-        distillation = DistillationLoss(wanted, fused_channels=channels, backbone_channels=channels, quirks=quirks)
-        step = DistillationStep(
-            detector, taught, distillation, quirks=quirks, processes=stage.processes, chunk=stage.chunk
-        )
-        weights = {term: wanted[term] for term in distillation.terms}
         starts, modalities, depth_scaled_twice = [baseline, teacher], BOTH, teacher_info.depth_scaled_twice
+        channels = feature_channels(info.width)
+        distillation = DistillationLoss(wanted, fused_channels=channels, backbone_channels=channels, quirks=quirks)
+        step = DistillationStep(detector, taught, distillation, quirks=quirks, processes=processes, chunk=stage.chunk)
+        weights = {term: wanted[term] for term in distillation.terms}
     elif teacher is not None and params.loss != "none":
         say(f"{name}: every term of loss {params.loss} is off")
     inputs = input_settings(params, depth_scaled_twice=depth_scaled_twice, modalities=modalities)
-    labelled = training_set(params, stage.settings, labelled_frames(params), inputs)
-    frames: SampleSet = labelled
-    if teacher is not None:
-        source, names = unlabelled_frames(params)
-        frames = mixed_set(params, labelled, source, names) if names else labelled
+    labelled = frames = training_set(params, stage.settings, labelled_frames(params), inputs)
+    source, unlabelled = (None, []) if teacher is None else unlabelled_frames(params)
+    if source is not None and unlabelled:
+        frames = mixed_set(params, labelled, source, unlabelled)
     data = params.active.data  # what the detector computes stays as the baseline's file says
     info = replace(info, classes=data.classes, height_px=data.height_px, width_px=data.width_px)
-    unlabelled = len(frames) - len(labelled)
-    stage.train(step, frames, info, unlabelled=unlabelled, starts=starts, weights=weights)
+    stage.train(step, frames, info, unlabelled=len(unlabelled), starts=starts, weights=weights)

@@ -18,14 +18,14 @@ REACHED = 0.95  # share of the objects found in the image down to which a box is
 
 
 class Matches(NamedTuple):
-    """Detections of several frames against labels.
+    """N detections of several frames against labels.
 
     Attributes:
-        scores: N.
-        correct: N, takes a label of its class.
-        counted: N, correct, or takes none; one that takes a label too small or hidden to count is neither.
-        depth_error_m: N distances along the camera's axis to the label taken, NaN without.
-        flipped: N, the heading is nearer to the label's opposite.
+        scores: of the detections.
+        correct: takes a label of its class.
+        counted: correct, or takes none; one that takes a label too small or hidden to count is neither.
+        depth_error_m: distances along the camera's axis to the label taken, NaN without.
+        flipped: the heading is nearer to the label's opposite.
         labels: how many labels count.
     """
 
@@ -53,7 +53,8 @@ def match(
     """
     frames = [_match_frame(own, true, classes, in_image) for own, true in zip(detections, labels, strict=True)]
     *columns, counts = zip(*frames, strict=True)
-    return Matches(*map(np.concatenate, columns), labels=sum(counts))
+    scores, correct, counted, error_m, flipped = map(np.concatenate, columns)
+    return Matches(scores, correct, counted, error_m, flipped, sum(counts))
 
 
 def choose_thresholds(in_space: Matches, in_image: Matches) -> Thresholds:

@@ -94,15 +94,12 @@ def _boxes(params: Params, source: FrameSource, frames: Sequence[str], depth: Pa
         detector, info = load_detector(Path("data/models") / f"{settings.boxes}.safetensors")
         inputs = InputSettings(info.height_px, info.width_px, classes, info.depth_scaled_twice)
         samples = Frames(source, frames, inputs, depth_dir=depth if info.modality == "depth" else None)
-        set_tf32(params.active.machine.tf32)
+        machine, size = params.active.machine, params.active.predict.batch_size
+        set_tf32(machine.tf32)
         results = detect(
-            detector,
-            samples,
-            modality=info.modality,
-            score_threshold=LEAST_PEAK,
-            batch_size=params.active.predict.batch_size,
-            device=pick_device(params.active.machine.accelerator),
-        )
+            detector, samples, modality=info.modality, score_threshold=LEAST_PEAK, batch_size=size,
+            device=pick_device(machine.accelerator),
+        )  # fmt: skip
         found = [objects for _, objects in results]
     return [objects.select(np.isin(objects.names, classes)) for objects in found]
 

@@ -86,7 +86,7 @@ def neighbours(fabric: Fabric, count: int) -> Processes:
     """Return the `count` processes, a divisor of all, that share a chunk with this one; every process must call it."""
     if count == 1:
         return Processes()
-    group = None if count == fabric.world_size else torch.distributed.new_subgroups(count)[0]
+    group = None if count == fabric.world_size else torch.distributed.new_subgroups(count)[0]  # type: ignore[no-untyped-call]
 
     def total(value: Tensor) -> Tensor:
         result = value.to(fabric.device, copy=True)

@@ -142,7 +142,7 @@ def fit(
     with progress_bar(visible=leader) as bar:
         task = bar.add_task(settings.name, total=settings.epochs * steps, completed=first * steps, note="")
         for epoch in range(first, settings.epochs):
-            factors = tasks.update(rows[-1] if rows else {}, epoch) | settings.weights
+            factors = tasks.update(rows[-1] if rows else {}, epoch) | dict(settings.weights)
             losses = _Losses(epoch, 1 if fabric.device.type == "cpu" else READ_EVERY)
             batches = loader.batches(epoch)
             for done in range(steps):
