@@ -57,11 +57,6 @@ def test_terms_modules_and_gradients(method: str) -> None:
     assert all(level.grad is None for level in (*teacher.fused, *teacher.backbone, teacher.offset_2d))
 
 
-def test_the_fusion_is_as_wide_as_its_coarsest_level() -> None:
-    middles = {len(step.get_submodule("conv1.0").get_parameter("weight")) for step in build("foreground").rgb_fs}
-    assert middles == {fakes.BACKBONE[-1]}
-
-
 def test_terms_of_different_methods_share_the_maps() -> None:
     """With `foreground` all terms on maps are on the backbone's."""
     t = fakes.targets(2)

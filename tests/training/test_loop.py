@@ -68,6 +68,21 @@ def train(folder: Path, step: Pull, epochs: int, **changes: Any) -> list[dict[st
         return list(csv.DictReader(stream))
 
 
+Run = tuple[list[dict[str, str]], float]
+
+
+def run(folder: Path, epochs: int = 4, **changes: Any) -> Run:
+    """The history and the number after training."""
+    step = Pull()
+    return train(folder, step, epochs, **changes), step.x.item()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Four epochs that nothing disturbs."""
+    return run(tmp_path_factory.mktemp("whole"))
+
+
 def test_the_history_holds_means_weights_and_their_sum(tmp_path: Path) -> None:
     rows = train(tmp_path, Pull(), 2)
     assert [row["epoch"] for row in rows] == ["1", "2"]
@@ -77,15 +92,10 @@ def test_the_history_holds_means_weights_and_their_sum(tmp_path: Path) -> None:
     assert first["total"] == pytest.approx(4 * first["seg"] + 0.5 * first["extra"], rel=1e-6)
 
 
-def test_stopping_after_any_epoch_and_going_on_changes_no_bit(tmp_path: Path) -> None:
-    whole = Pull()
-    rows = train(tmp_path / "whole", whole, 4)
-    for stop in (1, 2, 3):
-        folder = tmp_path / str(stop)
-        train(folder, Pull(), stop)
-        again = Pull()
-        assert train(folder, again, 4) == rows
-        assert torch.equal(again.x, whole.x)
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_stopping_after_any_epoch_and_going_on_changes_no_bit(tmp_path: Path, whole: Run, stop: int) -> None:
+    train(tmp_path, Pull(), stop)
+    assert run(tmp_path) == whole
 
 
 def test_task_weights_go_on_where_they_stopped(tmp_path: Path) -> None:
@@ -98,28 +108,21 @@ def test_task_weights_go_on_where_they_stopped(tmp_path: Path) -> None:
     assert train(tmp_path / "half", Pull(), 6, tasks=tasks()) == rows
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_by_name_and_keeps_the_last_epoch(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_the_run_by_name_and_keeps_the_last_epoch(tmp_path: Path, whole: Run) -> None:
     """Once its cause is gone, the kept state leads to the bits of a run that never failed."""
-    whole, again = Pull(), Pull()
-    rows = train(tmp_path / "whole", whole, 4)
     with pytest.raises(DataError, match=r"^training stopped: .* found depth = nan in epoch 2, frames 21; the .* kept$"):
-        train(tmp_path / "failed", Pull(bad="21"), 4)
-    assert torch.load(tmp_path / "failed/state.pt", weights_only=True)["epoch"] == 2
-    assert train(tmp_path / "failed", again, 4) == rows
-    assert torch.equal(again.x, whole.x)
+        train(tmp_path, Pull(bad="21"), 4)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] == 2
+    assert run(tmp_path) == whole
 
 
 def test_a_damaged_state_gives_way_to_the_one_before_it_to_the_same_bits(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, whole: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = Pull()
-    rows = train(tmp_path / "whole", whole, 4)
-    train(tmp_path / "half", Pull(), 3)
-    path = tmp_path / "half/state.pt"
+    train(tmp_path, Pull(), 3)
+    path = tmp_path / "state.pt"
     path.write_bytes(path.read_bytes()[:-100])
-    again = Pull()
-    assert train(tmp_path / "half", again, 4) == rows
-    assert torch.equal(again.x, whole.x)
+    assert run(tmp_path) == whole
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("monokd: ")]
     assert lines == [
         f"monokd: {path}: this saved training state is damaged and cannot be used",
@@ -128,13 +131,11 @@ def test_a_damaged_state_gives_way_to_the_one_before_it_to_the_same_bits(
 
 
 def test_without_any_whole_state_training_says_so_and_starts_anew(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, whole: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = train(tmp_path / "whole", Pull(), 2)
-    (tmp_path / "half").mkdir()
     for name in ("state.pt", "previous-state.pt"):
-        (tmp_path / "half" / name).write_bytes(b"half a file")
-    assert train(tmp_path / "half", Pull(), 2) == rows
+        (tmp_path / name).write_bytes(b"half a file")
+    assert run(tmp_path) == whole
     assert capsys.readouterr().err.count("this saved training state is damaged and cannot be used") == 2
 
 
@@ -164,13 +165,11 @@ def test_fewer_batches_than_a_step_takes_are_refused(tmp_path: Path) -> None:
         train(tmp_path, Pull(), 1, accumulate=4)
 
 
-def test_evaluations_stand_in_the_history_and_change_no_bit(tmp_path: Path) -> None:
-    plain, evaluated = Pull(), Pull()
-    train(tmp_path / "plain", plain, 5)
-    values = iter([0.5, 0.25, 0.125])
-    rows = train(tmp_path / "evaluated", evaluated, 5, evaluate=lambda: {"val_seg": next(values)}, evaluate_every=2)
-    assert [row["val_seg"] for row in rows] == ["", "0.5", "", "0.25", "0.125"]
-    assert torch.equal(plain.x, evaluated.x)
+def test_evaluations_stand_in_the_history_and_change_no_bit(tmp_path: Path, whole: Run) -> None:
+    values = iter([0.5, 0.25])
+    rows, x = run(tmp_path, evaluate=lambda: {"val_seg": next(values)}, evaluate_every=3)
+    assert [row["val_seg"] for row in rows] == ["", "", "0.5", "0.25"]
+    assert x == whole[1]
 
 
 def test_losses_on_an_accelerator_are_read_late_but_all_and_in_order() -> None:
@@ -206,14 +205,11 @@ def test_q18_weight_decay_of_a_part_whose_term_is_off(tmp_path: Path, published:
     assert (step.waits.item() < 0.9) == published
 
 
-def test_a_state_is_saved_in_the_background_at_most_every_few_minutes(tmp_path: Path) -> None:
-    whole, again = Pull(), Pull()
-    rows = train(tmp_path / "whole", whole, 4)
-    train(tmp_path / "half", Pull(), 2, save_minutes=60.0)
-    assert not (tmp_path / "half/state.pt").exists()
-    assert train(tmp_path / "half", again, 4, save_minutes=1e-9) == rows
-    assert torch.equal(again.x, whole.x)
-    assert (tmp_path / "half/state.pt").exists()
+def test_a_state_is_saved_in_the_background_at_most_every_few_minutes(tmp_path: Path, whole: Run) -> None:
+    train(tmp_path, Pull(), 2, save_minutes=60.0)
+    assert not (tmp_path / "state.pt").exists()
+    assert run(tmp_path, save_minutes=1e-9) == whole
+    assert (tmp_path / "state.pt").exists()
 
 
 def test_a_line_for_the_terminal_names_weights_only_where_they_are_not_one() -> None:

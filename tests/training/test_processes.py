@@ -66,8 +66,8 @@ def worker(rank: int, count: int, port: int, data: Path, out: Path) -> None:
     behaviours: tuple[Behaviour, ...] = ("published", "corrected")
     for behaviour in behaviours[: 2 if count < 4 else 1]:
         quirks = replace(Quirks.of(behaviour), teacher_train_mode=False)
-        plan = chunking(Training.model_construct(batch_size=BATCH, chunk_frames=2), quirks, count)
-        processes, chunk = all_processes(fabric), neighbours(fabric, plan.processes)
+        chunks, sharing = chunking(Training.model_construct(batch_size=BATCH, chunk_frames=2), quirks, count)
+        processes, chunk = all_processes(fabric), neighbours(fabric, sharing)
         order = EpochBatches(len(frames), BATCH, seed=0, shuffle=True, drop_last=True, process=(rank, count))
         for epochs in (1, 2):
             torch.manual_seed(0)
@@ -79,8 +79,8 @@ def worker(rank: int, count: int, port: int, data: Path, out: Path) -> None:
             with patch.object(Tensor, "float", Tensor.double):
                 fit(
                     step.double(),
-                    Float64(frames, Chunks(order, plan.chunks)),
-                    FitSettings("test", epochs, lambda *_: 1e-5, WEIGHTS, chunks=plan.chunks),
+                    Float64(frames, Chunks(order, chunks)),
+                    FitSettings("test", epochs, lambda *_: 1e-5, WEIGHTS, chunks=chunks),
                     fabric=fabric,
                     optimiser=torch.optim.SGD([p for p in step.parameters() if p.requires_grad]),
                     tasks=TaskWeights(enabled=False),

@@ -99,15 +99,9 @@ def train_student(
     history: Path,
     teacher: Path | None = None,
 ) -> None:
-    """Train the student from the baseline's weights, by labels, a teacher and frames without labels, or its control.
+    """Train the student from the baseline's weights, by labels, a teacher and frames without labels.
 
-    Args:
-        params: the whole tree.
-        name: of the stage; the control learns from labels alone.
-        baseline: where both start, a safetensors file.
-        out: the trained detector's file.
-        history: the CSV file.
-        teacher: its file, for the student.
+    Its control has no teacher: it learns from labels alone.
 
     Raises:
         DataError: data missing or broken, start weights that do not fit, or a loss that is not finite.

@@ -30,9 +30,7 @@ Figures = dict[str, float | int | str | None]
 def label_unlabelled(params: Params, out: Path) -> Figures:
     """Write a label file for every frame of the unlabelled split and return the quality of the boxes in them.
 
-    Args:
-        params: the whole tree; `profiles.P.unlabelled` says whose boxes they are.
-        out: a folder, emptied first.
+    `profiles.P.unlabelled` says whose boxes they are; the folder `out` is emptied first.
 
     Raises:
         DataError: frames or boxes missing, or no threshold given and no held-out frames to choose it on.

@@ -45,7 +45,7 @@ class FitSettings:
             none.
         compiled: whether torch compiles the step.
         evaluate: gives columns of the history beside the losses; must leave what is trained as it is.
-        evaluate_every: epochs between evaluations, 0 for none; the last epoch is always among them.
+        evaluate_every: epochs between evaluations; the last epoch is always among them.
         save_minutes: least time between two saved states, 0 saves after every epoch.
     """
 
@@ -59,7 +59,7 @@ class FitSettings:
     zero_weight_gradients: bool = False
     compiled: bool = False
     evaluate: Callable[[], dict[str, float]] | None = None
-    evaluate_every: int = 0
+    evaluate_every: int = 1
     save_minutes: float = 0.0
 
 
@@ -152,7 +152,8 @@ def fit(
                 bar.advance(task)
             means = _across_processes(fabric, losses.means())
             rows.append(_row(epoch, settings.rate(epoch, 0.0), means, factors))
-            if settings.evaluate is not None and _evaluates(settings, epoch):
+            last = epoch + 1 == settings.epochs
+            if settings.evaluate is not None and (last or (epoch + 1) % settings.evaluate_every == 0):
                 rows[-1] |= settings.evaluate()
             if leader:
                 if writer.due():
@@ -187,11 +188,6 @@ def _optimise(
         fabric.clip_gradients(step, optimiser, max_norm=settings.gradient_clip, error_if_nonfinite=False)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
-
-
-def _evaluates(settings: FitSettings, epoch: int) -> bool:
-    every = settings.evaluate_every
-    return bool(every) and ((epoch + 1) % every == 0 or epoch + 1 == settings.epochs)
 
 
 def _row(epoch: int, rate: float, means: dict[str, float], weights: dict[str, float]) -> dict[str, float]:

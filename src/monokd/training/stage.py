@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 
@@ -36,20 +36,10 @@ from monokd.typing import Modality
 StageName = Literal["teacher", "baseline", "control", "distill"]
 
 
-class Chunking(NamedTuple):
-    """How a batch is divided where batch statistics and distillation terms are those of a chunk (quirk Q5).
+def chunking(settings: Training, quirks: Quirks, processes: int) -> tuple[int, int]:
+    """Return how many chunks each process computes a step, and how many processes share a chunk.
 
-    Attributes:
-        chunks: that a process computes a step.
-        processes: that share a chunk.
-    """
-
-    chunks: int
-    processes: int
-
-
-def chunking(settings: Training, quirks: Quirks, processes: int) -> Chunking:
-    """Divide a batch among processes, and each one's part into chunks.
+    Batch statistics and distillation terms are those of a chunk (quirk Q5).
 
     Raises:
         DataError: processes cannot share the batch, or chunks not divide a process's part or be made of several.
@@ -59,11 +49,11 @@ def chunking(settings: Training, quirks: Quirks, processes: int) -> Chunking:
         raise DataError(f"batch_size: expected a multiple of the {processes} processes, found {batch}", "params.yaml")
     own = batch // processes
     if chunk == 0:
-        return Chunking(1, processes)
+        return 1, processes
     if own % chunk == 0:
-        return Chunking(own // chunk, 1)
+        return own // chunk, 1
     if chunk % own == 0 and processes % (chunk // own) == 0:
-        return Chunking(1, chunk // own)
+        return 1, chunk // own
     reason = f"expected to divide the {own} frames of a process, or to be a multiple of them, found {chunk}"
     raise DataError(f"chunk_frames: {reason}", "params.yaml")
 
@@ -85,9 +75,8 @@ class Stage:
         self.name, self.params, self.out, self.history = name, params, out, history
         self.settings, self.quirks = params.stage_settings(name), params.resolved_quirks()
         self.fabric = start(params.active.machine, params.seed)
-        self.chunking = chunking(self.settings, self.quirks, self.fabric.world_size)
-        self.processes = all_processes(self.fabric)
-        self.chunk = neighbours(self.fabric, self.chunking.processes)
+        self.chunks, sharing = chunking(self.settings, self.quirks, self.fabric.world_size)
+        self.processes, self.chunk = all_processes(self.fabric), neighbours(self.fabric, sharing)
 
     def train(
         self,
@@ -157,7 +146,7 @@ class Stage:
             order = MixedBatches((labelled, unlabelled), size, share=share, steps=steps, seed=seed, process=process)
         else:
             order = EpochBatches(labelled, size, seed=seed, shuffle=True, drop_last=True, process=process)
-        return Chunks(order, self.chunking.chunks) if self.chunking.chunks > 1 else order
+        return Chunks(order, self.chunks) if self.chunks > 1 else order
 
     def _fit_settings(self, step: DetectionStep, weights: Mapping[str, float]) -> FitSettings:
         settings, machine = self.settings, self.params.active.machine
@@ -170,7 +159,7 @@ class Stage:
             weights=weights,
             gradient_clip=settings.gradient_clip,
             accumulate=settings.accumulate,
-            chunks=self.chunking.chunks,
+            chunks=self.chunks,
             zero_weight_gradients=self.quirks.zero_weight_gradients,
             compiled=machine.compile,
             evaluate=None if validation is None else partial(validation_losses, plain, validation, self.fabric),
@@ -209,12 +198,6 @@ class Stage:
 
 def train_detector(params: Params, name: Literal["teacher", "baseline"], *, out: Path, history: Path) -> None:
     """Train one detector from scratch, or from an ImageNet backbone: the teacher on depth, the baseline on images.
-
-    Args:
-        params: the whole tree.
-        name: which of the two; its schedule is `profiles.P.NAME`.
-        out: the safetensors file.
-        history: the CSV file.
 
     Raises:
         DataError: data missing or broken, or a loss that is not finite.
