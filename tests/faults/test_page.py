@@ -8,7 +8,7 @@ from tests.faults.conftest import ROOT
 PAGE = (ROOT / "docs/faults.md").read_text()
 
 
-def tests_in(path: str) -> set[str]:
+def defined_in(path: str) -> set[str]:
     tree = ast.parse((ROOT / "tests" / path).read_text())
     return {n.name for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("test_")}
 
@@ -16,9 +16,9 @@ def tests_in(path: str) -> set[str]:
 def test_the_page_names_tests_that_exist_and_all_of_faults() -> None:
     named = set(re.findall(r"`([\w/]+\.py)::(\w+)`", PAGE))
     assert len(named) > 30
-    assert all(name in tests_in(path) for path, name in named)
+    assert all(name in defined_in(path) for path, name in named)
     files = [f"faults/{path.name}" for path in (ROOT / "tests/faults").glob("test_*.py") if path.name != "test_page.py"]
-    assert {(path, name) for path in files for name in tests_in(path)} <= named
+    assert {(path, name) for path in files for name in defined_in(path)} <= named
 
 
 def test_every_row_of_the_page_names_a_test() -> None:

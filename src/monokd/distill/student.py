@@ -71,7 +71,7 @@ class DistillationStep(DetectionStep):
         """Return named terms, scalars, detection first."""
         pairs = [self._terms(chunk) for chunk in in_turn(chunks, self.detector, self.teacher, self.distillation)]
         terms = over_processes(joined([own for own, _ in pairs]), self.processes)
-        each = [over_processes(taught, self.chunk) for _, taught in pairs]
+        each = [over_processes(distillation, self.chunk) for _, distillation in pairs]
         return terms | {name: torch.stack([chunk[name] for chunk in each]).mean() for name in each[0]}
 
     def _terms(self, batch: Batch) -> tuple[Terms, Terms]:
@@ -81,13 +81,13 @@ class DistillationStep(DetectionStep):
         """
         rois, camera = trained_rois(batch), (batch.P2, batch.coord_range_px)
         with torch.no_grad():
-            taught: DetectorOutput = self.teacher(
+            target: DetectorOutput = self.teacher(
                 batch.input("depth"), *camera, rois, box_cells=batch.box_cells, heatmap=False
             )
         output = self.detector(batch.input("image"), *camera, rois, box_cells=batch.box_cells)
         targets = targets_of(batch)
         terms = detection_terms(output, targets, nan_without_depth=self.nan_without_depth)
-        return terms, self.distillation(output, taught, targets, self.chunk)
+        return terms, self.distillation(output, target, targets, self.chunk)
 
 
 def train_student(
@@ -114,11 +114,11 @@ def train_student(
     weights: dict[str, float] = {}
     starts, modalities, depth_scaled_twice = [baseline], IMAGE, info.depth_scaled_twice
     if teacher is not None and (wanted := params.term_weights()):
-        taught, teacher_info = load_detector(teacher, "depth")
+        frozen, teacher_info = load_detector(teacher, "depth")
         starts, modalities, depth_scaled_twice = [baseline, teacher], BOTH, teacher_info.depth_scaled_twice
         channels = feature_channels(info.width)
         distillation = DistillationLoss(wanted, fused_channels=channels, backbone_channels=channels, quirks=quirks)
-        step = DistillationStep(detector, taught, distillation, quirks=quirks, processes=processes, chunk=stage.chunk)
+        step = DistillationStep(detector, frozen, distillation, quirks=quirks, processes=processes, chunk=stage.chunk)
         weights = {term: wanted[term] for term in distillation.terms}
     elif teacher is not None and params.loss != "none":
         say(f"{name}: every term of loss {params.loss} is off")
