@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,11 +96,11 @@ def command(ended: Callable[..., Ended]) -> Callable[..., Ended]:
     return lambda *arguments: ended(main, "monokd", *map(str, arguments))
 
 
-def change_params(folder: Path, profile: dict[str, dict[str, object]]) -> None:
+def change_params(folder: Path, profile: Mapping[str, Mapping[str, object]]) -> None:
     """Change sections of the demo profile in the folder's params.yaml."""
     tree = yaml.safe_load((folder / "params.yaml").read_text())
     for section, values in profile.items():
-        tree["profiles"]["demo"][section] |= values
+        tree["profiles"]["demo"][section].update(values)
     (folder / "params.yaml").write_text(yaml.safe_dump(tree))
 
 
