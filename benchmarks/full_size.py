@@ -162,7 +162,7 @@ def build_step(
         chunk = ALONE if quirks.per_replica_normaliser else processes
         step = DistillationStep(student, teacher.to(device), loss, quirks=quirks, processes=processes, chunk=chunk)
     if settings.channels_last:
-        step.to_memory_format(torch.channels_last)
+        step.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return step
 
 

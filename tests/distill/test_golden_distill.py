@@ -44,10 +44,8 @@ def check_maps(
     student = [level.requires_grad_() for level in golden.levels(numbers, "student")[first:]]
     value = over_processes({name: loss(student, golden.levels(numbers, "teacher")[first:])}, ALONE)[name]
     assert golden.error(value, numbers[name]) < value_tolerance
-    for gradient, expected in zip(
-        torch.autograd.grad(value, student), golden.levels(numbers, f"{name}_grad"), strict=True
-    ):
-        assert golden.error(gradient, expected) < tolerance
+    pairs = zip(torch.autograd.grad(value, student), golden.levels(numbers, f"{name}_grad"), strict=True)
+    assert all(golden.error(gradient, expected) < tolerance for gradient, expected in pairs)
 
 
 def test_affinity(numbers: dict[str, Any]) -> None:
@@ -121,10 +119,6 @@ def test_head(numbers: dict[str, Any]) -> None:
         assert golden.error(gradient, numbers[f"head_grad_{name}"]) < TOLERANCE, name
 
 
-def channels(maps: list[Tensor]) -> list[int]:
-    return [level.shape[1] for level in maps]
-
-
 def state(numbers: dict[str, Any], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in numbers.items() if key.startswith(prefix)}
 
@@ -134,7 +128,9 @@ def test_fusion(golden_dir: Path, mode: str) -> None:
     numbers = golden.load(golden_dir / "fusion.npz")
     maps = [level.requires_grad_() for level in golden.levels(numbers, "level")]
     weights = state(numbers, "state.rgb_fs.")
-    module = ReviewFusion(channels(maps), weights["0.conv1.0.weight"].shape[0]).train(mode == "train")
+    module = ReviewFusion([level.shape[1] for level in maps], weights["0.conv1.0.weight"].shape[0]).train(
+        mode == "train"
+    )
     module.load_state_dict(weights)
     out = module(maps)
     torch.autograd.backward(torch.stack([(level**2).mean() for level in out]).sum())
@@ -149,7 +145,7 @@ def test_fusion(golden_dir: Path, mode: str) -> None:
 def test_align_select(golden_dir: Path, mode: str) -> None:
     numbers = golden.load(golden_dir / "align_select.npz")
     student = [level.requires_grad_() for level in golden.levels(numbers, "student")]
-    module = AlignSelect(channels(student), running_level_sums=True, trainable_teacher_side=True)
+    module = AlignSelect([level.shape[1] for level in student], running_level_sums=True, trainable_teacher_side=True)
     module.load_state_dict(state(numbers, "state."))
     module.train(mode == "train")
     mean, out_student, out_teacher = module(student, golden.levels(numbers, "teacher"))

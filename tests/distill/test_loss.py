@@ -57,11 +57,6 @@ def test_terms_modules_and_gradients(method: str) -> None:
     assert all(level.grad is None for level in (*teacher.fused, *teacher.backbone, teacher.offset_2d))
 
 
-def test_the_fusion_is_as_wide_as_its_coarsest_level() -> None:
-    middles = {len(step.get_submodule("conv1.0").get_parameter("weight")) for step in build("foreground").rgb_fs}
-    assert middles == {fakes.BACKBONE[-1]}
-
-
 def test_terms_of_different_methods_share_the_maps() -> None:
     """With `foreground` all terms on maps are on the backbone's."""
     t = fakes.targets(2)
@@ -75,20 +70,6 @@ def test_terms_of_different_methods_share_the_maps() -> None:
 def test_an_unknown_term_is_named() -> None:
     with pytest.raises(ValueError, match="foreground, affinity, head, spearman, align_select, found \\['cosine'\\]"):
         build("head", "cosine")
-
-
-@pytest.mark.parametrize("method", LOSSES)
-def test_a_teacher_under_inference_mode(method: str) -> None:
-    """Its tensors may not be saved for a backward pass; the values are the same as without."""
-    t = fakes.targets(2)
-    student = fakes.output(t, 1, leaves=True)
-    module = build(*METHODS[method]).eval()
-    expected = values(module(student, fakes.output(t, 2), t))
-    with torch.inference_mode():
-        inferred = fakes.output(t, 2)
-    found = values(module(student, inferred, t))
-    torch.autograd.backward(total(found))
-    assert {k: v.item() for k, v in found.items()} == {k: v.item() for k, v in expected.items()}
 
 
 @pytest.mark.parametrize("method", LOSSES)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from collections.abc import Callable, Iterator
-from types import ModuleType
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -52,9 +50,8 @@ def relative_errors(scan: Callable[..., Tensor], given: list[Tensor]) -> list[fl
 )
 def test_forward_and_gradients(batch: int, length: int, channels: int, states: int, steps: float) -> None:
     """Whole and partial chunks, one token, other numbers of states, long and short memory."""
-    assert (
-        max(relative_errors(selective_scan.selective_scan, inputs(batch, length, channels, states, steps))) < TOLERANCE
-    )
+    given = inputs(batch, length, channels, states, steps)
+    assert max(relative_errors(selective_scan.selective_scan, given)) < TOLERANCE
 
 
 @pytest.mark.usefixtures("settings_restored")
@@ -73,32 +70,17 @@ def test_a_value_that_is_not_finite_shows(which: int) -> None:
     assert selective_scan.selective_scan(*given).isnan().any()
 
 
-@pytest.fixture
-def fresh_kernel() -> Iterator[None]:
-    selective_scan._mamba_scan.cache_clear()
-    yield
-    selective_scan._mamba_scan.cache_clear()
+def test_a_kernel_of_mamba_ssm_is_called_in_its_own_layout() -> None:
+    """It takes batch×d×L and batch×n×L; here a stand-in on that layout."""
 
-
-@pytest.mark.usefixtures("fresh_kernel")
-def test_mamba_ssm_is_called_in_its_own_layout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its kernel takes batch×d×L and batch×n×L; here a stand-in on that layout, asked as if on CUDA."""
-
-    def fake(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    def kernel(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
         u, delta, B, C = (x.transpose(1, 2) for x in (u, delta, B, C))
         return reference_scan(u, delta, A, B, C, D).transpose(1, 2)
 
-    module = ModuleType("mamba_ssm.ops.selective_scan_interface")
-    module.selective_scan_fn = fake  # type: ignore[attr-defined]
-    for name in ("mamba_ssm", "mamba_ssm.ops"):
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    given, kernel = inputs(2, 5, 3, 4), selective_scan._mamba_scan()
-    assert kernel is not None
+    given = inputs(2, 5, 3, 4)
     torch.testing.assert_close(selective_scan.in_mamba_layout(kernel, *given), reference_scan(*given))
 
 
-@pytest.mark.usefixtures("fresh_kernel")
 @pytest.mark.parametrize("error", [ModuleNotFoundError("No module named 'mamba_ssm'"), OSError("undefined symbol: x")])
 def test_a_missing_or_broken_mamba_ssm_is_said_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
@@ -107,7 +89,9 @@ def test_a_missing_or_broken_mamba_ssm_is_said_once(
         raise error
 
     monkeypatch.setattr(importlib, "import_module", refuse)
+    selective_scan._mamba_scan.cache_clear()
     assert [selective_scan._mamba_scan() for _ in range(2)] == [None, None]
+    selective_scan._mamba_scan.cache_clear()
     assert capsys.readouterr().err.count(str(error)) == 1
 
 

@@ -30,32 +30,16 @@ def correlation(a: Tensor, b: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_true_rank_loss_is_spearmans(shape: str) -> None:
-    """Within 0.01 of scipy on one frame; torchsort at the same strength (docs/rank_loss.md) agrees."""
+    """Within 0.01 of scipy on one frame, as torchsort at the same strength (docs/rank_loss.md).
+
+    With the default strength too on values as feature maps have them; heavier tails need a finer one.
+    """
     student, teacher = SHAPES[shape](maps(6))[:1], SHAPES[shape](maps(6) + maps(7))[:1]
-    found = 1 - loss_of(student, teacher, strength=FINE).item()
-    assert found == pytest.approx(spearmanr(student[0], teacher[0]).statistic, abs=0.01)
+    expected = pytest.approx(spearmanr(student[0], teacher[0]).statistic, abs=0.01)
+    assert 1 - loss_of(student, teacher, strength=FINE).item() == expected
     ranks = [soft_rank(x.double(), FINE * float(x.std()) / x.numel()) for x in (student, teacher)]
-    assert found == pytest.approx(correlation(*ranks).item(), abs=0.01)
-
-
-@pytest.mark.parametrize("shape", ["normal", "rectified"])
-def test_the_default_strength_is_within_a_hundredth_too(shape: str) -> None:
-    """On values as feature maps have them; heavier tails need a finer one."""
-    student, teacher = SHAPES[shape](maps(6))[:1], SHAPES[shape](maps(6) + maps(7))[:1]
-    expected = spearmanr(student[0], teacher[0]).statistic
-    assert 1 - loss_of(student, teacher).item() == pytest.approx(expected, abs=0.01)
-
-
-def test_true_ranks_teach() -> None:
-    """Descent on the loss alone raises scipy's rank correlation of a map with its target from 0 to near 1."""
-    student = maps(8, 2000)[:1].clone().requires_grad_()
-    teacher = torch.exp(maps(9, 2000))[:1]
-    optimiser = torch.optim.Adam([student], lr=0.05)
-    for _ in range(100):
-        optimiser.zero_grad()
-        torch.autograd.backward(loss_of(student, teacher))
-        optimiser.step()
-    assert spearmanr(student.detach()[0], teacher[0]).statistic > 0.95
+    assert correlation(*ranks).item() == expected
+    assert shape not in ("normal", "rectified") or 1 - loss_of(student, teacher).item() == expected
 
 
 def test_true_rank_loss_sees_no_monotone_map_but_the_published_one_does() -> None:
@@ -74,16 +58,6 @@ def test_published_ranks_are_torchsorts_up_to_a_shift(spread: float) -> None:
     (found,) = published_ranks([values])
     expected = torchsort.soft_rank(values, regularization_strength=1.0)
     torch.testing.assert_close(found - found.mean(), expected - expected.mean(), rtol=1e-9, atol=1e-9)
-
-
-def test_published_loss_and_gradient_match_torchsort() -> None:
-    student = maps(13, 500).double().requires_grad_()
-    teacher = maps(14, 500).double() + student.detach()
-    expected = 1 - correlation(student, torchsort.soft_rank(teacher, regularization_strength=1.0))
-    found = loss_of(student, teacher, rank_teacher_only=True)
-    torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-6)
-    gradients = [torch.autograd.grad(loss, student)[0] for loss in (found, expected)]
-    torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-8)
 
 
 def test_correlation_gradients_by_gradcheck() -> None:

@@ -64,12 +64,6 @@ def test_foreground_without_any_cell_is_zero_with_zero_gradients() -> None:
     assert student.grad.abs().sum().item() == 0
 
 
-def test_head_terms_vanish_for_equal_outputs() -> None:
-    t = fakes.targets(2)
-    out = fakes.output(t, 1)
-    assert all(abs(term.item()) < 1e-7 for term in over_processes(head_terms(out, out, t), ALONE).values())
-
-
 def test_head_heading_by_hand() -> None:
     """The student is even over 12 bins, the teacher sure of one: ln 12 / 12; the target bin's residuals differ by ½."""
     t = fakes.targets(1)

@@ -76,11 +76,7 @@ class Project:
         self.folder, self.home = folder, home
 
     def run(self, command: str, *, fails: bool = False) -> str:
-        """What a command line prints, both streams.
-
-        Raises:
-            AssertionError: it ends otherwise than expected.
-        """
+        """What a command line prints, both streams."""
         done = subprocess.run(
             command, shell=True, cwd=self.folder, env=environment(self.home), text=True, check=False, timeout=1800,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -103,16 +99,10 @@ def make_project(folder: Path, home: Path) -> Project:
     stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
     for entry in stages.values():
         for dependency in entry.get("do", entry)["deps"]:
-            path = folder / dependency
-            if dependency.startswith("stages/"):
-                path.parent.mkdir(exist_ok=True)
-                path.write_text(STUB)
-            elif dependency.endswith(".py"):
+            if dependency.startswith(("stages/", "src/")):
+                path = folder / dependency if dependency.endswith(".py") else folder / dependency / "__init__.py"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.touch()
-            elif dependency.startswith("src/"):
-                path.mkdir(parents=True, exist_ok=True)
-                (path / "__init__.py").touch()
+                path.write_text(STUB if dependency.startswith("stages/") else "")
     (folder / "src/monokd/__init__.py").touch()
     project = Project(folder, home)
     project.run("git init --quiet --initial-branch=main && git add .")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.project import UP_TO_DATE, Project
+from tests.experiments.project import UP_TO_DATE, Project, make_project
 from tests.experiments.s3 import local_s3
 
 RERUN = {"distill", "predict@student", "evaluate@student", "report"}
@@ -18,13 +18,24 @@ def stages_run(output: str) -> set[str]:
     return set(re.findall(r"Running stage '(.*?)'", output))
 
 
-def test_another_weight_retrains_the_student_alone(experimented: tuple[Project, str]) -> None:
-    assert stages_run(experimented[1]) == RERUN
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    folder = tmp_path_factory.mktemp("experiments")
+    (folder / "project").mkdir()
+    return make_project(folder / "project", folder / "home")
 
 
-def test_an_experiment_is_kept_as_a_branch(with_experiment: Project) -> None:
-    with_experiment.run("dvc exp branch stronger stronger-head")
-    assert "head: 3" in with_experiment.run("git show stronger-head:params.yaml")
+@pytest.fixture
+def project(reproduced: Project, tmp_path: Path) -> Project:
+    """A copy of one reproduced pipeline of stubs."""
+    return reproduced.copy(tmp_path / "project")
+
+
+def test_another_weight_retrains_the_student_alone_and_is_kept_as_a_branch(project: Project) -> None:
+    output = project.run("dvc exp run --name stronger -S losses.monoskd.head=3")
+    assert stages_run(output) == RERUN
+    project.run("git checkout --quiet . && dvc checkout --quiet && dvc exp branch stronger stronger-head")
+    assert "head: 3" in project.run("git show stronger-head:params.yaml")
 
 
 def test_another_loss_retrains_the_student_alone_and_a_run_of_before_is_not_computed_again(project: Project) -> None:

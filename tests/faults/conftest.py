@@ -1,4 +1,4 @@
-"""Broken machines: a disk that is full or read-only, a user who may not read; and stages run inside the test."""
+"""Broken machines: a disk that is full, a user who may not read; and programs run inside the test."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from monokd.files import write_json
 from monokd.models.checkpoint import DetectorInfo, save_detector
@@ -58,72 +59,72 @@ def write_models(folder: Path) -> None:
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """Runs stages/NAME.py with arguments in a folder, in this process."""
+def ended(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Runs a program with its arguments in this process."""
+
+    def run(program: Callable[[], object], *arguments: str) -> Ended:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
+        monkeypatch.setattr(sys, "argv", list(arguments))
+        capsys.readouterr()
+        try:
+            program()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        return Ended(code, capsys.readouterr().err)
+
+    return run
+
+
+@pytest.fixture
+def stage(ended: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+    """Runs stages/NAME.py with arguments in a folder."""
 
     def run(folder: Path, name: str, *arguments: str) -> Ended:
         monkeypatch.chdir(folder)
-        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
-        monkeypatch.setattr(sys, "argv", [f"stages/{name}.py", *arguments])
-        capsys.readouterr()
-        try:
-            runpy.run_path(str(ROOT / "stages" / f"{name}.py"), run_name="__main__")
-            code = 0
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else 1
-        return Ended(code, capsys.readouterr().err)
+        path = ROOT / "stages" / f"{name}.py"
+        return ended(lambda: runpy.run_path(str(path), run_name="__main__"), path.name, *arguments)
 
     return run
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """Runs `monokd …` in this process."""
+def command(ended: Callable[..., Ended]) -> Callable[..., Ended]:
+    """Runs `monokd …`."""
     from monokd.cli import main
 
-    def run(*arguments: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["monokd", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
-        return Ended(code, capsys.readouterr().err)
-
-    return run
+    return lambda *arguments: ended(main, "monokd", *map(str, arguments))
 
 
-@dataclass(frozen=True)
-class SmallDisk:
-    """A disk in memory."""
+def change_params(folder: Path, profile: Mapping[str, Mapping[str, object]]) -> None:
+    """Change sections of the demo profile in the folder's params.yaml."""
+    tree = yaml.safe_load((folder / "params.yaml").read_text())
+    for section, values in profile.items():
+        tree["profiles"]["demo"][section].update(values)
+    (folder / "params.yaml").write_text(yaml.safe_dump(tree))
 
-    folder: Path
 
-    def resize(self, size: str, *, read_only: bool = False) -> None:
-        """Change its size, or what may be done with it."""
-        options = f"remount,size={size},{'ro' if read_only else 'rw'}"
-        subprocess.run(["mount", "-o", options, str(self.folder)], check=True, capture_output=True)
+def resize(disk: Path, size: str) -> None:
+    """Change the size of a disk in memory."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True, capture_output=True)
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], SmallDisk]]:
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     """Mounts a disk of a given size in memory; needs root."""
-    mounted: list[Path] = []
+    folder = tmp_path / "disk"
+    folder.mkdir()
 
-    def mount(size: str) -> SmallDisk:
-        folder = tmp_path / "disk"
-        folder.mkdir()
+    def mount(size: str) -> Path:
         call = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
         able = os.geteuid() == 0 and shutil.which("mount") is not None
         if not able or subprocess.run(call, check=False, capture_output=True).returncode:
             pytest.skip("needs the right to mount a small disk")
-        mounted.append(folder)
-        return SmallDisk(folder)
+        return folder
 
     yield mount
     os.chdir(ROOT)
-    for folder in mounted:
+    if os.path.ismount(folder):
         subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)
 
 

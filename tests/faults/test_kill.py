@@ -16,11 +16,10 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from monokd.errors import DataError
 from monokd.progress import map_frames
-from tests.faults.conftest import MODELS, ROOT, tree, write_models
+from tests.faults.conftest import MODELS, ROOT, change_params, tree, write_models
 
 KILLS = 3
 
@@ -51,11 +50,9 @@ def predicted(tiny_workspace: Path, tmp_path_factory: pytest.TempPathFactory, re
     for name in ("demo", "depth_unlabelled"):
         (folder / "data" / name).symlink_to(tiny_workspace / "data" / name)
     shutil.copytree(tiny_workspace / "data/depth", folder / "data/depth")
-    params = yaml.safe_load((tiny_workspace / "params.yaml").read_text())
+    shutil.copyfile(tiny_workspace / "params.yaml", folder / "params.yaml")
     size = {"train_frames": 3, "val_frames": 1, "unlabelled_frames": 1, "width_px": 416, "height_px": 128}
-    params["profiles"]["demo"]["scenes"] |= size
-    params["profiles"]["demo"]["evaluate"]["bootstrap"] = 5
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    change_params(folder, {"scenes": size, "evaluate": {"bootstrap": 5}})
     write_models(folder)
     for name in ("predict", "evaluate"):
         for model in MODELS:

@@ -76,17 +76,17 @@ def test_in_evaluation_it_is_the_plain_layer() -> None:
     assert torch.equal(GlobalBatchNorm(layer(0).eval(), Replicas().sum)(x), layer(0).eval()(x))
 
 
-def test_conversion_shares_parameters_and_keeps_names() -> None:
+@pytest.mark.parametrize("cuda", [False, True])
+def test_conversion_shares_parameters_and_keeps_names(cuda: bool) -> None:
+    """On GPUs torch's own layer normalises the maps."""
     module = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sequential(layer(0), RegionNorm(3)))
     before, parameters = module.state_dict(), list(module.parameters())
-    synchronise(module, Replicas().sum, cuda=False)
-    assert sum(isinstance(child, GlobalBatchNorm) for child in module.modules()) == 2
+    synchronise(module, Replicas().sum, cuda=cuda)
+    inner = module.get_submodule("1")
+    assert [type(child) for child in inner.children()] == [
+        nn.SyncBatchNorm if cuda else GlobalBatchNorm,
+        GlobalBatchNorm,
+    ]
     assert list(module.state_dict()) == list(before)
     assert all(a is b for a, b in zip(module.parameters(), parameters, strict=True))
     module.load_state_dict(before)
-
-
-def test_on_gpus_torch_s_own_layer_normalises_the_maps() -> None:
-    module = nn.Sequential(layer(0), RegionNorm(3))
-    synchronise(module, Replicas().sum, cuda=True)
-    assert [type(child) for child in module] == [nn.SyncBatchNorm, GlobalBatchNorm]

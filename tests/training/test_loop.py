@@ -16,9 +16,7 @@ from monokd.samples.batch import Batch
 from monokd.samples.loader import EpochLoader
 from monokd.training.history import history_line
 from monokd.training.loop import FitSettings, _Losses, fit
-from monokd.training.schedule import build_optimiser
 from monokd.training.steps import DetectionStep
-from monokd.training.weights import TermWeights
 
 
 class Pull(nn.Module):
@@ -52,22 +50,37 @@ class Loader:
 
 
 def train(folder: Path, step: Pull, epochs: int, **changes: Any) -> list[dict[str, str]]:
-    """Train by `fit`; `changes` are of its settings, or `optimiser` and `weights`."""
-    fabric = Fabric(accelerator="cpu", devices=1)
-    optimiser = changes.pop("optimiser", None)
-    weights = changes.pop("weights", TermWeights(TaskWeights(enabled=False), {"extra": 0.5}))
+    """Train by `fit`; `changes` are of its settings, or `fabric`, `optimiser` and `tasks`."""
+    fabric = changes.pop("fabric", None) or Fabric(accelerator="cpu", devices=1)
+    optimiser = changes.pop("optimiser", None) or torch.optim.Adam(step.parameters(), lr=0.1)
+    tasks = changes.pop("tasks", TaskWeights(enabled=False))
     settings: dict[str, Any] = {
         "name": "test",
         "epochs": epochs,
         "rate": lambda epoch, share: 0.1 / (1 + epoch + share),
-    } | changes
+        "weights": {"extra": 0.5},
+    }
     fit(
         cast(DetectionStep, step), cast(EpochLoader, Loader()), FitSettings(**settings | changes), fabric=fabric,
-        optimiser=optimiser or build_optimiser(step, kind="adam", learning_rate=0.1, weight_decay=0.0),
-        weights=weights, checkpoint=folder / "state.pt", history=folder / "history.csv",
+        optimiser=optimiser, tasks=tasks, checkpoint=folder / "state.pt", history=folder / "history.csv",
     )  # fmt: skip
     with (folder / "history.csv").open() as stream:
         return list(csv.DictReader(stream))
+
+
+Run = tuple[list[dict[str, str]], float]
+
+
+def run(folder: Path, epochs: int = 4, **changes: Any) -> Run:
+    """The history and the number after training."""
+    step = Pull()
+    return train(folder, step, epochs, **changes), step.x.item()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Four epochs that nothing disturbs."""
+    return run(tmp_path_factory.mktemp("whole"))
 
 
 def test_the_history_holds_means_weights_and_their_sum(tmp_path: Path) -> None:
@@ -79,47 +92,37 @@ def test_the_history_holds_means_weights_and_their_sum(tmp_path: Path) -> None:
     assert first["total"] == pytest.approx(4 * first["seg"] + 0.5 * first["extra"], rel=1e-6)
 
 
-def test_stopping_after_any_epoch_and_going_on_changes_no_bit(tmp_path: Path) -> None:
-    whole = Pull()
-    rows = train(tmp_path / "whole", whole, 4)
-    for stop in (1, 2, 3):
-        folder = tmp_path / str(stop)
-        train(folder, Pull(), stop)
-        again = Pull()
-        assert train(folder, again, 4) == rows
-        assert torch.equal(again.x, whole.x)
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_stopping_after_any_epoch_and_going_on_changes_no_bit(tmp_path: Path, whole: Run, stop: int) -> None:
+    train(tmp_path, Pull(), stop)
+    assert run(tmp_path) == whole
 
 
 def test_task_weights_go_on_where_they_stopped(tmp_path: Path) -> None:
-    def weights() -> TermWeights:
-        return TermWeights(TaskWeights(window=3, ramp_epochs=8), {"extra": 0.5})
+    def tasks() -> TaskWeights:
+        return TaskWeights(window=3, ramp_epochs=8)
 
-    rows = train(tmp_path / "whole", Pull(), 6, weights=weights())
+    rows = train(tmp_path / "whole", Pull(), 6, tasks=tasks())
     assert len({row["weight_depth"] for row in rows}) > 1
-    train(tmp_path / "half", Pull(), 4, weights=weights())
-    assert train(tmp_path / "half", Pull(), 6, weights=weights()) == rows
+    train(tmp_path / "half", Pull(), 4, tasks=tasks())
+    assert train(tmp_path / "half", Pull(), 6, tasks=tasks()) == rows
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_by_name_and_keeps_the_last_epoch(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"found depth = nan in epoch 2, frames 21;") as raised:
+def test_a_loss_that_is_not_finite_stops_the_run_by_name_and_keeps_the_last_epoch(tmp_path: Path, whole: Run) -> None:
+    """Once its cause is gone, the kept state leads to the bits of a run that never failed."""
+    with pytest.raises(DataError, match=r"^training stopped: .* found depth = nan in epoch 2, frames 21; the .* kept$"):
         train(tmp_path, Pull(bad="21"), 4)
-    assert "\n" not in str(raised.value)
-    state = torch.load(tmp_path / "state.pt", weights_only=True)
-    assert state["epoch"] == 2
-    assert torch.isfinite(state["step"]["x"])
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] == 2
+    assert run(tmp_path) == whole
 
 
 def test_a_damaged_state_gives_way_to_the_one_before_it_to_the_same_bits(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, whole: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = Pull()
-    rows = train(tmp_path / "whole", whole, 4)
-    train(tmp_path / "half", Pull(), 3)
-    path = tmp_path / "half/state.pt"
+    train(tmp_path, Pull(), 3)
+    path = tmp_path / "state.pt"
     path.write_bytes(path.read_bytes()[:-100])
-    again = Pull()
-    assert train(tmp_path / "half", again, 4) == rows
-    assert torch.equal(again.x, whole.x)
+    assert run(tmp_path) == whole
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("monokd: ")]
     assert lines == [
         f"monokd: {path}: this saved training state is damaged and cannot be used",
@@ -128,58 +131,45 @@ def test_a_damaged_state_gives_way_to_the_one_before_it_to_the_same_bits(
 
 
 def test_without_any_whole_state_training_says_so_and_starts_anew(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, whole: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = train(tmp_path / "whole", Pull(), 2)
-    (tmp_path / "half").mkdir()
     for name in ("state.pt", "previous-state.pt"):
-        (tmp_path / "half" / name).write_bytes(b"half a file")
-    assert train(tmp_path / "half", Pull(), 2) == rows
+        (tmp_path / name).write_bytes(b"half a file")
+    assert run(tmp_path) == whole
     assert capsys.readouterr().err.count("this saved training state is damaged and cannot be used") == 2
 
 
-def test_the_gradient_is_clipped(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "end"),
+    [
+        ({"gradient_clip": 1e-3}, 0.01 * (-1e-3 + 1e-3 + 1e-3)),
+        ({"accumulate": 3}, -0.01 * (-8 * 1 / 3 + 0.5)),
+        ({"accumulate": 2}, -0.01 * (-8 * 1 / 6 + 0.5)),
+        ({"chunks": 3}, -0.01 * (-8 * 1 / 3 + 0.5)),
+    ],
+)
+def test_an_epoch_of_plain_descent_ends_where_its_gradients_say(
+    tmp_path: Path, changes: dict[str, Any], end: float
+) -> None:
+    """Clipped steps; accumulated batches and chunks make one step of their mean; a batch left over is left out."""
     step = Pull()
-    optimiser = torch.optim.SGD(step.parameters(), lr=1.0)
-    train(tmp_path, step, 1, optimiser=optimiser, gradient_clip=1e-3, rate=lambda epoch, share: 1.0)
-    assert 0 < abs(step.x.item()) <= 3e-3
+    optimiser = torch.optim.SGD(step.parameters())
+    (row,) = train(tmp_path, step, 1, optimiser=optimiser, rate=lambda epoch, share: 0.01, **changes)
+    assert step.x.item() == pytest.approx(end, rel=1e-5)
+    if changes.get("accumulate") == 2:
+        assert float(row["seg"]) == pytest.approx(1 / 9 / 2)
 
 
-def test_accumulated_batches_make_one_step_of_their_mean_gradient(tmp_path: Path) -> None:
-    step = Pull()
-    optimiser = torch.optim.SGD(step.parameters(), lr=1.0)
-    train(tmp_path, step, 1, optimiser=optimiser, accumulate=3, rate=lambda epoch, share: 0.01)
-    gradients = [4 * -2 * (index / 3) + 0.5 for index in range(3)]
-    assert step.x.item() == pytest.approx(-0.01 * sum(gradients) / 3, rel=1e-5)
-
-
-def test_left_over_batches_are_left_out_as_frames_are(tmp_path: Path) -> None:
-    step = Pull()
-    optimiser = torch.optim.SGD(step.parameters(), lr=1.0)
-    rows = train(tmp_path, step, 1, optimiser=optimiser, accumulate=2, rate=lambda epoch, share: 0.01)
-    assert step.x.item() == pytest.approx(-0.01 * (4 * -2 * (0 + 1 / 3) / 2 + 0.5), rel=1e-5)
-    assert float(rows[0]["seg"]) == pytest.approx(1 / 9 / 2)
+def test_fewer_batches_than_a_step_takes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="at least 4 batches a step, found 3"):
-        train(tmp_path / "few", Pull(), 1, accumulate=4)
+        train(tmp_path, Pull(), 1, accumulate=4)
 
 
-def test_a_run_goes_on_after_a_loss_that_was_not_finite(tmp_path: Path) -> None:
-    """Once its cause is gone, the kept state leads to the bits of a run that never failed."""
-    whole, again = Pull(), Pull()
-    rows = train(tmp_path / "whole", whole, 4)
-    with pytest.raises(DataError, match="expected finite losses"):
-        train(tmp_path / "failed", Pull(bad="21"), 4)
-    assert train(tmp_path / "failed", again, 4) == rows
-    assert torch.equal(again.x, whole.x)
-
-
-def test_evaluations_stand_in_the_history_and_change_no_bit(tmp_path: Path) -> None:
-    plain, evaluated = Pull(), Pull()
-    train(tmp_path / "plain", plain, 5)
-    values = iter([0.5, 0.25, 0.125])
-    rows = train(tmp_path / "evaluated", evaluated, 5, evaluate=lambda: {"val_seg": next(values)}, evaluate_every=2)
-    assert [row["val_seg"] for row in rows] == ["", "0.5", "", "0.25", "0.125"]
-    assert torch.equal(plain.x, evaluated.x)
+def test_evaluations_stand_in_the_history_and_change_no_bit(tmp_path: Path, whole: Run) -> None:
+    values = iter([0.5, 0.25])
+    rows, x = run(tmp_path, evaluate=lambda: {"val_seg": next(values)}, evaluate_every=3)
+    assert [row["val_seg"] for row in rows] == ["", "", "0.5", "0.25"]
+    assert x == whole[1]
 
 
 def test_losses_on_an_accelerator_are_read_late_but_all_and_in_order() -> None:
@@ -197,13 +187,6 @@ def test_losses_on_an_accelerator_are_read_late_but_all_and_in_order() -> None:
         late.means()
 
 
-def test_chunks_of_a_batch_make_one_step(tmp_path: Path) -> None:
-    step = Pull()
-    optimiser = torch.optim.SGD(step.parameters(), lr=1.0)
-    train(tmp_path, step, 1, optimiser=optimiser, chunks=3, rate=lambda epoch, share: 0.01)
-    assert step.x.item() == pytest.approx(-0.01 * (4 * -2 * (0 + 1 / 3 + 2 / 3) / 3 + 0.5), rel=1e-5)
-
-
 @pytest.mark.parametrize("published", [True, False])
 def test_q18_weight_decay_of_a_part_whose_term_is_off(tmp_path: Path, published: bool) -> None:
     """Adam turns the decay of a parameter without other gradient into steps of full length, as published."""
@@ -218,19 +201,15 @@ def test_q18_weight_decay_of_a_part_whose_term_is_off(tmp_path: Path, published:
 
     step = Waiting()
     optimiser = torch.optim.Adam(step.parameters(), lr=0.1, weight_decay=1e-5)
-    weights = TermWeights(TaskWeights(enabled=False), {"extra": 0.0})
-    train(tmp_path, step, 1, optimiser=optimiser, weights=weights, zero_weight_gradients=published)
+    train(tmp_path, step, 1, optimiser=optimiser, weights={"extra": 0.0}, zero_weight_gradients=published)
     assert (step.waits.item() < 0.9) == published
 
 
-def test_a_state_is_saved_in_the_background_at_most_every_few_minutes(tmp_path: Path) -> None:
-    whole, again = Pull(), Pull()
-    rows = train(tmp_path / "whole", whole, 4)
-    train(tmp_path / "half", Pull(), 2, save_minutes=60.0)
-    assert not (tmp_path / "half/state.pt").exists()
-    assert train(tmp_path / "half", again, 4, save_minutes=1e-9) == rows
-    assert torch.equal(again.x, whole.x)
-    assert (tmp_path / "half/state.pt").exists()
+def test_a_state_is_saved_in_the_background_at_most_every_few_minutes(tmp_path: Path, whole: Run) -> None:
+    train(tmp_path, Pull(), 2, save_minutes=60.0)
+    assert not (tmp_path / "state.pt").exists()
+    assert run(tmp_path, save_minutes=1e-9) == whole
+    assert (tmp_path / "state.pt").exists()
 
 
 def test_a_line_for_the_terminal_names_weights_only_where_they_are_not_one() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from monokd.training import state
-from monokd.training.state import StateWriter, checkpoint_folder, fingerprint, load_state, to_parameters
+from monokd.training.state import StateWriter, checkpoint_folder, fingerprint, load_state
 
 
 def test_a_state_belongs_to_the_code_of_its_stage_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,30 +36,12 @@ def test_other_runs_states_stay_and_only_the_oldest_go(
         folder = tmp_path / f"teacher-{age}"
         folder.mkdir()
         os.utime(folder, (1000 - age, 1000 - age))
-    checkpoint_folder("baseline", "new", writes=False)
-    assert not (tmp_path / "baseline-new").exists()
-    checkpoint_folder("baseline", "new", writes=True)
+    checkpoint_folder("baseline", "new")
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"baseline-new"} | {f"teacher-{age}" for age in range(state.KEPT_STATES)}
     said = capsys.readouterr().err
     assert f"teacher-{state.KEPT_STATES}: the state of an older run is removed" in said
     assert f"keeps {state.KEPT_STATES} states of other unfinished runs" in said
-
-
-def test_the_optimisers_state_follows_its_parameters_to_their_device() -> None:
-    """As after Fabric's setup: the module has moved, the loaded state has not."""
-    parameter = torch.nn.Parameter(torch.ones(2))
-    optimiser = torch.optim.Adam([parameter])
-    parameter.sum().backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
-    moved = torch.nn.Parameter(torch.ones(2, device="meta"))
-    optimiser.param_groups[0]["params"][0] = moved
-    optimiser.state[moved] = optimiser.state.pop(parameter)
-    parameter = moved
-    assert optimiser.state[parameter]["exp_avg"].device.type == "cpu"
-    to_parameters(optimiser)
-    assert {optimiser.state[parameter][name].device.type for name in ("exp_avg", "exp_avg_sq")} == {"meta"}
-    assert optimiser.state[parameter]["step"].device.type == "cpu"
 
 
 def test_a_state_is_written_in_the_background_as_it_was_when_handed_over(tmp_path: Path) -> None:

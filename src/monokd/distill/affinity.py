@@ -14,19 +14,11 @@ from monokd.losses.means import ALONE, Mean, Processes
 def affinity_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], processes: Processes = ALONE) -> Mean:
     """Mean absolute difference of Gram matrices over positions, over the batch's frames, summed over levels.
 
-    The affinity term of MonoDistill (Chong et al. 2022).
-
-    Args:
-        student: maps B×C×h×w, finest first.
-        teacher: maps of the same positions; channels may differ.
-        processes: those that share the batch.
+    The affinity term of MonoDistill (Chong et al. 2022). Maps are B×C×h×w, finest first; channels may differ.
     """
-    levels = [
-        (_gram(s) - _gram(t.detach())).abs().mean()
-        for s, t in zip(to_coarsest(student), to_coarsest(teacher), strict=True)
-    ]
-    frames = len(student[0])
-    return Mean(torch.stack(levels).sum() / processes.count, frames)
+    pairs = zip(to_coarsest(student), to_coarsest(teacher), strict=True)
+    levels = torch.stack([(_gram(s) - _gram(t.detach())).abs().mean() for s, t in pairs])
+    return Mean(levels.sum() / processes.count, len(student[0]))
 
 
 def _gram(maps: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class LargeKernelAttention(nn.Module):
         self.conv = nn.Conv2d(half, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Attention B×C×h×w of maps B×C×h×w, to multiply maps with."""
+        """Return attention B×C×h×w of maps B×C×h×w, to multiply maps with."""
         near = self.conv0(x)
         near, far = self.conv1(near), self.conv2(self.conv_spatial(near))
         both = torch.cat([near, far], 1)
@@ -48,7 +48,7 @@ class CrossAttention(nn.Module):
         self.tea_attn = LargeKernelAttention(channels)
 
     def forward(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-        """Student maps under the teacher's attention, and the teacher's under the student's."""
+        """Return the student's maps under the teacher's attention, and the teacher's under the student's."""
         return student * self.tea_attn(teacher), teacher * self.stu_attn(student)
 
 
@@ -56,9 +56,6 @@ class ConvScan(nn.Module):
     """Two branches over row-major tokens: convolution alone, and convolution with selective scan.
 
     The mixer of MambaVision (Hatamizadeh and Kautz 2024).
-
-    Args:
-        channels: d of the tokens and of each branch.
     """
 
     def __init__(self, channels: int) -> None:
@@ -72,23 +69,21 @@ class ConvScan(nn.Module):
         self.out_proj = nn.Linear(2 * channels, channels, bias=False)
         self.conv1d_x = nn.Conv1d(channels, channels, 4, padding="same", groups=channels, bias=False)
         self.conv1d_z = nn.Conv1d(channels, channels, 4, padding="same", groups=channels, bias=False)
-        self._start_steps()
-
-    def _start_steps(self) -> None:
-        """Steps start log-uniform in [0.001, 0.1] (Mamba's initialisation)."""
-        limit = self.rank**-0.5
-        nn.init.uniform_(self.dt_proj.weight, -limit, limit)
+        # Steps start log-uniform in [0.001, 0.1] (Mamba's initialisation).
+        nn.init.uniform_(self.dt_proj.weight, -(self.rank**-0.5), self.rank**-0.5)
         low, high = math.log(0.001), math.log(0.1)
-        steps = torch.exp(torch.rand(self.dt_proj.bias.shape) * (high - low) + low).clamp(min=1e-4)
+        steps = torch.exp(torch.rand(channels) * (high - low) + low).clamp(min=1e-4)
         with torch.no_grad():
             self.dt_proj.bias.copy_(steps + torch.log(-torch.expm1(-steps)))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Maps B×C×h×w to maps of the same shape."""
-        tokens = maps.flatten(2).transpose(1, 2)
-        x, z = self.in_proj(tokens).transpose(1, 2).chunk(2, 1)
-        x = _same_convolution(x, self.conv1d_x).transpose(1, 2)
-        z = _same_convolution(z, self.conv1d_z).transpose(1, 2)
+        """Mix maps B×C×h×w into maps of the same shape."""
+        x, z = self.in_proj(maps.flatten(2).transpose(1, 2)).transpose(1, 2).chunk(2, 1)
+        # "same" for a kernel of 4 is one zero before and two behind, about which torch's own layer warns.
+        x, z = (
+            F.silu(F.conv1d(F.pad(t, (1, 2)), conv.weight, groups=conv.groups)).transpose(1, 2)
+            for t, conv in ((x, self.conv1d_x), (z, self.conv1d_z))
+        )
         steps, B, C = self.x_proj(x).split([self.rank, STATES, STATES], -1)
         # The published block adds the bias in the projection and again in the scan.
         delta = F.softplus((self.dt_proj(steps) + self.dt_proj.bias).float())
@@ -96,11 +91,6 @@ class ConvScan(nn.Module):
         y = selective_scan(x.float(), delta, A, B.float(), C.float(), self.D.float())
         out: Tensor = self.out_proj(torch.cat([y.to(z.dtype), z], -1))
         return out.transpose(1, 2).reshape(maps.shape)
-
-
-def _same_convolution(x: Tensor, convolution: nn.Conv1d) -> Tensor:
-    """SiLU of a kernel-4 convolution with one zero before and two behind."""
-    return F.silu(F.conv1d(F.pad(x, (1, 2)), convolution.weight, groups=convolution.groups))
 
 
 class Squeeze(nn.Module):
@@ -111,7 +101,7 @@ class Squeeze(nn.Module):
         self.sq = nn.Sequential(nn.Conv2d(3 * channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.GELU())
 
     def forward(self, raw: Tensor, aligned: Tensor, selected: Tensor) -> Tensor:
-        """B×C×h×w of three B×C×h×w maps."""
+        """Return one map of three, all B×C×h×w."""
         squeezed: Tensor = self.sq(torch.cat([raw, aligned, selected], 1))
         return raw + squeezed
 
@@ -128,11 +118,7 @@ class AlignSelect(nn.Module):
     """
 
     def __init__(
-        self,
-        channels: Sequence[int],
-        *,
-        running_level_sums: bool = False,
-        trainable_teacher_side: bool = False,
+        self, channels: Sequence[int], *, running_level_sums: bool = False, trainable_teacher_side: bool = False
     ) -> None:
         super().__init__()
         self.levels = len(channels)
@@ -152,31 +138,19 @@ class AlignSelect(nn.Module):
     ) -> tuple[Mean, list[Tensor], list[Tensor]]:
         """Return the loss, over the batch's frames, and the maps of both branches for the affinity term.
 
-        Args:
-            student: maps B×C×h×w, finest first.
-            teacher: maps of the same shapes.
-            processes: those that share the batch.
+        Maps are B×C×h×w, finest first, of the same shapes on both sides.
         """
         terms, out_student, out_teacher = [], [], []
         for i in range(self.levels):
-            term, s, t = self._level(i, student[i], teacher[i].detach())
-            terms.append(term)
-            out_student.append(s)
-            out_teacher.append(t)
-        weights = range(self.levels, 0, -1) if self.running_level_sums else [1] * self.levels
-        loss = torch.stack([w * term for w, term in zip(weights, terms, strict=True)]).sum()
-        return Mean(loss / processes.count, len(student[0])), out_student, out_teacher
-
-    def _level(self, i: int, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        parts = {name: self.get_submodule(f"{name}_{i}") for name in _PARTS}
-        aligned_s, aligned_t = parts["feat_align"](student, teacher)
-        selected_s, selected_t = parts["conv_ssm_stu"](student), parts["conv_ssm_tea"](teacher)
-        term = standardised_l1(aligned_s, aligned_t) + standardised_l1(selected_s, selected_t)
-        out_s = parts["conv_stu"](student, aligned_s, selected_s)
-        return term, out_s, parts["conv_tea"](teacher, aligned_t, selected_t)
-
-
-_PARTS = ("feat_align", "conv_ssm_stu", "conv_ssm_tea", "conv_stu", "conv_tea")
+            s, t = student[i], teacher[i].detach()
+            aligned_s, aligned_t = self.get_submodule(f"feat_align_{i}")(s, t)
+            selected_s = self.get_submodule(f"conv_ssm_stu_{i}")(s)
+            selected_t = self.get_submodule(f"conv_ssm_tea_{i}")(t)
+            term = standardised_l1(aligned_s, aligned_t) + standardised_l1(selected_s, selected_t)
+            terms.append((self.levels - i) * term if self.running_level_sums else term)
+            out_student.append(self.get_submodule(f"conv_stu_{i}")(s, aligned_s, selected_s))
+            out_teacher.append(self.get_submodule(f"conv_tea_{i}")(t, aligned_t, selected_t))
+        return Mean(torch.stack(terms).sum() / processes.count, len(student[0])), out_student, out_teacher
 
 
 def standardised_l1(a: Tensor, b: Tensor) -> Tensor:

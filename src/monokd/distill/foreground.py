@@ -21,15 +21,8 @@ def foreground_loss(
 ) -> tuple[Mean, ...]:
     """½(s − t)² averaged over channels and foreground cells, over the batch's frames, one mean a level.
 
-    The feature term of MonoDistill (Chong et al. 2022).
-
-    Args:
-        student: maps B×C×h×w, one a stride.
-        teacher: maps of the same shapes; cells where it is all zero do not count.
-        boxes_px: B×K×4 in input pixels.
-        strides: of the maps.
-        processes: those that share the batch.
-        unclipped_masks: quirk Q9, see `box_mask`.
+    The feature term of MonoDistill (Chong et al. 2022). Maps are B×C×h×w, one a stride, boxes B×K×4; cells where the
+    teacher is all zero do not count. `unclipped_masks` is quirk Q9, see `box_mask`.
     """
     means = []
     for s, t, stride in zip(student, teacher, strides, strict=True):

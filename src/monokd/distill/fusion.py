@@ -12,10 +12,7 @@ from torch import Tensor, nn
 class FusionStep(nn.Module):
     """One level: project, mix with the coarser level's residual by attention, and project back.
 
-    Args:
-        channels: of the level, in and out.
-        middle: of the residual handed on.
-        fuse: false for the coarsest level, which has nothing to mix with.
+    The residual handed on has `middle` channels; the coarsest level has nothing to `fuse` with.
     """
 
     def __init__(self, channels: int, middle: int, *, fuse: bool) -> None:
@@ -29,7 +26,7 @@ class FusionStep(nn.Module):
             nn.init.kaiming_uniform_(convolution.weight, a=1)
 
     def forward(self, level: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The fused level (B×C×h×w) and the residual for the next finer one (B×middle×h×w)."""
+        """Return the fused level (B×C×h×w) and the residual for the next finer one (B×middle×h×w)."""
         x = self.conv1(level)
         if self.att_conv is not None and residual is not None:
             y = F.interpolate(residual, x.shape[-2:], mode="nearest")
@@ -39,19 +36,13 @@ class FusionStep(nn.Module):
 
 
 class ReviewFusion(nn.ModuleList):
-    """Fusion of all levels; step 0 is the coarsest, as in published checkpoints (`rgb_fs.N.*`).
-
-    Args:
-        channels: of the levels, finest first.
-        middle: channels of the residual.
-    """
+    """Fusion of levels given finest first; step 0 is the coarsest, as in published checkpoints (`rgb_fs.N.*`)."""
 
     def __init__(self, channels: Sequence[int], middle: int) -> None:
-        steps = reversed(channels)
-        super().__init__(FusionStep(c, middle, fuse=i > 0) for i, c in enumerate(steps))
+        super().__init__(FusionStep(c, middle, fuse=i > 0) for i, c in enumerate(reversed(channels)))
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Fused levels, finest first, of levels given finest first."""
+        """Return the fused levels, finest first."""
         fused: list[Tensor] = []
         residual: Tensor | None = None
         for step, level in zip(self, reversed(levels), strict=True):

@@ -15,16 +15,9 @@ from monokd.samples.constants import HEADING_BINS
 def head_terms(
     student: DetectorOutput, teacher: DetectorOutput, targets: Targets, *, unclipped_masks: bool = False
 ) -> Terms:
-    """Differences of head outputs (MonoDistill 2022); the head loss is their sum.
+    """Return the differences of outputs at the targets' peaks by name (MonoDistill 2022); the head loss is their sum.
 
-    Args:
-        student: output at the targets' peaks.
-        teacher: output at the same peaks.
-        targets: B frames.
-        unclipped_masks: quirk Q9, see `head_cells`.
-
-    Returns:
-        `offset2d`, `size2d`, `offset3d`, `size3d`, `depth`, `heading`.
+    `unclipped_masks` is quirk Q9, see `head_cells`.
     """
     mask = head_cells(targets, unclipped_masks=unclipped_masks)
     s, t = student.roi, teacher.roi
@@ -47,12 +40,8 @@ def _masked_l1(student: Tensor, teacher: Tensor, mask: Tensor) -> Mean:
 
 
 def _depth(student: RoiOutput, teacher: RoiOutput) -> tuple[Mean, ...]:
-    pairs = (
-        (student.vis_depth_m, teacher.vis_depth_m),
-        (student.att_depth_m, teacher.att_depth_m),
-        (student.ins_depth_m, teacher.ins_depth_m),
-    )
-    return tuple(mean_l1(s, t.detach().float()) for s, t in pairs)
+    names = "vis_depth_m", "att_depth_m", "ins_depth_m"
+    return tuple(mean_l1(getattr(student, name), getattr(teacher, name).detach().float()) for name in names)
 
 
 def _heading(student: Tensor, teacher: Tensor, heading_bin: Tensor) -> tuple[Mean, Mean]:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import fields, is_dataclass, replace
-from typing import Any
 
 from torch import Tensor, nn
 
-from monokd.distill.adapters import adapter
 from monokd.distill.affinity import affinity_loss
 from monokd.distill.align_select import AlignSelect
 from monokd.distill.foreground import foreground_loss
@@ -22,9 +19,6 @@ from monokd.samples.batch import Targets
 
 TERMS = ("foreground", "affinity", "head", "spearman", "align_select")
 """All terms, in the order in which they enter the history of the task weights (quirk Q1)."""
-
-ON_HEADS = ("head",)
-"""Those between outputs of the heads, which need no adapted maps."""
 
 STRIDES = (4, 8, 16, 32)
 
@@ -48,12 +42,7 @@ class DistillationLoss(nn.Module):
     """
 
     def __init__(
-        self,
-        terms: Collection[str],
-        *,
-        fused_channels: Sequence[int],
-        backbone_channels: Sequence[int],
-        quirks: Quirks,
+        self, terms: Collection[str], *, fused_channels: Sequence[int], backbone_channels: Sequence[int], quirks: Quirks
     ) -> None:
         super().__init__()
         if unknown := set(terms) - set(TERMS):
@@ -64,29 +53,22 @@ class DistillationLoss(nn.Module):
         if "foreground" in terms:
             self.strides, channels = STRIDES[1:], backbone_channels[1:]
             self.rgb_fs = ReviewFusion(channels, middle=channels[-1])
-        elif set(terms) - set(ON_HEADS):
+        elif set(terms) - {"head"}:  # which alone compares outputs of the heads, not maps
             self.strides, channels = STRIDES, fused_channels
         for stride, width in zip(self.strides, channels, strict=True):
-            self.add_module(f"adapt_layer{stride}", adapter(width))
+            first, last = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 1)
+            self.add_module(f"adapt_layer{stride}", nn.Sequential(first, nn.ReLU(inplace=True), last))
         if "align_select" in terms:
-            self.compute_align_select_loss = AlignSelect(
-                channels,
-                running_level_sums=quirks.running_level_sums,
-                trainable_teacher_side=quirks.trainable_teacher_side,
-            )
+            side, sums = quirks.trainable_teacher_side, quirks.running_level_sums
+            self.compute_align_select_loss = AlignSelect(channels, running_level_sums=sums, trainable_teacher_side=side)
 
     def forward(
         self, student: DetectorOutput, teacher: DetectorOutput, targets: Targets, processes: Processes = ALONE
     ) -> Terms:
         """Return the unweighted terms by name, in the order of `TERMS`.
 
-        Args:
-            student: output at the targets' peaks.
-            teacher: output at the same peaks; no gradient flows into it.
-            targets: B frames.
-            processes: those that share the batch.
+        Student and teacher are outputs at the targets' peaks; no gradient flows into the teacher's.
         """
-        teacher = _constant(teacher)
         unclipped = self.quirks.unclipped_masks
         terms: Terms = {}
         own, their = self._maps(student, teacher)
@@ -95,11 +77,11 @@ class DistillationLoss(nn.Module):
                 own, their, targets.boxes_px, self.strides, processes, unclipped_masks=unclipped
             )
         if "head" in self.terms:
-            means = head_terms(student, teacher, targets, unclipped_masks=unclipped).values()
-            terms["head"] = tuple(mean for of_output in means for mean in of_output)
+            outputs = head_terms(student, teacher, targets, unclipped_masks=unclipped)
+            terms["head"] = tuple(mean for means in outputs.values() for mean in means)
         if "spearman" in self.terms:
-            rank_teacher_only = self.quirks.rank_teacher_only
-            terms["spearman"] = (spearman_loss(own, their, processes, rank_teacher_only=rank_teacher_only),)
+            teacher_only = self.quirks.rank_teacher_only
+            terms["spearman"] = (spearman_loss(own, their, processes, rank_teacher_only=teacher_only),)
         if "align_select" in self.terms:
             mean, own, their = self.compute_align_select_loss(own, their, processes)
             terms["align_select"] = (mean,)
@@ -116,14 +98,3 @@ class DistillationLoss(nn.Module):
             own, their = student.fused[:count], teacher.fused[:count]
         adapters = [self.get_submodule(f"adapt_layer{stride}") for stride in self.strides]
         return [adapt(level) for adapt, level in zip(adapters, own, strict=True)], list(their)
-
-
-def _constant(value: Any) -> Any:
-    """Any output without gradient, usable in a graph even if it was made under inference mode."""
-    if isinstance(value, Tensor):
-        return value.clone() if value.is_inference() else value.detach()
-    if isinstance(value, tuple):
-        return tuple(_constant(one) for one in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{field.name: _constant(getattr(value, field.name)) for field in fields(value)})
-    return value

@@ -10,29 +10,21 @@ import torchsort
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-REACH = 8.0
-"""Standard deviations from the mean beyond which values share a rank; by Chebyshev at most 1 in 64 lie there."""
-
-SMALLEST = 1e-12
-"""Width of a bin where all values are equal."""
+REACH = 8.0  # standard deviations beyond which values share a rank; by Chebyshev at most 1 in 64 lie there
+SMALLEST = 1e-12  # width of a bin where all values are equal
 
 
 def soft_rank_is_affine(centred: Tensor, strength: float) -> Tensor:
-    """Whether the L2 soft ranks of all rows are affine: max |x − mean| / strength ≤ n/4 (docs/rank_loss.md).
+    """Tell whether the L2 soft ranks of all rows are affine: max |x − mean| / strength ≤ n/4 (docs/rank_loss.md).
 
-    Args:
-        centred: B×N, less the rows' means; rows that are not finite count as affine, so that the loss is not finite.
-        strength: of the regularisation.
-
-    Returns:
-        bool scalar on the device of `centred`.
+    `centred` is B×N, less the rows' means; rows that are not finite count as affine, so that the loss is not finite.
     """
     low, high = torch.aminmax(centred)
     return ~(torch.maximum(high, -low) > strength * centred.shape[1] / 4)
 
 
 def soft_rank(values: Tensor, strength: float) -> Tensor:
-    """L2 soft ranks of every row of B×N values, less their mean (Blondel et al. 2020): sort and isotonic regression.
+    """Return L2 soft ranks of every row of B×N values, less their mean (Blondel et al. 2020), by sorting.
 
     On the CPU where torchsort was built without CUDA.
     """
@@ -54,9 +46,6 @@ def smooth_rank(values: Tensor, strength: float) -> Tensor:
     Args:
         values: B×N; a row with a value that is not finite gets NaN.
         strength: width of a bin in standard deviations of the row; the smaller, the closer to the true ranks.
-
-    Returns:
-        B×N in the type of `values`.
     """
     ranks: Tensor = _SmoothRank.apply(values, strength)  # type: ignore[no-untyped-call]
     return ranks
@@ -88,7 +77,7 @@ class _SmoothRank(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
-        """Through the values' own places, and through the histogram that all places make."""
+        """Differentiate by the values' own places, and by the histogram that all places make."""
         cell, share, slope, width, inside, table = ctx.saved_tensors
         pull = (_spread(cell, share, g, len(table)) @ table.t()).to(g.dtype)
         of_place = g * slope + pull.gather(1, cell + 1) - pull.gather(1, cell)
@@ -97,19 +86,17 @@ class _SmoothRank(torch.autograd.Function):
 
 def _spread(cell: Tensor, share: Tensor, weights: Tensor, bins: int) -> Tensor:
     """B×bins float64 sums of B×N weights, each shared between its cell and the next one."""
-    sums = _sums_on_cpu if cell.device.type == "cpu" else sums_by_products
-    whole, part = sums(cell, torch.stack([weights, weights * share]), bins).double()
-    part = part[:, :-1]
-    return F.pad(whole[:, :-1] - part, (0, 1)) + F.pad(part, (1, 0))
-
-
-def _sums_on_cpu(cell: Tensor, weights: Tensor, bins: int) -> Tensor:
-    """2×B×bins sums of 2×B×N weights by cell."""
-    return weights.new_zeros(2, len(cell), bins).scatter_add_(2, cell.expand_as(weights), weights)
+    both = torch.stack([weights, weights * share])
+    if cell.device.type == "cpu":
+        sums = both.new_zeros(2, len(cell), bins).scatter_add_(2, cell.expand_as(both), both)
+    else:
+        sums = sums_by_products(cell, both, bins)
+    whole, part = sums.double()[:, :, :-1]
+    return F.pad(whole - part, (0, 1)) + F.pad(part, (1, 0))
 
 
 def sums_by_products(cell: Tensor, weights: Tensor, bins: int) -> Tensor:
-    """2×B×bins sums of 2×B×N weights by cell: products of one-hot matrices, in one order whatever the device does.
+    """Sum 2×B×N weights by cell to 2×B×bins, by products of one-hot matrices: in one order, whatever the device does.
 
     A GPU's other ways are sums in no fixed order, or a sort.
     """

@@ -19,11 +19,8 @@ from torch.autograd.function import once_differentiable
 from monokd.compiled import compiled
 
 Floats32 = NDArray[np.float32]
-
 FAST = frozenset({"contract", "reassoc", "nsz"})
-CHUNK = 16
-"""Tokens between the states that the forward pass keeps; the backward pass computes those between again."""
-
+CHUNK = 16  # tokens between the states that the forward pass keeps; the backward pass computes those between again
 SHIFT, BIAS, LOWEST = np.int32(23), np.int32(127), np.float32(-126.0)  # of float32's exponent
 TAYLOR = tuple(np.float32(math.log(2) ** k / math.factorial(k)) for k in range(7))
 HALF, ZERO = np.float32(0.5), np.float32(0.0)

@@ -13,18 +13,15 @@ from monokd.errors import say
 
 
 def reference_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    """One token after the other: h ← exp(δA)·h + δB·u, y = C·h + D·u; what every faster form must equal.
+    """Scan one token after the other: h ← exp(δA)·h + δB·u, y = C·h + D·u; what every faster form must equal.
 
     Args:
-        u: batch×L×d inputs.
+        u: batch×L×d inputs; so is what is returned.
         delta: batch×L×d positive step sizes.
         A: d×n negative decay rates.
         B: batch×L×n.
         C: batch×L×n.
         D: d, direct path.
-
-    Returns:
-        batch×L×d.
     """
     state = u.new_zeros(u.shape[0], u.shape[2], A.shape[1])
     outputs = []
@@ -59,7 +56,7 @@ def in_mamba_layout(
 
 @cache
 def _mamba_scan() -> Callable[..., Tensor] | None:
-    """mamba-ssm's kernel on batch×d×L inputs, or None; says once which scan runs, and why."""
+    """Load mamba-ssm's kernel on batch×d×L inputs, or None; says once which scan runs, and why."""
     try:
         module = importlib.import_module("mamba_ssm.ops.selective_scan_interface")
         scan: Callable[..., Tensor] = module.selective_scan_fn

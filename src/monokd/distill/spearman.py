@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,7 +48,7 @@ def spearman_loss(
 
 
 def published_ranks(levels: Sequence[Tensor]) -> list[Tensor]:
-    """L2 soft ranks of the rows of every B×N level, less their mean.
+    """Return L2 soft ranks of the rows of every B×N level, less their mean.
 
     Where they are affine in the values they are those less the row's mean: no sort. Which case holds waits for the
     device, once for all levels.
@@ -63,17 +62,10 @@ def published_ranks(levels: Sequence[Tensor]) -> list[Tensor]:
 
 
 def correlations(a: Sequence[Tensor], b: Sequence[Tensor], processes: Processes = ALONE) -> Tensor:
-    """Pearson's correlation of all elements of each pair of blocks, over all processes by one sum; 0 for a constant.
+    """Correlate all elements of each pair of B×N blocks (Pearson), over all processes by one sum; 0 for a constant.
 
-    The mean over processes of the gradients of `a` is that of the whole batch; none reaches `b`.
-
-    Args:
-        a: L blocks B×N.
-        b: blocks of the same shapes, here of mean 0 in every process.
-        processes: those that share the batch.
-
-    Returns:
-        L values, NaN where a number is not finite.
+    Blocks of `b` have mean 0 in every process. The mean over processes of the gradients of `a` is that of the whole
+    batch; none reaches `b`. A value is NaN where a number is not finite.
     """
     with torch.no_grad():
         means = torch.stack([x.mean() for x in a])
@@ -85,12 +77,12 @@ def correlations(a: Sequence[Tensor], b: Sequence[Tensor], processes: Processes 
             torch.addcmul(shift, y, of_y).addcmul_(x, of_x)
             for x, y, (of_x, of_y, shift) in zip(centred, b, factors.to(a[0].dtype), strict=True)
         ]
-    known = zip(a, values.to(a[0].dtype), gradients, strict=True)
-    return torch.stack([_Known.apply(*one) for one in known])  # type: ignore[no-untyped-call]
+    slopes = torch.stack([(x * gradient).sum() for x, gradient in zip(a, gradients, strict=True)])
+    return values.to(a[0].dtype) + (slopes - slopes.detach())  # the values, with the gradients known already
 
 
 def _over_processes(means: Tensor, sums: Tensor, sizes: Sequence[int], processes: Processes) -> tuple[Tensor, Tensor]:
-    """L correlations from L means of a and L×3 sums xx, xy, yy, where x is a less its mean here and y is b.
+    """Return L correlations from L means of a and L×3 sums xx, xy, yy, where x is a less its mean here and y is b.
 
     Also the L×3 factors of x, y and 1 in the gradient of a.
     """
@@ -105,17 +97,3 @@ def _over_processes(means: Tensor, sums: Tensor, sizes: Sequence[int], processes
     values = both * scale
     pull = values / own.clamp(min=TINY)
     return values, processes.count * torch.stack([-pull, scale, pull * (mean - means)], 1)
-
-
-class _Known(torch.autograd.Function):
-    """A scalar whose gradient is known already."""
-
-    @staticmethod
-    def forward(ctx: Any, _: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
-        ctx.save_for_backward(gradient)
-        return value.clone()
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return g * gradient, None, None

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from monokd.kitti.labels import write_results
-from monokd.kitti.objects import Objects
+from monokd.kitti.objects import Objects, from_rows
 from monokd.labelling.quality import Thresholds
 
 WHOLE_IMAGE_PX = (0.0, 0.0, 16_384.0, 16_384.0)
@@ -22,12 +22,10 @@ def as_labels(found: Objects, thresholds: Thresholds, *, score_weights: bool = F
     The score of a label is its weight in training: that of the detection, or 1.
     """
     kept = found.select(found.scores >= thresholds.ignore)
-    sure = kept.scores >= thresholds.keep
-    names = tuple(name if sure[i] else "DontCare" for i, name in enumerate(kept.names))
-    unknown = ~sure
+    unknown = kept.scores < thresholds.keep
     return replace(
         kept,
-        names=names,
+        names=tuple(np.where(unknown, "DontCare", kept.names)),
         truncation=np.where(unknown, -1.0, 0.0),
         occlusion=np.where(unknown, -1.0, 0.0),
         alpha_rad=np.where(unknown, -10.0, kept.alpha_rad),
@@ -40,19 +38,12 @@ def as_labels(found: Objects, thresholds: Thresholds, *, score_weights: bool = F
 
 def nothing_known() -> Objects:
     """Return one DontCare region over the whole image: such a frame teaches no box and no absence of one."""
-    one = np.ones(1)
-    return Objects(
-        ("DontCare",), -one, -one, -10 * one, np.array([WHOLE_IMAGE_PX]), -np.ones((1, 3)), -1000 * np.ones((1, 3)),
-        -10 * one, one,
-    )  # fmt: skip
+    return from_rows(("DontCare",), np.array([-1, -1, -10, *WHOLE_IMAGE_PX, *[-1] * 3, *[-1000] * 3, -10, 1.0]))
 
 
-def write_frames(out: Path, labels: Iterable[tuple[str, Objects]]) -> int:
-    """Write OUT/FRAME.txt for every frame and return how many; files of an earlier run go."""
+def write_frames(out: Path, labels: Iterable[tuple[str, Objects]]) -> None:
+    """Write OUT/FRAME.txt for every frame; files of an earlier run go."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    count = 0
     for frame, objects in labels:
         write_results(out / f"{frame}.txt", objects)
-        count += 1
-    return count

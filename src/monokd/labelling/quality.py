@@ -11,22 +11,21 @@ from monokd.evaluation.boxes import pairs_above
 from monokd.kitti.objects import Objects
 from monokd.typing import Bools, Floats, Ints
 
-MIN_IOU = {"Car": 0.5, "Pedestrian": 0.25, "Cyclist": 0.25}
-"""In space, as the looser of the two sets that are usually reported."""
+MIN_IOU = {"Car": 0.5, "Pedestrian": 0.25, "Cyclist": 0.25}  # in space, the looser of the two sets usually reported
 MIN_IMAGE_IOU = 0.5
 RECALL_WEIGHT = 2.0  # of F-β: an object that is taken for background teaches worse than a box that is some way off
 REACHED = 0.95  # share of the objects found in the image down to which a box is uncertain rather than background
 
 
 class Matches(NamedTuple):
-    """Detections of several frames against labels.
+    """N detections of several frames against labels.
 
     Attributes:
-        scores: N.
-        correct: N, takes a label of its class.
-        counted: N, correct, or takes none; one that takes a label too small or hidden to count is neither.
-        depth_error_m: N distances along the camera's axis to the label taken, NaN without.
-        flipped: N, the heading is nearer to the label's opposite.
+        scores: of the detections.
+        correct: takes a label of its class.
+        counted: correct, or takes none; one that takes a label too small or hidden to count is neither.
+        depth_error_m: distances along the camera's axis to the label taken, NaN without.
+        flipped: the heading is nearer to the label's opposite.
         labels: how many labels count.
     """
 
@@ -50,16 +49,12 @@ def match(
 ) -> Matches:
     """Match the detections of each frame with its labels, highest score first, each with the best label left.
 
-    Args:
-        detections: a frame each.
-        labels: of the same frames.
-        classes: that count.
-        in_image: by the 2D boxes instead of those in space.
+    Only objects of `classes` count. Boxes are compared in space, or those `in_image`.
     """
     frames = [_match_frame(own, true, classes, in_image) for own, true in zip(detections, labels, strict=True)]
-    columns = [np.concatenate([getattr(frame, name) for frame in frames]) for name in Matches._fields[:-1]]
-    scores, correct, counted, error_m, flipped = columns
-    return Matches(scores, correct, counted, error_m, flipped, sum(frame.labels for frame in frames))
+    *columns, counts = zip(*frames, strict=True)
+    scores, correct, counted, error_m, flipped = map(np.concatenate, columns)
+    return Matches(scores, correct, counted, error_m, flipped, sum(counts))
 
 
 def choose_thresholds(in_space: Matches, in_image: Matches) -> Thresholds:
@@ -100,17 +95,15 @@ def quality(found: Matches) -> dict[str, float | None]:
 
 
 def _match_frame(detections: Objects, labels: Objects, classes: Sequence[str], in_image: bool) -> Matches:
-    own, true = _rows(detections), _rows(labels)
-    n = len(detections)
-    correct, counted = np.zeros(n, bool), np.array([name in classes for name in detections.names], bool)
+    n, m = len(detections), len(labels)
+    correct, counted = np.zeros(n, bool), np.isin(detections.names, classes)
     error_m, flipped = np.full(n, np.nan), np.zeros(n, bool)
-    trains = np.array([name in classes for name in labels.names], bool) & _counts(labels)
-    overlaps = np.zeros((len(labels), n))
-    each, chosen, values = pairs_above(
-        true, np.ones(len(labels), bool), np.array([0, len(labels)]), own, np.array([0, n]), 0.0
-    )
-    overlaps[np.repeat(np.arange(len(labels)), each), chosen] = values[:, 0 if in_image else 2]
-    free = np.ones(len(labels), bool)
+    height_px = labels.boxes_px[:, 3] - labels.boxes_px[:, 1]  # labels count as far as KITTI's hard level goes
+    trains = np.isin(labels.names, classes) & (height_px >= 25) & (labels.truncation <= 0.5) & (labels.occlusion <= 2)
+    free, ends = np.ones(m, bool), (np.array([0, m]), np.array([0, n]))
+    each, chosen, values = pairs_above(_rows(labels), free, ends[0], _rows(detections), ends[1], 0.0)
+    overlaps = np.zeros((m, n))
+    overlaps[np.repeat(np.arange(m), each), chosen] = values[:, 0 if in_image else 2]
     for d in np.argsort(-detections.scores, kind="stable"):
         name = detections.names[d]
         same = free & np.array([other == name for other in labels.names], bool)
@@ -126,16 +119,6 @@ def _match_frame(detections: Objects, labels: Objects, classes: Sequence[str], i
     return Matches(detections.scores, correct, counted, error_m, flipped, int(trains.sum()))
 
 
-def _counts(labels: Objects) -> Bools:
-    """Tell which labels are at most as small, truncated and occluded as KITTI's hard level allows."""
-    height_px = labels.boxes_px[:, 3] - labels.boxes_px[:, 1]
-    counts: Bools = (height_px >= 25) & (labels.truncation <= 0.5) & (labels.occlusion <= 2)
-    return counts
-
-
 def _rows(objects: Objects) -> Floats:
-    """N×15 numbers in the order of KITTI's lines."""
-    single = (objects.truncation, objects.occlusion, objects.alpha_rad)
-    return np.column_stack(
-        [*single, objects.boxes_px, objects.sizes_m, objects.locations_m, objects.rotation_y_rad, objects.scores]
-    ).reshape(-1, 15)
+    """Return N×15 numbers in the order of KITTI's lines."""
+    return np.column_stack([getattr(objects, name) for name in Objects.__slots__[1:]])

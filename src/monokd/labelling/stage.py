@@ -30,9 +30,7 @@ Figures = dict[str, float | int | str | None]
 def label_unlabelled(params: Params, out: Path) -> Figures:
     """Write a label file for every frame of the unlabelled split and return the quality of the boxes in them.
 
-    Args:
-        params: the whole tree; `profiles.P.unlabelled` says whose boxes they are.
-        out: a folder, emptied first.
+    `profiles.P.unlabelled` says whose boxes they are; the folder `out` is emptied first.
 
     Raises:
         DataError: frames or boxes missing, or no threshold given and no held-out frames to choose it on.
@@ -47,11 +45,10 @@ def label_unlabelled(params: Params, out: Path) -> Figures:
     if settings.boxes == "labels":
         found, thresholds = [_true_boxes(source, frame) for frame in frames], Thresholds(0.0, 0.0)
     else:
-        found = _boxes(params, source, frames, DEPTH_UNLABELLED)
-        thresholds = _thresholds(params)
+        found, thresholds = _boxes(params, source, frames, DEPTH_UNLABELLED), _thresholds(params)
     labels = [as_labels(objects, thresholds, score_weights=settings.score_weights) for objects in found]
     write_frames(out, zip(frames, labels, strict=True))
-    sure = [objects.select(np.array([name != "DontCare" for name in objects.names], bool)) for objects in labels]
+    sure = [objects.select(np.array(objects.names) != "DontCare") for objects in labels]
     figures: Figures = {
         "frames": len(frames),
         "boxes": settings.boxes,
@@ -77,8 +74,8 @@ def _thresholds(params: Params) -> Thresholds:
         reason = f"expected a score, or {name}.data.held_out above 0 to choose it on, found neither"
         raise DataError(f"{name}.unlabelled.keep_score: {reason}", "params.yaml")
     source = split_files(params.data_root, params.active.data.train_split)
-    found, labels = _boxes(params, source, frames, DEPTH), [read_labels(source.label(frame)) for frame in frames]
-    classes = params.active.data.classes
+    found, classes = _boxes(params, source, frames, DEPTH), params.active.data.classes
+    labels = [read_labels(source.label(frame)) for frame in frames]
     chosen = choose_thresholds(match(found, labels, classes), match(found, labels, classes, in_image=True))
     if not np.isfinite(chosen.keep):
         say("label: not one box on the held-out frames is right, so no box counts as a label")
@@ -94,14 +91,14 @@ def _boxes(params: Params, source: FrameSource, frames: Sequence[str], depth: Pa
     else:
         detector, info = load_detector(Path("data/models") / f"{settings.boxes}.safetensors")
         samples = Frames(source, frames, info.input_settings(), depth_dir=depth if info.modality == "depth" else None)
-        set_tf32(params.active.machine.tf32)
-        device = pick_device(params.active.machine.accelerator)
-        batch_size = params.active.predict.batch_size
+        machine, size = params.active.machine, params.active.predict.batch_size
+        set_tf32(machine.tf32)
         results = detect(
-            detector, samples, modality=info.modality, score_threshold=LEAST_PEAK, batch_size=batch_size, device=device
-        )
+            detector, samples, modality=info.modality, score_threshold=LEAST_PEAK, batch_size=size,
+            device=pick_device(machine.accelerator),
+        )  # fmt: skip
         found = [objects for _, objects in results]
-    return [objects.select(np.array([name in classes for name in objects.names], bool)) for objects in found]
+    return [objects.select(np.isin(objects.names, classes)) for objects in found]
 
 
 def _true_boxes(source: FrameSource, frame: str) -> Objects:

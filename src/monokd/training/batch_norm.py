@@ -33,21 +33,18 @@ class _Sum(torch.autograd.Function):
 
 
 class GlobalBatchNorm(nn.BatchNorm2d):
-    """`BatchNorm2d` with the statistics of all processes; parameters, buffers and names are those of `BatchNorm2d`.
+    """`BatchNorm2d` with the statistics of all processes; it shares parameters, buffers and names with `like`.
 
     A process without elements takes part; where no process has any, the running statistics stand in and stay.
 
     Args:
-        like: the layer to take the place of; its parameters and buffers are shared.
+        like: the layer to take the place of.
         total: sum of a tensor over the processes.
     """
 
     def __init__(self, like: nn.BatchNorm2d, total: Total) -> None:
-        super().__init__(like.num_features, like.eps, like.momentum, like.affine, like.track_running_stats)
-        self.weight, self.bias = like.weight, like.bias
-        self.running_mean, self.running_var = like.running_mean, like.running_var
-        self.num_batches_tracked = like.num_batches_tracked
-        self.total = total
+        super().__init__(like.num_features, like.eps, like.momentum)
+        self._parameters, self._buffers, self.total = like._parameters, like._buffers, total
         self.train(like.training)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,7 +56,7 @@ class GlobalBatchNorm(nn.BatchNorm2d):
         mean = torch.where(some, mean, self.running_mean)
         variance = torch.where(some, variance, self.running_var)
         with torch.no_grad():
-            share = some * (self.momentum if self.momentum is not None else 0.1)
+            share = some * (self.momentum or 0.0)
             self.running_mean.lerp_(mean.detach(), share)
             self.running_var.lerp_(variance.detach() * count / (count - 1).clamp(min=1), share)
             if self.num_batches_tracked is not None:
@@ -71,16 +68,15 @@ class GlobalBatchNorm(nn.BatchNorm2d):
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mean and variance a channel, and the number of elements, over all processes; two passes, for precision."""
         sums = torch.cat([x.sum((0, 2, 3)), x.new_full((1,), x.numel() / self.num_features)])
-        everywhere = _sum(sums, self.total)
+        everywhere = self._sum(sums)
         count = everywhere[-1].detach()
         mean = everywhere[:-1] / count.clamp(min=1)
         squares = (x - mean[:, None, None]).square().sum((0, 2, 3))
-        return mean, _sum(squares, self.total) / count.clamp(min=1), count
+        return mean, self._sum(squares) / count.clamp(min=1), count
 
-
-def _sum(value: Tensor, total: Total) -> Tensor:
-    result: Tensor = _Sum.apply(value, total)  # type: ignore[no-untyped-call]
-    return result
+    def _sum(self, value: Tensor) -> Tensor:
+        result: Tensor = _Sum.apply(value, self.total)  # type: ignore[no-untyped-call]
+        return result
 
 
 def synchronise(module: nn.Module, total: Total, *, cuda: bool) -> None:
@@ -92,14 +88,10 @@ def synchronise(module: nn.Module, total: Total, *, cuda: bool) -> None:
         cuda: whether it runs on GPUs.
     """
     for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            setattr(module, name, _synchronised(child, total, cuda=cuda))
-        else:
+        if not isinstance(child, nn.BatchNorm2d):
             synchronise(child, total, cuda=cuda)
-
-
-def _synchronised(layer: nn.BatchNorm2d, total: Total, *, cuda: bool) -> nn.Module:
-    if not cuda or isinstance(layer, RegionNorm):
-        return GlobalBatchNorm(layer, total)
-    faster: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(layer)  # type: ignore[no-untyped-call]
-    return faster
+        elif cuda and not isinstance(child, RegionNorm):
+            faster = nn.SyncBatchNorm.convert_sync_batchnorm(child)  # type: ignore[no-untyped-call]
+            setattr(module, name, faster)
+        else:
+            setattr(module, name, GlobalBatchNorm(child, total))

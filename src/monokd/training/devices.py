@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,32 +12,13 @@ from torch import Tensor
 from monokd.errors import DataError, say
 from monokd.losses.means import Processes
 from monokd.models.arithmetic import set_tf32
+from monokd.params import Machine
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-    from torch.distributed import ProcessGroup
 
 
-class MachineSettings(Protocol):
-    """What `profiles.P.machine` says about computing."""
-
-    @property
-    def accelerator(self) -> str:
-        """auto, cpu or cuda."""
-        ...
-
-    @property
-    def precision(self) -> str:
-        """32 or bf16-mixed."""
-        ...
-
-    @property
-    def tf32(self) -> bool:
-        """Whether a GPU may round the factors of float32 products to 10 bits."""
-        ...
-
-
-def start(machine: MachineSettings, seed: int) -> Fabric:
+def start(machine: Machine, seed: int) -> Fabric:
     """Launch Fabric: one process here, or the ones that torchrun started, one a device.
 
     Kernels are deterministic and the seed is set, so that a run on the same machine gives the same bits.
@@ -49,7 +30,8 @@ def start(machine: MachineSettings, seed: int) -> Fabric:
     accelerator = pick_accelerator(machine.accelerator, local)
     set_tf32(machine.tf32)
     make_deterministic()
-    if accelerator == "cpu" and machine.precision == "bf16-mixed" and not _fast_bfloat16():
+    fast_bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    if accelerator == "cpu" and machine.precision == "bf16-mixed" and not fast_bfloat16:
         say("precision bf16-mixed: this CPU has no bfloat16 instructions, so it is slower than 32")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -76,9 +58,8 @@ def pick_accelerator(wanted: str, processes: int = 1) -> str:
     """
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "cuda" and not gpus:
-        raise DataError(
-            "machine.accelerator: expected a GPU for cuda, found none; cpu or auto run without", "params.yaml"
-        )
+        reason = "machine.accelerator: expected a GPU for cuda, found none; cpu or auto run without"
+        raise DataError(reason, "params.yaml")
     if wanted == "cpu" or not gpus:
         return "cpu"
     if processes > gpus:
@@ -96,42 +77,20 @@ def make_deterministic() -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def _fast_bfloat16() -> bool:
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
 def all_processes(fabric: Fabric) -> Processes:
     """Return the processes of `fabric` as losses see them."""
-    return _processes(fabric, fabric.world_size, None)
+    return neighbours(fabric, fabric.world_size)
 
 
-def chunk_processes(fabric: Fabric, processes: int) -> Processes:
-    """Return the `processes` neighbours that share a chunk with this process (quirk Q5); every process must call it.
-
-    Args:
-        fabric: all processes.
-        processes: a divisor of their number.
-    """
-    if processes == 1:
-        return Processes()
-    own: ProcessGroup | None = None
-    for first in range(0, fabric.world_size, processes):
-        ranks = list(range(first, first + processes))
-        group = torch.distributed.new_group(ranks)  # every process makes every group
-        if fabric.global_rank in ranks:
-            own = group
-    return _processes(fabric, processes, own)
-
-
-def _processes(fabric: Fabric, count: int, group: ProcessGroup | None) -> Processes:
+def neighbours(fabric: Fabric, count: int) -> Processes:
+    """Return the `count` processes, a divisor of all, that share a chunk with this one; every process must call it."""
     if count == 1:
         return Processes()
+    group = None if count == fabric.world_size else torch.distributed.new_subgroups(count)[0]  # type: ignore[no-untyped-call]
 
     def total(value: Tensor) -> Tensor:
         result = value.to(fabric.device, copy=True)
-        torch.distributed.all_reduce(
-            result, group=group
-        )  # Fabric's own waits at a barrier, and writes into its argument
+        torch.distributed.all_reduce(result, group=group)  # Fabric's own waits at a barrier and changes its argument
         return result
 
     return Processes(count, total)

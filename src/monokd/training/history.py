@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from datetime import timedelta
 from pathlib import Path
+
+import pandas as pd
 
 from monokd.files import write_text
 
@@ -14,21 +14,13 @@ WEIGHT = "weight_"
 
 def write_history(path: Path, rows: list[dict[str, float]]) -> None:
     """Write `rows` as CSV; columns in order of first appearance, numbers with nine significant digits."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow(["" if name not in row else f"{row[name]:.9g}" for name in columns])
-    write_text(path, text.getvalue())
+    write_text(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.9g"))
 
 
 def history_line(row: dict[str, float], epochs: int, left_s: float) -> str:
-    """One readable line for the terminal, with the time left; weights are named where they are not 1."""
-    plain = {name: value for name, value in row.items() if name != "epoch" and not name.startswith(WEIGHT)}
-    weights = {name.removeprefix(WEIGHT): row[name] for name in row if name.startswith(WEIGHT) and row[name] != 1.0}
-    shown = " ".join(f"{name} {value:.4g}" for name, value in plain.items())
-    weighed = " ".join(f"{name} {value:.3g}" for name, value in weights.items())
-    parts = [f"epoch {int(row['epoch'])}/{epochs} {shown}", f"weights: {weighed}" if weighed else ""]
-    parts.append(f"{timedelta(seconds=round(left_s))} left" if left_s else "")
-    return " | ".join(part for part in parts if part)
+    """Return one readable line for the terminal, with the time left; weights are named where they are not 1."""
+    losses = [f"{name} {row[name]:.4g}" for name in row if name != "epoch" and not name.startswith(WEIGHT)]
+    weights = [f"{n.removeprefix(WEIGHT)} {row[n]:.3g}" for n in row if n.startswith(WEIGHT) and row[n] != 1.0]
+    line = f"epoch {int(row['epoch'])}/{epochs} {' '.join(losses)}"
+    line += f" | weights: {' '.join(weights)}" if weights else ""
+    return f"{line} | {timedelta(seconds=round(left_s))} left" if left_s else line

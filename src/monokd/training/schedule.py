@@ -3,55 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Literal
 
 from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 
+from monokd.params import Training
+
 WARMUP_START = 1e-5
 
 
-def learning_rate(
-    epoch: int,
-    fraction: float,
-    *,
-    kind: Literal["steps", "cosine"],
-    base: float,
-    epochs: int,
-    warmup_epochs: int,
-    decay_epochs: Sequence[int],
-) -> float:
-    """The rate at `fraction` (0 to 1) of `epoch` (from 0).
+def learning_rate(settings: Training, epoch: int, fraction: float) -> float:
+    """Return the rate at `fraction` (0 to 1) of `epoch` (from 0).
 
     `steps` is the published schedule: a cosine rise from 1e-5 over the warm-up, one value an epoch, then ×0.1 at each
     of `decay_epochs`, counted on the main schedule, which does not advance during the warm-up. `cosine` changes every
     step: a straight rise over the warm-up, then half a cosine down to 1 % of the base.
     """
-    if kind == "steps":
-        if epoch < warmup_epochs:
-            return WARMUP_START + (base - WARMUP_START) * (1 - math.cos(math.pi * epoch / warmup_epochs)) / 2
-        return base * math.pow(0.1, sum(epoch - warmup_epochs >= decay for decay in decay_epochs))
+    base, warmup = settings.learning_rate, settings.warmup_epochs
+    if settings.schedule == "steps":
+        if epoch < warmup:
+            return WARMUP_START + (base - WARMUP_START) * (1 - math.cos(math.pi * epoch / warmup)) / 2
+        return base * math.pow(0.1, sum(epoch - warmup >= decay for decay in settings.decay_epochs))
     now = epoch + fraction
-    if now < warmup_epochs:
-        return WARMUP_START + (base - WARMUP_START) * now / warmup_epochs
-    progress = (now - warmup_epochs) / max(epochs - warmup_epochs, 1e-9)
+    if now < warmup:
+        return WARMUP_START + (base - WARMUP_START) * now / warmup
+    progress = (now - warmup) / max(settings.epochs - warmup, 1e-9)
     return base * (0.01 + 0.99 * (1 + math.cos(math.pi * min(progress, 1.0))) / 2)
 
 
 def build_optimiser(
     module: nn.Module, *, kind: Literal["adam", "adamw"], learning_rate: float, weight_decay: float
 ) -> Optimizer:
-    """Adam or AdamW; names that contain 'bias' are not decayed, as in the published code."""
+    """Build Adam or AdamW; names that contain 'bias' are not decayed, as in the published code."""
     trained = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for name, p in trained if "bias" not in name], "weight_decay": weight_decay},
         {"params": [p for name, p in trained if "bias" in name], "weight_decay": 0.0},
     ]
     return Adam(groups, lr=learning_rate) if kind == "adam" else AdamW(groups, lr=learning_rate)
-
-
-def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
-    """Give every parameter group the same rate."""
-    for group in optimiser.param_groups:
-        group["lr"] = rate

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 
 from monokd.errors import DataError, say
 from monokd.kitti.splits import has_labels, split_files, split_frames
-from monokd.losses.means import Processes
 from monokd.losses.task_weights import TaskWeights
 from monokd.models.checkpoint import DetectorInfo, load_backbone, save_detector
 from monokd.models.detector import build_detector
@@ -24,40 +22,24 @@ from monokd.quirks import Quirks
 from monokd.roles import labelled_frames, teacher_frames
 from monokd.samples.dataset import Frames, SampleSet
 from monokd.samples.loader import EpochLoader, build_loader, loader_workers
+from monokd.samples.order import BatchOrder, Chunks, EpochBatches, MixedBatches
 from monokd.training.batch_norm import synchronise
-from monokd.training.data import DEPTH, batch_order, input_settings, training_set
-from monokd.training.devices import all_processes, chunk_processes, start
+from monokd.training.data import DEPTH, input_settings, training_set
+from monokd.training.devices import all_processes, neighbours, start
 from monokd.training.loop import FitSettings, fit
 from monokd.training.schedule import build_optimiser, learning_rate
 from monokd.training.state import checkpoint_folder, fingerprint
 from monokd.training.steps import DetectionStep
 from monokd.training.validation import validation_losses
-from monokd.training.weights import TermWeights
 from monokd.typing import Modality
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 StageName = Literal["teacher", "baseline", "control", "distill"]
 
 
-@dataclass(frozen=True, slots=True)
-class Chunking:
-    """How a batch is divided where batch statistics and distillation terms are those of a chunk (quirk Q5).
+def chunking(settings: Training, quirks: Quirks, processes: int) -> tuple[int, int]:
+    """Return how many chunks each process computes a step, and how many processes share a chunk.
 
-    Attributes:
-        frames: of one batch of the loader.
-        chunks: of them that a process computes a step.
-        processes: that share a chunk.
-    """
-
-    frames: int
-    chunks: int
-    processes: int
-
-
-def chunking(settings: Training, quirks: Quirks, processes: int) -> Chunking:
-    """Divide a batch among processes, and each one's part into chunks.
+    Batch statistics and distillation terms are those of a chunk (quirk Q5).
 
     Raises:
         DataError: processes cannot share the batch, or chunks not divide a process's part or be made of several.
@@ -67,137 +49,117 @@ def chunking(settings: Training, quirks: Quirks, processes: int) -> Chunking:
         raise DataError(f"batch_size: expected a multiple of the {processes} processes, found {batch}", "params.yaml")
     own = batch // processes
     if chunk == 0:
-        return Chunking(own, 1, processes)
+        return 1, processes
     if own % chunk == 0:
-        return Chunking(chunk, own // chunk, 1)
+        return own // chunk, 1
     if chunk % own == 0 and processes % (chunk // own) == 0:
-        return Chunking(own, 1, chunk // own)
-    reason = (
-        f"chunk_frames: expected to divide the {own} frames of a process, or to be a multiple of them, found {chunk}"
-    )
-    raise DataError(reason, "params.yaml")
+        return 1, chunk // own
+    reason = f"expected to divide the {own} frames of a process, or to be a multiple of them, found {chunk}"
+    raise DataError(f"chunk_frames: {reason}", "params.yaml")
 
 
-@dataclass(frozen=True, slots=True)
 class Stage:
-    """One run of a training stage.
+    """One run of a training stage; devices and processes have started.
 
-    Attributes:
+    Args:
         name: as in dvc.yaml.
         params: the whole tree.
-        fabric: device, precision, processes.
-        settings: how it trains.
-        quirks: in force.
-        chunking: of its batches.
-        chunk: the processes that share a chunk.
+        out: file of the trained detector.
+        history: the CSV file.
+
+    Raises:
+        DataError: devices cannot be had, or processes cannot share the batch.
     """
 
-    name: StageName
-    params: Params
-    fabric: Fabric
-    settings: Training
-    quirks: Quirks
-    chunking: Chunking
-    chunk: Processes
-
-    @classmethod
-    def begin(cls, name: StageName, params: Params) -> Stage:
-        """Start devices and processes.
-
-        Raises:
-            DataError: they cannot be had, or cannot share the batch.
-        """
-        fabric = start(params.active.machine, params.seed)
-        settings, quirks = params.stage_settings(name), params.resolved_quirks()
-        plan = chunking(settings, quirks, fabric.world_size)
-        whole = plan.processes == fabric.world_size
-        shared = all_processes(fabric) if whole else chunk_processes(fabric, plan.processes)
-        return cls(name, params, fabric, settings, quirks, plan, shared)
+    def __init__(self, name: StageName, params: Params, out: Path, history: Path) -> None:
+        self.name, self.params, self.out, self.history = name, params, out, history
+        self.settings, self.quirks = params.stage_settings(name), params.resolved_quirks()
+        self.fabric = start(params.active.machine, params.seed)
+        self.chunks, sharing = chunking(self.settings, self.quirks, self.fabric.world_size)
+        self.processes, self.chunk = all_processes(self.fabric), neighbours(self.fabric, sharing)
 
     def train(
         self,
         step: DetectionStep,
         frames: SampleSet,
+        info: DetectorInfo,
         *,
-        history: Path,
-        counts: tuple[int, int] | None = None,
+        unlabelled: int = 0,
         starts: Sequence[Path] = (),
-        terms: Sequence[str] = (),
         weights: Mapping[str, float] | None = None,
-    ) -> Path:
-        """Train `step` in place and return the folder of the saved state, to be removed once the weights are written.
+    ) -> None:
+        """Train `step` in place, write the detector's weights, and remove the saved state.
 
         Args:
             step: what trains.
             frames: labelled ones, then those without.
-            history: the CSV file.
-            counts: how many are labelled, and how many not; by default all and none.
+            info: what the file of weights says about the detector.
+            unlabelled: how many of the frames have no labels.
             starts: files of networks that the training starts from or learns from.
-            terms: distillation terms in the order of the published history (quirk Q1).
-            weights: of the distillation terms.
+            weights: of the distillation terms, in the order of the published history (quirk Q1).
         """
-        machine, fabric = self.params.active.machine, self.fabric
+        machine, fabric, settings, folder = self.params.active.machine, self.fabric, self.settings, Path()
         if self.chunk.count > 1 and (machine.sync_batch_norm or self.chunk.count < fabric.world_size):
             whole = self.chunk.count == fabric.world_size  # torch's own layer is for all processes
             synchronise(step, self.chunk.sum, cuda=whole and fabric.device.type == "cuda")
         if machine.channels_last:
-            step.to_memory_format(torch.channels_last)
+            step.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimiser = build_optimiser(
-            step,
-            kind=self.settings.optimiser,
-            learning_rate=self.settings.learning_rate,
-            weight_decay=self.settings.weight_decay,
-        )
-        order = batch_order(
-            self.settings,
-            counts or (len(frames), 0),
-            share=self.params.active.unlabelled.share if counts and counts[1] else 0.0,
-            seed=self.params.seed,
-            chunks=self.chunking.chunks,
-            process=(fabric.global_rank, fabric.world_size),
+            step, kind=settings.optimiser, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
         )
         cores = max(worker_count(0) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
         workers = loader_workers(-1 if machine.workers == "auto" else machine.workers, cores)
+        order = self._order(len(frames) - unlabelled, unlabelled)
         loader = EpochLoader(frames, order, workers=workers, device=fabric.device)
-        leader, key = fabric.is_global_zero, ""
-        if leader:  # it reads all the data
-            key = fingerprint(self.name, self._identity(weights or {}), [*frames.files(), *self._backbone(), *starts])
-        folder = checkpoint_folder(self.name, fabric.broadcast(key), writes=leader)
+        fit_settings = self._fit_settings(step, weights or {})
+        tasks = TaskWeights(
+            enabled=settings.task_weights,
+            shifted_task_history=self.quirks.shifted_task_history,
+            unbounded_trends=self.quirks.unbounded_trends,
+            distillation_terms=tuple(weights or ()),
+        )
+        if fabric.is_global_zero:  # it reads all the data
+            backbone = self.params.active.model.backbone_file
+            files = [*frames.files(), *([Path(backbone)] if backbone else []), *starts]
+            folder = checkpoint_folder(self.name, fingerprint(self.name, self._identity(weights or {}), files))
+        checkpoint = fabric.broadcast(folder) / "state.pt"
         fit(
-            step,
-            loader,
-            self._fit_settings(step),
-            fabric=fabric,
-            optimiser=optimiser,
-            weights=TermWeights(self._task_weights(terms), weights or {}),
-            checkpoint=folder / "state.pt",
-            history=history,
-        )
-        return folder
+            step, loader, fit_settings, fabric=fabric, optimiser=optimiser, tasks=tasks, checkpoint=checkpoint,
+            history=self.history,
+        )  # fmt: skip
+        if fabric.is_global_zero:
+            save_detector(step.detector, self.out, info)
+            shutil.rmtree(folder)
 
-    def _backbone(self) -> list[Path]:
-        file = self.params.active.model.backbone_file
-        return [Path(file)] if file else []
+    def _order(self, labelled: int, unlabelled: int) -> BatchOrder:
+        """Return the order of an epoch's batches: this process's part of each, in chunks.
 
-    def _fit_settings(self, step: DetectionStep) -> FitSettings:
+        Without `epoch_steps`, frames without labels do not add steps: a student takes as many as its control.
+        """
+        settings, seed = self.settings, self.params.seed
+        size, steps = settings.batch_size, settings.epoch_steps
+        process = self.fabric.global_rank, self.fabric.world_size
+        order: BatchOrder
+        if unlabelled or steps:
+            share = self.params.active.unlabelled.share if unlabelled else 0.0
+            steps = steps or max(labelled // size, 1)
+            order = MixedBatches((labelled, unlabelled), size, share=share, steps=steps, seed=seed, process=process)
+        else:
+            order = EpochBatches(labelled, size, seed=seed, process=process)
+        return Chunks(order, self.chunks) if self.chunks > 1 else order
+
+    def _fit_settings(self, step: DetectionStep, weights: Mapping[str, float]) -> FitSettings:
         settings, machine = self.settings, self.params.active.machine
-        rate = partial(
-            learning_rate,
-            kind=settings.schedule,
-            base=settings.learning_rate,
-            epochs=settings.epochs,
-            warmup_epochs=settings.warmup_epochs,
-            decay_epochs=settings.decay_epochs,
-        )
-        validation = self._validation_loader()
+        validation = self._validation_loader() if settings.evaluate_every else None
         plain = DetectionStep(step.detector, modality=step.modality, quirks=Quirks.of("corrected"))
         return FitSettings(
             self.name,
             settings.epochs,
-            rate,
+            partial(learning_rate, settings),
+            weights=weights,
             gradient_clip=settings.gradient_clip,
             accumulate=settings.accumulate,
-            chunks=self.chunking.chunks,
+            chunks=self.chunks,
             zero_weight_gradients=self.quirks.zero_weight_gradients,
             compiled=machine.compile,
             evaluate=None if validation is None else partial(validation_losses, plain, validation, self.fabric),
@@ -205,38 +167,23 @@ class Stage:
             save_minutes=machine.save_minutes,
         )
 
-    def _validation_loader(self) -> EpochLoader | None:
-        """Return the validation frames, where losses on them are wanted."""
-        params, every, split = self.params, self.settings.evaluate_every, self.params.active.data.val_split
-        if not every:
-            return None
+    def _validation_loader(self) -> EpochLoader:
+        params, split = self.params, self.params.active.data.val_split
         if not has_labels(split):
-            reason = f"expected 0 where data.val_split is {split}, which has no labels, found {every}"
-            raise DataError(f"{self.section}.evaluate_every: {reason}", "params.yaml")
+            section = f"profiles.{params.profile}.{'student' if self.name in ('control', 'distill') else self.name}"
+            found = f"which has no labels, found {self.settings.evaluate_every}"
+            reason = f"{section}.evaluate_every: expected 0 where data.val_split is {split}, {found}"
+            raise DataError(reason, "params.yaml")
         inputs = input_settings(params, depth_scaled_twice=self.quirks.depth_scaled_twice)
         names = split_frames(params.data_root, split)
         frames = Frames(split_files(params.data_root, split), names, inputs, depth_dir=DEPTH, labels=True)
         process = self.fabric.global_rank, self.fabric.world_size
         return build_loader(frames, batch_size=self.settings.batch_size, process=process)
 
-    @property
-    def section(self) -> str:
-        """The dotted name of the stage's settings."""
-        return f"profiles.{self.params.profile}.{'student' if self.name in ('control', 'distill') else self.name}"
-
-    def _task_weights(self, terms: Sequence[str]) -> TaskWeights:
-        return TaskWeights(
-            enabled=self.settings.task_weights,
-            shifted_task_history=self.quirks.shifted_task_history,
-            unbounded_trends=self.quirks.unbounded_trends,
-            distillation_terms=tuple(terms),
-        )
-
     def _identity(self, weights: Mapping[str, float]) -> dict[str, object]:
         """Return every parameter that decides the weights of the stage."""
         profile = self.params.active
         return {
-            "stage": self.name,
             "profile": self.params.profile,
             "seed": self.params.seed,
             "quirks": repr(self.quirks),
@@ -252,38 +199,14 @@ class Stage:
 def train_detector(params: Params, name: Literal["teacher", "baseline"], *, out: Path, history: Path) -> None:
     """Train one detector from scratch, or from an ImageNet backbone: the teacher on depth, the baseline on images.
 
-    Args:
-        params: the whole tree.
-        name: which of the two; its schedule is `profiles.P.NAME`.
-        out: the safetensors file.
-        history: the CSV file.
-
     Raises:
         DataError: data missing or broken, or a loss that is not finite.
     """
-    stage = Stage.begin(name, params)
+    stage = Stage(name, params, out, history)
     modality: Modality = "depth" if name == "teacher" else "image"
-    info = detector_info(params, stage.quirks, modality)
-    detector = build_detector(info.width, quirks=stage.quirks, architecture=info.architecture)
-    model = params.active.model
-    if model.backbone_file:
-        load_backbone(detector, model.backbone_file, model.backbone_sha256 or None)
-    elif stage.quirks.published_initialisation and stage.fabric.is_global_zero:
-        say(f"{name}: starts from scratch; the published one starts from ImageNet (model.backbone_file, docs/kitti.md)")
-    step = DetectionStep(detector, modality=modality, quirks=stage.quirks, processes=all_processes(stage.fabric))
-    frames = teacher_frames(params) if name == "teacher" else labelled_frames(params)
-    inputs = input_settings(params, depth_scaled_twice=info.depth_scaled_twice, modalities=(modality,))
-    state = stage.train(step, training_set(params, stage.settings, frames, inputs), history=history)
-    if stage.fabric.is_global_zero:
-        save_detector(detector, out, info)
-        shutil.rmtree(state)
-
-
-def detector_info(params: Params, quirks: Quirks, modality: Modality) -> DetectorInfo:
-    """Return what the file of a trained detector says about itself."""
-    data = params.active.data
-    return DetectorInfo(
-        width=params.active.model.width,
+    data, model, quirks = params.active.data, params.active.model, stage.quirks
+    info = DetectorInfo(
+        width=model.width,
         modality=modality,
         classes=data.classes,
         height_px=data.height_px,
@@ -292,3 +215,12 @@ def detector_info(params: Params, quirks: Quirks, modality: Modality) -> Detecto
         clamped_heights=quirks.clamped_heights,
         depth_scaled_twice=quirks.depth_scaled_twice,
     )
+    detector = build_detector(info.width, quirks=quirks, architecture=info.architecture)
+    if model.backbone_file:
+        load_backbone(detector, model.backbone_file, model.backbone_sha256 or None)
+    elif quirks.published_initialisation and stage.fabric.is_global_zero:
+        say(f"{name}: starts from scratch; the published one starts from ImageNet (model.backbone_file, docs/kitti.md)")
+    step = DetectionStep(detector, modality=modality, quirks=quirks, processes=stage.processes)
+    frames = teacher_frames(params) if name == "teacher" else labelled_frames(params)
+    inputs = input_settings(params, depth_scaled_twice=info.depth_scaled_twice, modalities=(modality,))
+    stage.train(step, training_set(params, stage.settings, frames, inputs), info)

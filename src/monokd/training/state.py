@@ -6,18 +6,19 @@ import hashlib
 import io
 import json
 import shutil
-import threading
 import time
 import zipfile
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
-from monokd.errors import DataError, say
+from monokd.errors import say
 from monokd.files import WEIGHTS_LIMIT_BYTES, read_whole, replacing
 
 FOLDER = Path(".checkpoints")
@@ -35,9 +36,6 @@ def fingerprint(stage: str, settings: object, files: Iterable[Path]) -> str:
         stage: its code counts as far as dvc.yaml lists it.
         settings: plain values (JSON) of all parameters that count.
         files: data and start weights, in a fixed order.
-
-    Raises:
-        OSError: a file cannot be read.
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for path in [*stage_code(stage), *files]:
@@ -47,38 +45,30 @@ def fingerprint(stage: str, settings: object, files: Iterable[Path]) -> str:
 
 
 def stage_code(stage: str) -> list[Path]:
-    """Return the source files that dvc.yaml lists for a stage: DVC reruns, and a state ends, by one list.
-
-    Outside a checkout, where there is no dvc.yaml, the whole package.
-    """
+    """Return the source files that dvc.yaml lists for a stage: DVC reruns, and a state ends, by one list."""
     listed = PROJECT / "dvc.yaml"
-    if not listed.is_file():
+    if not listed.is_file():  # installed without the pipeline
         return sorted(Path(__file__).resolve().parents[1].rglob("*.py"))
-    deps = [
-        PROJECT / dep
-        for dep in yaml.safe_load(listed.read_text())["stages"][stage]["deps"]
-        if dep.endswith(".py") or dep.startswith("src/")
-    ]
+    names = yaml.safe_load(listed.read_text())["stages"][stage]["deps"]
+    deps = [PROJECT / name for name in names if name.endswith(".py") or name.startswith("src/")]
     return [path for dep in deps for path in (sorted(dep.rglob("*.py")) if dep.is_dir() else [dep])]
 
 
-def checkpoint_folder(stage: str, key: str, *, writes: bool) -> Path:
-    """Return the folder of a stage's state; the process that `writes` makes it.
+def checkpoint_folder(stage: str, key: str) -> Path:
+    """Make the folder of a stage's state.
 
     States of other runs stay, the newest `KEPT_STATES` of all stages; what is kept and what goes is said on stderr.
     """
     folder = FOLDER / f"{stage}-{key}"
-    if not writes:
-        return folder
     folder.mkdir(parents=True, exist_ok=True)
-    others = sorted(
-        (o for o in FOLDER.iterdir() if o != folder and o.is_dir()), key=lambda o: o.stat().st_mtime, reverse=True
-    )
+    others = [other for other in FOLDER.iterdir() if other != folder and other.is_dir()]
+    others.sort(key=lambda other: other.stat().st_mtime, reverse=True)
     for other in others[KEPT_STATES:]:
         say(f"{other}: the state of an older run is removed, as {KEPT_STATES} newer ones are kept")
         shutil.rmtree(other, ignore_errors=True)
-    if others[:KEPT_STATES]:
-        say(f"{FOLDER}: keeps {len(others[:KEPT_STATES])} states of other unfinished runs; remove it to clear them")
+    if others:
+        count = min(len(others), KEPT_STATES)
+        say(f"{FOLDER}: keeps {count} states of other unfinished runs; remove it to clear them")
     return folder
 
 
@@ -92,14 +82,13 @@ class StateWriter:
 
     Args:
         path: the file; always whole, the one before it is kept.
-        minutes: least time between two states; 0 writes each.
+        minutes: least time between two states; 0 writes each, and waits for it.
     """
 
     def __init__(self, path: Path, minutes: float = 0.0) -> None:
-        self.path, self.seconds = path, 60 * minutes
-        self.written = time.monotonic()
-        self._thread: threading.Thread | None = None
-        self._error: OSError | None = None
+        self.path, self.seconds, self.written = path, 60 * minutes, time.monotonic()
+        self._pool = ThreadPoolExecutor(1)
+        self._pending: Future[None] | None = None
 
     def due(self) -> bool:
         """Tell whether it is time for a state."""
@@ -113,40 +102,16 @@ class StateWriter:
         """
         self.close()
         self.written = time.monotonic()
-        copied = _on_cpu(state)
+        copied = tree_map_only(Tensor, lambda value: value.detach().to("cpu", copy=True), state)
+        self._pending = self._pool.submit(save_state, self.path, copied)
         if self.seconds == 0:
-            save_state(self.path, copied)
-            return
-        self._thread = threading.Thread(target=self._save, args=(copied,))
-        self._thread.start()
+            self.close()
 
     def close(self) -> None:
-        """Wait until the last state is written.
-
-        Raises:
-            OSError: the disk refused it.
-        """
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
-
-    def _save(self, state: dict[str, Any]) -> None:
-        try:
-            save_state(self.path, state)
-        except OSError as error:
-            self._error = error
-
-
-def _on_cpu(value: Any) -> Any:
-    """Copy all tensors of nested dicts and lists to memory of their own."""
-    if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, dict):
-        return {key: _on_cpu(item) for key, item in value.items()}
-    return [_on_cpu(item) for item in value] if isinstance(value, list) else value
+        """Wait until the last state is written; raises OSError as `write`."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -163,23 +128,19 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
             path.replace(previous(path))
 
 
-def load_state(path: Path, *, report: bool = True) -> dict[str, Any] | None:
+def load_state(path: Path) -> dict[str, Any] | None:
     """Return the newest saved state that is whole, or None where there is none. Nothing in the files is executed.
 
-    Args:
-        path: the state; where a power loss has damaged it, the one before it serves.
-        report: say on stderr what is damaged.
+    Where a power loss has damaged the one in `path`, the one before it serves; that is said on stderr.
 
     Raises:
         OSError: a file cannot be read.
     """
     for candidate in (path, previous(path)):
-        if not candidate.exists():
-            continue
-        state = _read(candidate)
-        if state is not None:
-            return state
-        if report:
+        if candidate.exists():
+            state = _read(candidate)
+            if state is not None:
+                return state
             say(f"{candidate}: this saved training state is damaged and cannot be used")
     return None
 
@@ -196,20 +157,3 @@ def _read(path: Path) -> dict[str, Any] | None:
     except Exception:  # torch's reader meets arbitrary bytes and raises nearly anything
         return None
     return state if isinstance(state, dict) and isinstance(state.get("epoch"), int) else None
-
-
-def to_parameters(optimiser: torch.optim.Optimizer) -> None:
-    """Move the optimiser's tensors to the devices of their parameters; its step counts stay where they are.
-
-    A state is loaded before the module moves to its device, and nothing else moves what the optimiser holds.
-    """
-    for parameter, state in optimiser.state.items():
-        for name, value in state.items():
-            if isinstance(value, Tensor) and name != "step":
-                state[name] = value.to(parameter.device)
-
-
-def restored(path: Path, error: Exception) -> DataError:
-    """Make the error of a state that is not this training's."""
-    reason = "expected the saved state of this training, found another one; remove it to start anew"
-    return DataError(f"{reason}: {error}"[:300], path)

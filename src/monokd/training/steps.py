@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from monokd.losses.detection import detection_terms
 from monokd.losses.means import ALONE, Processes, Terms, joined, over_processes
@@ -49,10 +49,6 @@ class DetectionStep(nn.Module):
         self.nan_without_depth = quirks.nan_without_depth
         self.processes = processes
 
-    def to_memory_format(self, layout: torch.memory_format) -> None:
-        """Lay weights and maps out in memory as `layout` says."""
-        self.to(memory_format=layout)  # type: ignore[call-overload]
-
     def forward(self, chunks: Sequence[Batch]) -> dict[str, Tensor]:
         """Return named terms, scalars."""
         found = [self.detection(chunk) for chunk in in_turn(chunks, self.detector)]
@@ -68,15 +64,15 @@ class DetectionStep(nn.Module):
 
 def in_turn(chunks: Sequence[Batch], *networks: nn.Module) -> Iterator[Batch]:
     """Yield the chunks; the running statistics of `networks` follow the first alone, as those of replica 0 do."""
-    modules = (module for network in networks for module in network.modules())
-    norms = [module for module in modules if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    yield chunks[0]
+    if len(chunks) == 1:
+        return
+    norms = [m for network in networks for m in network.modules() if isinstance(m, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     try:
-        for position, chunk in enumerate(chunks):
-            if position == 1:
-                for norm in norms:
-                    norm.momentum = 0.0
-            yield chunk
+        for norm in norms:
+            norm.momentum = 0.0
+        yield from chunks[1:]
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

@@ -13,11 +13,9 @@ from monokd.training.steps import DetectionStep
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-COLUMN = "val_"
-
 
 def validation_losses(step: DetectionStep, loader: EpochLoader, fabric: Fabric) -> dict[str, float]:
-    """Means of the detection terms over all frames, `val_seg` and so on; nothing that trains or is drawn changes.
+    """Return means of the detection terms over all frames, `val_seg` and so on; nothing that trains changes.
 
     A mean weighs batches by their frames. It is what the network would pay in evaluation mode, without augmentation;
     average precision needs the stages that follow, on which training does not depend.
@@ -39,4 +37,4 @@ def validation_losses(step: DetectionStep, loader: EpochLoader, fabric: Fabric) 
     if fabric.world_size > 1:
         torch.distributed.all_reduce(sums)
     *totals, frames = sums.tolist()
-    return {f"{COLUMN}{name}": total / frames for name, total in zip(DETECTION_TERMS, totals, strict=True)}
+    return {f"val_{name}": total / frames for name, total in zip(DETECTION_TERMS, totals, strict=True)}
