@@ -138,10 +138,11 @@ def fit(
         say(f"{settings.name}: goes on after epoch {first} of {settings.epochs}")
     wrapped.train()
     writer = StateWriter(checkpoint, settings.save_minutes)
-    began = time.monotonic()
+    seed, began = torch.initial_seed(), time.monotonic()
     with progress_bar(visible=leader) as bar:
         task = bar.add_task(settings.name, total=settings.epochs * steps, completed=first * steps, note="")
         for epoch in range(first, settings.epochs):
+            torch.manual_seed(seed + epoch)  # a step that draws numbers, for dropout say, goes on with the same bits
             factors = tasks.update(rows[-1] if rows else {}, epoch) | dict(settings.weights)
             losses = _Losses(epoch, 1 if fabric.device.type == "cpu" else READ_EVERY)
             batches = loader.batches(epoch)
