@@ -23,10 +23,10 @@ done
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-pip=".venv/bin/python -m pip --quiet"
+pip=".venv/bin/python -m pip --quiet"  # without compiling: Python does that for what is imported, at a third of the time
 
 # torchsort compiles against the torch that is installed, so torch comes first and builds are not isolated.
-$pip install $(grep -E '^(torch|numpy|setuptools|wheel|ninja)==' requirements.txt)
+$pip install --no-compile $(grep -E '^(torch|numpy|setuptools|wheel|ninja)==' requirements.txt)
 
 # torchsort takes any nvcc on PATH as a wish for CUDA; hide it unless torch itself has CUDA.
 if ! .venv/bin/python -c 'import sys, torch; sys.exit(not torch.version.cuda)'; then
@@ -47,6 +47,6 @@ if ! .venv/bin/python -c 'import sys, torch; sys.exit(not torch.version.cuda)'; 
     IFS=$old_ifs
     export PATH="$path"
 fi
-$pip install --no-build-isolation -r requirements.txt
-$pip install --no-build-isolation --no-deps -e .
+$pip install --no-compile --no-build-isolation -r requirements.txt
+$pip install --no-compile --no-build-isolation --no-deps -e .
 touch .venv/.complete
