@@ -41,3 +41,10 @@ def test_a_scanner_in_the_camera_and_a_plain_wall_hide_nothing() -> None:
     for calibration, surface in ((camera(), _box_before_wall), (camera((0.0, -0.3, -0.27)), wall(12.0))):
         sparse = project_scan(sweep(surface, rings=60), calibration, SHAPE)
         np.testing.assert_array_equal(remove_hidden(sparse).depth_m, sparse.depth_m)
+
+
+def test_a_row_that_rounds_up_to_the_images_height_is_the_last_one() -> None:
+    sparse = project_scan(sweep(wall(12.0), rings=60), camera(), SHAPE)
+    lowest = sparse.ring_row_px.max() == sparse.ring_row_px
+    rounded = sparse._replace(ring_row_px=np.where(lowest, np.float32(SHAPE[0]), sparse.ring_row_px))
+    assert remove_hidden(rounded).ring_depth_m.shape == sparse.ring_depth_m.shape

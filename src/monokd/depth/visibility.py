@@ -27,7 +27,9 @@ def remove_hidden(sparse: SparseDepth) -> SparseDepth:
     """
     hidden = _find_hidden(sparse, _nearest_of_blocks(sparse.depth_m))
     depth_m = np.where(hidden, np.float32(0), sparse.depth_m)
-    ring_m, rows, columns = sparse.ring_depth_m, sparse.ring_row_px.astype(int), np.arange(sparse.depth_m.shape[1])
+    (height, width), ring_m = sparse.depth_m.shape, sparse.ring_depth_m
+    # In single precision the last row can round up to the image's height.
+    rows, columns = sparse.ring_row_px.astype(int).clip(max=height - 1), np.arange(width)
     pixel_m = sparse.depth_m[rows, columns]
     behind = (hidden[rows, columns] & (pixel_m == ring_m)) | (pixel_m < NEARER * ring_m.astype(np.float64))
     return sparse._replace(depth_m=depth_m, ring_depth_m=np.where(behind, np.float32(0), ring_m))
