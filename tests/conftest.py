@@ -17,10 +17,10 @@ from monokd.models.detector import build_detector
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def write_detector(path: Path, **settings: Any) -> Path:
+def write_detector(path: Path, seed: int = 0, **settings: Any) -> Path:
     """A narrow network for images of 128×64 pixels, untrained."""
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         info = DetectorInfo(width=0.125, height_px=64, width_px=128, **settings)
         save_detector(build_detector(info.width), path, info)
     return path
@@ -74,6 +74,14 @@ def settings_restored() -> Iterator[None]:
     yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Labels and results of 45 small frames."""
+    from tests.evaluation.cases import small_result_set
+
+    return small_result_set(tmp_path)
 
 
 @pytest.fixture(scope="session")

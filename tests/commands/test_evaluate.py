@@ -11,12 +11,7 @@ from monokd.commands.evaluate import evaluate, frames_of
 from monokd.errors import DataError
 from monokd.evaluation.evaluate import evaluate_folders
 from monokd.evaluation.table import ap_table, table_json
-from tests.evaluation.cases import Line, ap, line, place, small_result_set, write_frames
-
-
-@pytest.fixture
-def folders(tmp_path: Path) -> tuple[Path, Path]:
-    return small_result_set(tmp_path)
+from tests.evaluation.cases import Line, ap, line, place, write_frames
 
 
 def test_json_is_what_the_library_says(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
