@@ -169,15 +169,6 @@ def test_dont_care_forgives_by_the_share_of_the_detection_and_in_the_image_only(
     assert ap(evaluation) == ONE_WRONG
 
 
-@pytest.mark.parametrize("neighbour, name", [("Van", "Car"), ("Person_sitting", "Pedestrian")])
-def test_neighbouring_classes_neither_reward_nor_punish(neighbour: str, name: str) -> None:
-    labels = [[line(name)] for _ in range(41)] + [[line(neighbour)]]
-    results = [[line(name, score=0.5)] for _ in range(41)] + [[line(name, score=0.9)]]
-    assert ap(score(labels, results), "3d", "easy", name=name) == 100
-    labels[-1] = [line("Truck")]
-    assert ap(score(labels, results), "3d", "easy", name=name) == ONE_WRONG
-
-
 def test_the_loose_set_lowers_bev_and_3d_only() -> None:
     """1 m along a box of 3.9 m: IoU 2.9 / 4.9 = 0.59; the same share in the image."""
     labels = [[line()] for _ in range(41)]

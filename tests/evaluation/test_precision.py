@@ -69,10 +69,3 @@ def test_zero_by_zero_stays_undefined() -> None:
     assert points[1, ENVELOPE] == 1
     assert np.isnan(figures[1])
     assert figures[0] == pytest.approx(100 / 40)
-
-
-def test_ties_count_down_to_the_last_of_their_score() -> None:
-    tied = walk("tft", valid=2)
-    tied.scores[:] = 1.0
-    points, _ = curve(tied)
-    assert points[:, PRECISION] == pytest.approx([2 / 3, 2 / 3])
