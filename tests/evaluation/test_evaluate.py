@@ -141,12 +141,6 @@ def test_detections_of_one_score_all_count_at_it() -> None:
     assert ap(score(labels, results)) == pytest.approx(50)
 
 
-def test_a_class_without_detections_has_no_result_and_one_without_labels_has_zero() -> None:
-    evaluation = score([[line()]], [[line("Cyclist", score=1)]])
-    assert ap(evaluation) is None
-    assert ap(evaluation, "3d", "easy", name="Cyclist") == 0
-
-
 def test_aos_weighs_true_positives_by_their_angle_and_needs_every_angle() -> None:
     """One unknown angle of any class leaves it undefined for all."""
     labels = [[line()] for _ in range(41)]
