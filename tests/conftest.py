@@ -5,12 +5,35 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 
+from monokd.models.checkpoint import DetectorInfo, save_detector
+from monokd.models.detector import build_detector
+
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def write_detector(path: Path, seed: int = 0, **settings: Any) -> Path:
+    """A narrow network for images of 128×64 pixels, untrained."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        info = DetectorInfo(width=0.125, height_px=64, width_px=128, **settings)
+        save_detector(build_detector(info.width), path, info)
+    return path
+
+
+def write_labels_as_results(labels: Path, folder: Path, class_name: str = "") -> Path:
+    """Result files of score 0.9 that repeat the labels of a class, or of all but DontCare."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in labels.iterdir():
+        lines = [line for line in path.read_text().splitlines() if line.startswith(class_name)]
+        objects = [f"{line} 0.9\n" for line in lines if not line.startswith("DontCare")]
+        (folder / path.name).write_text("".join(objects))
+    return folder
 
 
 def _folder(variable: str, name: str) -> Path:
@@ -51,6 +74,14 @@ def settings_restored() -> Iterator[None]:
     yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Labels and results of 45 small frames."""
+    from tests.evaluation.cases import small_result_set
+
+    return small_result_set(tmp_path)
 
 
 @pytest.fixture(scope="session")

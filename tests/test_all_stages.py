@@ -1,11 +1,9 @@
 """The progress over all stages of `make repro`."""
 
-from pathlib import Path
-
 import yaml
 from stages.all import SECONDS, Estimate
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.conftest import ROOT
 
 
 def test_every_stage_has_a_time() -> None:

@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 from monokd.cli import LazyCommands, app
 from monokd.quirks import QUIRK_NAMES
 from monokd.report.networks import NETWORKS
+from tests.conftest import ROOT, write_detector, write_labels_as_results
 from tests.report.fakes import LEVELS, ap_rows, write_ap
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NEED = re.compile(r"\s#\s.*\b(needs |minutes\b|days\b|once$)")
 OWN_COMMAND = re.compile(r"`((?:monokd|dvc) [^`]*)`")
@@ -62,9 +62,6 @@ RUN_HERE = [line for line in LINES if not (line.marked or line.text in TESTED_EL
 @pytest.fixture(scope="module")
 def desk(tiny_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone after `make repro`, with little in it: frames, depth, a network, results, metrics; KITTI is there too."""
-    from monokd.models.checkpoint import DetectorInfo, save_detector
-    from monokd.models.detector import build_detector
-
     folder = tmp_path_factory.mktemp("desk")
     (folder / "data").mkdir()
     for name in ("demo", "depth"):
@@ -73,14 +70,9 @@ def desk(tiny_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     shutil.copytree(training, folder / "data/demo/testing")
     shutil.rmtree(folder / "data/demo/testing/label_2")
     (folder / "data/kitti").symlink_to(folder / "data/demo")
-    info = DetectorInfo(width=0.125, height_px=64, width_px=128)
     for name in ("student", "baseline"):
-        save_detector(build_detector(0.125), folder / f"data/models/{name}.safetensors", info)
-        results = folder / "data/predictions" / name
-        results.mkdir(parents=True)
-        for label in (training / "label_2").iterdir():
-            cars = [line for line in label.read_text().splitlines() if line.startswith("Car")]
-            (results / label.name).write_text("".join(f"{line} 0.9\n" for line in cars))
+        write_detector(folder / f"data/models/{name}.safetensors")
+        write_labels_as_results(training / "label_2", folder / "data/predictions" / name, "Car")
     for name in NETWORKS:
         (folder / "metrics" / name).mkdir(parents=True)
         write_ap(folder / "metrics" / name / "ap.csv", ap_rows(np.random.default_rng(0), LEVELS[name]))

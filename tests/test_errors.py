@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from monokd.errors import INTERRUPTED, DataError, printable, run
+from monokd.errors import INTERRUPTED, DataError, run
 
 
 def test_a_message_names_file_and_line_and_stays_one_line() -> None:
@@ -46,7 +46,3 @@ def test_a_mistake_of_ours_is_not_hidden() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run(fail)
-
-
-def test_a_message_is_text_that_a_terminal_shows_as_it_is() -> None:
-    assert printable("a\x1b[31m\x07b\r\nc\u202ed\udcff ü") == r"a\x1b[31m\x07b c\u202ed\udcff ü"

@@ -11,8 +11,8 @@ import yaml
 from docs import make_house
 
 from monokd import __version__
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -32,18 +32,14 @@ def test_a_wheel_holds_every_file_of_the_package(tmp_path: Path) -> None:
     assert held == {str(p.relative_to(source)) for p in (source / "monokd").rglob("*") if p.is_file()}
 
 
+def test_the_light_requirements_bring_no_framework() -> None:
+    light = {requirement.partition(">")[0] for requirement in PROJECT["dependencies"]}
+    assert not light & {"torch", "dvc", "pandas", "pydantic", "torchsort"}
+
+
 def test_the_version_stands_in_one_place() -> None:
     assert PROJECT["dynamic"] == ["version"]
     assert "version" not in yaml.safe_load((ROOT / "CITATION.cff").read_text())
-
-
-def test_every_requirement_is_pinned_and_the_light_ones_bring_no_framework() -> None:
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
-    light = {requirement.partition(">")[0] for requirement in PROJECT["dependencies"]}
-    extra = {requirement.partition(">")[0] for requirement in PROJECT["optional-dependencies"]["pipeline"]}
-    assert light | extra <= pinned
-    assert not light & {"torch", "dvc", "pandas", "pydantic", "torchsort"}
 
 
 def test_the_map_of_the_house_is_current() -> None:

@@ -7,17 +7,13 @@ import pytest
 import yaml
 
 from monokd.training.state import stage_code
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 PACKAGE = SOURCE / "monokd"
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 DECIDES_NOTHING = {"errors.py", "files.py", "progress.py", "typing.py", "__init__.py"}
 """Modules that stages reach and do not list: an edit of theirs changes messages and bars, but no result."""
-LAYERS = (
-    "kitti", "scenes", "depth", "evaluation", "samples", "models", "losses", "training", "distill", "inference",
-    "labelling", "report", "commands",
-)  # fmt: skip
 
 
 def imported(path: Path) -> set[str]:
@@ -64,19 +60,3 @@ def test_no_stage_reaches_a_command_and_only_the_student_reaches_distillation() 
     reaching = {name: reached(path) for path in (ROOT / "stages").glob("*.py") for name in [path.stem]}
     assert not any("commands" in packages for packages in reaching.values())
     assert {name for name, packages in reaching.items() if "distill" in packages} == {"control", "distill"}
-
-
-def test_imports_point_down() -> None:
-    rank = {name: position for position, name in enumerate(LAYERS)}
-    for path in PACKAGE.rglob("*.py"):
-        own = path.relative_to(PACKAGE).parts[0]
-        for module in imported(path):
-            other = module.split(".")[1] if "." in module else ""
-            if own in rank and other in rank:
-                assert rank[other] <= rank[own], f"{path.name} of {own} imports {module}"
-
-
-@pytest.mark.parametrize("command", ["evaluate", "densify", "check", "unpack"])
-def test_light_commands_reach_no_network(command: str) -> None:
-    heavy = {"samples", "models", "losses", "distill", "training", "params.py"}
-    assert not heavy & reached(PACKAGE / "commands" / f"{command}.py")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docs.make_tables import MISSING, PAGES, filled, table
@@ -29,27 +30,24 @@ def test_the_summary_has_the_control_and_the_difference_to_it(tmp_path: Path) ->
 
 
 def test_the_study_by_hand(tmp_path: Path) -> None:
-    """Two seeds, differences 2 and 4: mean 3, standard deviation √2, half the interval 12.71 · √2 / √2."""
-    runs = [
+    """Two seeds, differences 2 and 4: mean 3, standard deviation √2, half the interval 12.71 · √2 / √2.
+
+    Points of the curve are compared with their own control.
+    """
+    runs: list[dict[str, Any]] = [
         {"table": "arms", "arm": arm, "seed": seed, "3d_loose": value}
         for arm, values in {"control": (10.0, 20.0), "teacher's boxes": (12.0, 24.0), "labels": (16.0, 26.0)}.items()
         for seed, value in enumerate(values)
     ]
+    for n, arm, ap in ((16, "control", 5.0), (16, "boxes", 9.0), (80, "control", 30.0), (80, "boxes", 31.0)):
+        runs.append({"table": "curve", "arm": arm, "seed": 0, "labelled": n, "3d_loose": ap})
     (tmp_path / "study.json").write_text(json.dumps({"runs": runs}))
     text = table("study:arms", tmp_path)
     assert "| teacher's boxes | 2 | 18.00 (+3.00 ± 12.7) | – | – | – | 0.50 |" in text
     assert "| control | 2 | 15.00 | – | – | – | – |" in text
-    assert table("study:curve", tmp_path) == MISSING
-
-
-def test_points_of_the_curve_are_compared_with_their_own_control(tmp_path: Path) -> None:
-    values = [(16, "control", 5.0), (16, "boxes", 9.0), (80, "control", 30.0), (80, "boxes", 31.0)]
-    runs = [{"table": "curve", "arm": arm, "seed": 0, "labelled": n, "3d_loose": ap} for n, arm, ap in values]
-    (tmp_path / "study.json").write_text(json.dumps({"runs": runs}))
-    text = table("study:curve", tmp_path)
-    assert "| Labelled frames | Arm | Seeds |" in text
-    assert "| 16 | boxes | 1 | 9.00 (+4.00) |" in text
-    assert "| 80 | boxes | 1 | 31.00 (+1.00) |" in text
+    curve = table("study:curve", tmp_path)
+    assert "| 16 | boxes | 1 | 9.00 (+4.00) |" in curve
+    assert "| 80 | boxes | 1 | 31.00 (+1.00) |" in curve
 
 
 def test_the_table_of_losses_has_the_methods_with_and_without_boxes(tmp_path: Path) -> None:
@@ -60,14 +58,10 @@ def test_the_table_of_losses_has_the_methods_with_and_without_boxes(tmp_path: Pa
     assert names == ["| control", "| monoskd, labelled", "| teacher's boxes + monoskd"]
 
 
-def test_missing_files_say_so(tmp_path: Path) -> None:
+def test_missing_files_say_so_and_unknown_figures_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text('{"frames": 1640, "boxes": "teacher", "precision": 81.26, "recall": null}')
+    assert "| teacher | 1,640 | 81.3 |" in table("labels", tmp_path)
     for name in ("summary", "study:arms"):
         assert table(name, tmp_path) == MISSING
     for name in ("finding", "spread", "losses", "picture"):
         assert not table(name, tmp_path)
-
-
-def test_quality_of_boxes_leaves_out_what_is_unknown(tmp_path: Path) -> None:
-    figures = {"frames": 1640, "boxes": "teacher", "precision": 81.26, "recall": None}
-    (tmp_path / "labels.json").write_text(json.dumps(figures))
-    assert "| teacher | 1,640 | 81.3 |" in table("labels", tmp_path)

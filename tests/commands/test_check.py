@@ -149,34 +149,28 @@ def test_cameras_that_cannot_be(root: Path, capsys: pytest.CaptureFixture[str]) 
     assert "expected square pixels" in lines[-2]
 
 
-def test_problems_are_grouped_and_what_a_name_would_tell_the_terminal_is_spelled_out(
+def test_problems_are_grouped_and_a_name_that_a_terminal_obeys_is_spelled_out(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (root / "training/velodyne/000001.bin").write_bytes(b"123")
-    (root / "training/image_2/000000.png").write_bytes(b"")
     (root / "training/image_2/\x1b[2Jgone.png").write_bytes(b"")
     output = _output(root, capsys, 1)
-    heads = [line for line in output if not line.startswith("  ")]
-    assert [head.split(":")[0] for head in heads[:-1]] == ["files", "images", "scans"]
-    assert heads[1:3] == ["images: 2", "scans: 1"]
-    assert "\x1b" not in "".join(output)
-    assert "\\x1b[2Jgone.png: expected a PNG image" in "\n".join(output)
+    assert [line for line in output[:-1] if not line.startswith("  ")] == ["files: 4", "images: 1", "scans: 1"]
     assert "expected frame names of letters" in output[1]
+    assert "\\x1b[2Jgone.png: expected a PNG image" in "\n".join(output)
 
 
 def test_lists(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Frames without an image (`test` looks in testing), twice the same, no text, shared."""
+    """Frames without an image (`test` looks in testing), what makes a list unreadable, frames shared."""
     (root / "ImageSets").mkdir()
     (root / "ImageSets/test.txt").write_text("000000\n")
     (root / "ImageSets/train.txt").write_text("000000\n000007\n")
     (root / "ImageSets/val.txt").write_text("\n000000\n")
     (root / "ImageSets/twice.txt").write_text("000000\n000000\n")
-    (root / "ImageSets/zip.txt").write_bytes(b"\xff\xfe")
     lists = root / "ImageSets"
     assert _lines(root, capsys, 1)[:-1] == [
         f"{lists}/train.txt: 1 of 2 frames have no image, first 000007",
         f"{lists}/twice.txt:2: frame 000000 stands in line 1 already",
-        f"{lists}/zip.txt: expected frame ids as text, found bytes that are not UTF-8",
         f"{lists}: 1 frames stand in train and in val, first 000000",
     ]
 
@@ -191,14 +185,14 @@ def test_depth_maps(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     for broken, says in (
         (whole.astype(np.uint8), "expected one 16-bit channel"),
         (np.pad(whole, 1), "at most the image's 375×1242 pixels"),
-        (whole * np.uint16(25), "expected metres × 256 up to 200 m, found 250"),
+        (whole * np.uint16(25), "expected metres × 256 up to 200 m"),
         (whole // np.uint16(100), "a wrong scale?"),
-        (whole * (np.arange(375) < 10).astype(np.uint16)[:, None], "expected depth in at least 5%, found"),
+        (whole * (np.arange(375) < 10).astype(np.uint16)[:, None], "expected depth in at least 5%"),
     ):
         cv2.imwrite(str(depth / "000001.png"), broken)
         (line, _) = _lines(root, capsys, 1, depth)
         assert line.startswith(f"{depth}/000001.png: ")
-        assert says.split(", found")[0] in line
+        assert says in line
     cv2.imwrite(str(depth / "000001.png"), whole)
     assert len(_lines(root, capsys, 0, depth)) == 1
 
@@ -217,23 +211,14 @@ def test_no_folder_and_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert lines == [f"{tmp_path}: expected a folder training or testing, found neither", "no frames: 1 problem"]
 
 
-@pytest.fixture
-def raw(tmp_path: Path) -> Path:
-    worlds.write_calibration(tmp_path)
-    worlds.write_drive(tmp_path, worlds.DRIVE, [0, 1, 2])
-    return tmp_path
-
-
-def test_raw_drives_pass(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A scan that the scanner missed is no problem: its image is left out."""
-    (raw / f"2011_09_26/{worlds.DRIVE}/velodyne_points/data/0000000001.bin").unlink()
-    (line,) = _lines(raw, capsys, 0)
-    assert line == "2 frames of 1 raw drives (1 images or scans without a partner are left out): no problems"
-
-
-def test_broken_raw_drives(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A date's broken calibration is one line, not one a frame."""
-    date = raw / "2011_09_26"
+def test_raw_drives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A scan that the scanner missed is no problem; a date's broken calibration is one line, not one a frame."""
+    raw, date = tmp_path, tmp_path / "2011_09_26"
+    worlds.write_calibration(raw)
+    worlds.write_drive(raw, worlds.DRIVE, [0, 1, 2])
+    (date / worlds.DRIVE / "velodyne_points/data/0000000001.bin").unlink()
+    passed = "2 frames of 1 raw drives (1 images or scans without a partner are left out): no problems"
+    assert _lines(raw, capsys, 0) == [passed]
     (date / "calib_velo_to_cam.txt").write_text("R: 1 0 0 0 1 0 0 0 1\nT: 0 0\n")
     _cut(date / worlds.DRIVE / "image_02/data/0000000002.png")
     worlds.write_drive(raw, "2011_09_30_drive_0016_sync", [4])

@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from monokd.commands import export as export_module
@@ -20,10 +19,9 @@ from monokd.commands.export import OUTPUTS, RawDetections, greatest_deviation
 from monokd.commands.predict import predict
 from monokd.errors import DataError
 from monokd.kitti.labels import read_results
-from monokd.models.checkpoint import DetectorInfo, save_detector
-from monokd.models.detector import build_detector
+from monokd.models.checkpoint import DetectorInfo
 from monokd.samples.affine import crop_affine, warp_image
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_detector
 
 pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -32,11 +30,8 @@ EXAMPLE = ROOT / "examples/onnx_predict.py"
 
 def save_and_export(folder: Path, seed: int) -> Path:
     """A folder with model.safetensors and model.onnx."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        info = DetectorInfo(width=0.125, classes=("Car", "Cyclist"), height_px=64, width_px=128)
-        save_detector(build_detector(0.125), folder / "model.safetensors", info)
-    export_module.export(folder / "model.safetensors", folder / "model.onnx")
+    model = write_detector(folder / "model.safetensors", seed, classes=("Car", "Cyclist"))
+    export_module.export(model, folder / "model.onnx")
     return folder
 
 

@@ -4,14 +4,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from monokd.commands.densify import densify
 from monokd.commands.predict import predict
 from monokd.commands.show import show
 from monokd.kitti.frames import read_depth
-from monokd.models.checkpoint import DetectorInfo, save_detector
-from monokd.models.detector import build_detector
+from tests.conftest import write_detector
 from tests.kitti.worlds import DRIVE, write_calibration, write_drive
 
 
@@ -21,10 +19,7 @@ def test_raw_drives_are_densified_predicted_and_shown(tmp_path: Path) -> None:
     write_drive(root, DRIVE, [3, 4])
     densify(root, tmp_path / "depth", workers=1)
     assert np.median(read_depth(tmp_path / f"depth/{frame}.png")[10:30]) > 9
-    torch.manual_seed(0)
-    info = DetectorInfo(width=0.125, height_px=64, width_px=128)
-    save_detector(build_detector(0.125), tmp_path / "model.safetensors", info)
-    predict(tmp_path / "model.safetensors", root, root, tmp_path / "found", score_threshold=0.0)
+    predict(write_detector(tmp_path / "model.safetensors"), root, root, tmp_path / "found", score_threshold=0.0)
     assert sorted(path.stem for path in (tmp_path / "found").iterdir()) == [frame, f"{DRIVE}_0000000004"]
     show(root, frame, [tmp_path / "found"], tmp_path / "frame.png")
     assert cv2.imread(str(tmp_path / "frame.png")) is not None

@@ -9,6 +9,7 @@ import pytest
 
 from monokd.commands.show import show
 from monokd.errors import DataError
+from tests.conftest import write_labels_as_results
 
 
 @pytest.fixture
@@ -21,16 +22,6 @@ def root(tiny_workspace: Path, tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-def results(root: Path, name: str) -> Path:
-    """The labels as results, half a metre to the right."""
-    (root / name).mkdir()
-    lines = (root / "training/label_2/000002.txt").read_text().splitlines()
-    words = [line.split() for line in lines if not line.startswith("DontCare")]
-    moved = [[*w[:11], str(float(w[11]) + 0.5), *w[12:], "0.9"] for w in words]
-    (root / name / "000002.txt").write_text("".join(f"{' '.join(w)}\n" for w in moved))
-    return root / name
-
-
 def pixels(path: Path) -> "np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]":
     picture = cv2.imread(str(path))
     assert picture is not None
@@ -38,7 +29,8 @@ def pixels(path: Path) -> "np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]"
 
 
 def test_all_views_stand_in_one_picture(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    show(root, "000002", [results(root, "mine"), results(root, "student")], tmp_path / "all.png")
+    folders = [write_labels_as_results(root / "training/label_2", root / name) for name in ("mine", "student")]
+    show(root, "000002", folders, tmp_path / "all.png")
     assert "of Ground truth" in (printed := capsys.readouterr().out)
     assert "of mine" in printed
     picture = pixels(tmp_path / "all.png")

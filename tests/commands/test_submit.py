@@ -16,6 +16,7 @@ from monokd.kitti.frames import KittiFolder
 from monokd.kitti.objects import Objects, from_rows
 from monokd.models.checkpoint import DetectorInfo, save_detector
 from monokd.models.detector import build_detector
+from tests.evaluation.cases import Line, line
 
 
 @pytest.fixture
@@ -39,17 +40,8 @@ def root(tiny_workspace: Path, tmp_path: Path) -> Path:
     return tmp_path / "kitti"
 
 
-def row(**changes: float) -> list[float]:
-    """A car 20 m ahead, as the numbers of a result line."""
-    fields = {
-        "truncation": 0, "occlusion": 0, "alpha": 0.1, "left": 10, "top": 20, "right": 30, "bottom": 40, "height": 1.5,
-        "width": 1.6, "length": 3.9, "x": 1, "y": 1.6, "z": 20, "ry": 0.15, "score": 0.5,
-    }  # fmt: skip
-    return list((fields | changes).values())
-
-
-def cars(*rows: list[float]) -> Objects:
-    return from_rows(("Car",) * len(rows), np.array(rows, dtype=np.float64))
+def objects(*lines: Line) -> Objects:
+    return from_rows(tuple(name for name, _ in lines), np.array([row for _, row in lines]).reshape(-1, 15))
 
 
 def test_a_submission(root: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,11 +66,11 @@ def test_objects_that_the_benchmark_does_not_take_are_left_out_and_named(
     root: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Images are 416×128: a box left of it, one below it, one of no width, an object of no length."""
-    wrong = [row(left=-30, right=-1), row(top=128, bottom=140), row(right=10), row(length=0.001)]
-    objects = cars(row(), *wrong, row(left=410, right=900))
+    boxes = (10, 20, 30, 40), (-30, 20, -1, 40), (10, 128, 30, 140), (10, 20, 10, 40), (410, 20, 900, 40)
+    first = objects(*(line(box=box, score=0.5) for box in boxes), line(size=(1.5, 1.6, 0.001), score=0.5))
 
     def found(*args: object, **settings: object) -> Iterator[tuple[str, Objects]]:
-        return iter([("000000", objects), ("000001", cars()), ("000002", cars())])
+        return iter([("000000", first), ("000001", objects()), ("000002", objects())])
 
     monkeypatch.setattr(submit_module, "detect_images", found)
     submit(model, root, tmp_path / "a.zip", score_threshold=0.0)

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monokd.commands.experiments import RUN_COLUMNS
-from monokd.commands.summarize import entries, statistics, to_table
+from monokd.commands.experiments import RUN_COLUMNS, Selection
+from monokd.commands.summarize import as_json, statistics, to_table
 
 Row = tuple[str, int, float]
 RUNS: list[Row] = [
@@ -79,6 +79,7 @@ def test_what_tables_say_of_a_loss_that_is_worse_or_lacks_results() -> None:
 
 
 def test_json_is_plain() -> None:
-    control, method = json.loads(json.dumps(entries(frame(RUNS), "none"), allow_nan=False))["Car"]
+    content = as_json(Selection(frame(RUNS), [], "none"), "loss", "student")
+    control, method = json.loads(json.dumps(content, allow_nan=False))["classes"]["Car"]
     assert control["difference"] is None
     assert (method["loss"], method["value"], method["seeds"]) == ("monoskd", "ap", [0, 1, 2])

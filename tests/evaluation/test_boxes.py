@@ -87,14 +87,6 @@ def test_shapely_agrees(a: Row, b: Row) -> None:
         assert ours == pytest.approx(overlap(Box("", *a), Box("", *b), kind), abs=1e-12)
 
 
-@settings(max_examples=300, deadline=None)
-@given(a=rows, turn=st.integers(-2, 2))
-def test_a_box_is_itself_at_any_half_turn(a: Row, turn: int) -> None:
-    b = a.copy()
-    b[13] += turn * math.pi
-    assert overlaps(a, b) == pytest.approx((1, 1, 1), abs=1e-12)
-
-
 @settings(max_examples=500, deadline=None)
 @given(a=rows, shift=st.tuples(noise, noise, noise))
 def test_nearly_identical_boxes_overlap_nearly_fully(a: Row, shift: tuple[float, float, float]) -> None:

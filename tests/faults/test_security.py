@@ -83,6 +83,7 @@ def test_a_terminal_obeys_no_name() -> None:
         assert shown.isprintable(), text
         assert str(DataError(f"found {text}", f"{text}.txt")).isprintable()
     assert printable("[red]ü 北 ✓") == "[red]ü 北 ✓"
+    assert printable("a\x1b[31m\x07b\r\nc\u202ed\udcff ü") == r"a\x1b[31m\x07b c\u202ed\udcff ü"
 
 
 def test_tables_show_class_names_of_files_as_they_are() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monokd.kitti.boxes3d import (
@@ -78,12 +78,11 @@ def test_edges_are_cut_at_the_plane() -> None:
 
 
 @given(st.floats(-50, 50))
+@example(np.pi)
+@example(3 * np.pi)
+@example(float(np.nextafter(-np.pi, -4)))
 def test_wrapped_angles(angle_rad: float) -> None:
+    """The half turn is negative."""
     wrapped = wrap_angle(angle_rad)
     assert -np.pi <= wrapped < np.pi
     np.testing.assert_allclose([np.cos(wrapped), np.sin(wrapped)], [np.cos(angle_rad), np.sin(angle_rad)], atol=1e-12)
-
-
-def test_the_half_turn_is_negative() -> None:
-    np.testing.assert_array_equal(wrap_angle(np.array([np.pi, -np.pi, 3 * np.pi])), [-np.pi] * 3)
-    assert wrap_angle(np.nextafter(-np.pi, -4)) < np.pi

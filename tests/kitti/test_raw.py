@@ -46,9 +46,6 @@ def test_frames_have_an_image_and_a_scan_and_ids_that_can_name_files(root: Path)
     assert source.label(expected[0]) is None
     assert read_image(source.image(expected[3])).shape == (37, 122, 3)
     assert read_velodyne(source.velodyne(expected[2])).shape == (1080, 4)
-    result = densify_folder(source, root / "depth", source.frames(), workers=1)
-    assert (result.made, result.errors) == (4, ())
-    assert read_depth(root / f"depth/{OTHER}_0000000003.png").shape == (37, 122)
 
 
 def test_calibration_is_the_dates(root: Path) -> None:

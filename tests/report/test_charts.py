@@ -112,13 +112,10 @@ def test_well_formed_with_its_words_for_those_who_cannot_see() -> None:
     assert "$x_1$ <b>" in "".join(root.itertext())
 
 
-def test_ids_do_not_clash_and_every_reference_resolves() -> None:
-    """Two charts on one page: a clip path of one must not cut the other."""
-    svgs = to_svg(CHART), to_svg(replace(CHART, head="three"))
-    ids = [re.findall(r'\bid="([^"]*)"', svg) for svg in svgs]
-    assert not set(ids[0]) & set(ids[1])
-    for svg, mine in zip(svgs, ids, strict=True):
-        assert len(mine) == len(set(mine))
+def test_every_reference_resolves() -> None:
+    """To one of the chart's own ids; that charts of a page share none is checked on the page."""
+    for svg in (to_svg(CHART), to_svg(ROWS)):
+        mine = re.findall(r'\bid="([^"]*)"', svg)
         assert set(re.findall(r"url\(#([^)]*)\)", svg)) | set(re.findall(r'href="#([^"]*)"', svg)) <= set(mine)
 
 

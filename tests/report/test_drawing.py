@@ -40,7 +40,7 @@ def test_nothing_behind_the_camera_is_drawn() -> None:
 
 def test_pictures_leave_their_inputs_alone() -> None:
     image, one = GREY.copy(), scored(objects([("Car", 0.0, 12.0, 0.2)]), [0.7])
-    drawing.draw_frame(image, camera(), one)
+    draw_boxes_3d(image, [Layer(one, STUDENT, filled=True)], camera(), labels=True)
     drawing.draw_heat_map(image, np.ones((4, 4), dtype=np.float32))
     assert (image == GREY).all()
 

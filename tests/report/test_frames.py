@@ -97,10 +97,3 @@ def test_gain_counts_objects_that_only_the_student_finds() -> None:
     many = {name: frame(found, 6 - found) for name, found in zip("abcdef", range(1, 7), strict=True)}
     control = many | {"c": frame(2, 4), "d": frame(2, 4), "f": frame(0, 6)}
     assert choose(many, control) == dict.fromkeys("fe", "best") | dict.fromkeys("ab", "worst") | {"d": "gain"}
-
-
-@settings(deadline=None)  # the machine may be busy
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), max_size=9))
-def test_no_frame_without_objects_is_shown(frames: list[tuple[int, int, int]]) -> None:
-    matches = {str(i): frame(*numbers) for i, numbers in enumerate(frames)}
-    assert all(matches[name].counted for name in choose(matches, {name: frame(0, 9) for name in matches}))

@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from monokd.report.drawing import GROUND
-from monokd.report.networks import STYLES, TRUTH, Style, style_of
+from monokd.report.networks import STYLES, TRUTH, Style
 
 PAPER = {"on_light": (255, 255, 255), "on_dark": (0x14, 0x17, 0x1B)}
 
@@ -52,7 +52,3 @@ def test_no_reader_depends_on_hue() -> None:
     assert len({style.dashes for style in STYLES.values()}) == len(STYLES)
     assert len({style.marker for style in STYLES.values()}) == len(STYLES)
     assert contrast(TRUTH.rgb, STYLES["student"].rgb) > 1.8  # both are solid
-
-
-def test_other_names_get_the_spare_look() -> None:
-    assert style_of("yours").label == "yours"

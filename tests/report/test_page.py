@@ -15,11 +15,11 @@ import pytest
 
 from monokd.errors import DataError
 from monokd.report.frames import FrameSource
-from monokd.report.networks import NETWORKS, UNPREDICTED
+from monokd.report.networks import NETWORKS
 from monokd.report.page import Background, write_report
 from monokd.report.previous import Previous
 from monokd.report.results import Results
-from tests.report.fakes import results_of, table, write_frames, write_results_of
+from tests.report.fakes import write_frames, write_results_of
 
 VOID = {"meta", "link", "img", "br", "line", "path", "use", "circle", "rect"}
 
@@ -199,18 +199,3 @@ def test_three_classes_and_one_that_nobody_detects(tmp_path: Path, inputs: tuple
     assert "No result: no network detects a Cyclist." in text
     assert "average precision (AP|R40) in percent for Car" in text
     check_structure(page)
-
-
-def test_no_detections_at_all_still_make_a_page(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
-    """All figures undefined, no result files, nothing found: frames are shown, no chart of results is."""
-    for name in NETWORKS:
-        (tmp_path / "predictions" / name).mkdir(parents=True)
-    ap = table({name: [{"iou": "loose", "metric": "3d"}] for name in NETWORKS})
-    none = results_of(NETWORKS, ap, history=inputs[1].history, predictions=tmp_path / "predictions")
-    page = Page(write(tmp_path / "r.html", inputs, results=none))
-    text = "".join(page.text)
-    assert "No result: no network detects a Car." in text
-    assert re.search(r"Student: 0 of \d found", text)
-    assert UNPREDICTED.label not in text  # all labels are cars, which is what the page is about
-    assert page.all("img")
-    assert "curves-head" not in {attributes["id"] for attributes in page.all("h2")}

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from monokd.report.previous import Previous, changed_settings, find_previous
+from monokd.report.previous import Previous, find_previous
 from tests.report.fakes import git
 
 PARAMS = """profile: {profile}
 loss: {loss}
-losses: {{a: {{x: 1}}, b: {{x: 2}}}}
-profiles: {{demo: {{n: 1}}, kitti: {{n: 2}}}}
+losses: {{a: {{x: 1}}, b: {{x: 2}}, c: {{x: {loss}}}}}
+profiles: {{demo: {{n: {{m: [1]}}}}, kitti: {{n: {loss}}}}}
 """
 FILES = {"student": Path("metrics/student/kitti.json")}
 
@@ -52,7 +52,7 @@ def found() -> tuple[str, float]:
 
 
 def test_results_compare_with_head_before_their_commit_and_with_the_same_after(repository: Path) -> None:
-    """Commits that leave the results as they are do not count."""
+    """Commits that leave the results as they are do not count, nor do settings of other profiles and losses."""
     state(1.0)
     commit("first")
     assert find_previous(FILES, Path("params.yaml")) is None
@@ -96,10 +96,3 @@ def test_without_a_repository_or_git_nothing_compares(
     monkeypatch.setenv(name, str(tmp_path.parent))
     state(1.0)
     assert find_previous(FILES, Path("params.yaml")) is None
-
-
-def test_settings_of_other_profiles_and_losses_are_left_out() -> None:
-    before = {"seed": 0, "profile": "p", "loss": "l", "losses": {"l": {"w": 1}}, "profiles": {"p": {"a": {"b": [1]}}}}
-    now = {"seed": 0, "profile": "p", "loss": "l", "losses": {"l": {"w": 1}, "m": {"w": 9}}, "profiles": {}}
-    assert changed_settings(before, now) == (("profiles.p.a.b", [1], None),)
-    assert changed_settings(before, before) == ()

@@ -12,7 +12,7 @@ import pytest
 
 from monokd.errors import DataError
 from monokd.report.results import AP_COLUMNS, KEY
-from monokd.report.summary import finding, main, spread_note, summary
+from monokd.report.summary import finding, main, summary
 from tests.report.fakes import git, table
 
 
@@ -50,15 +50,6 @@ def test_summary_holds_the_headline_and_null_where_undefined() -> None:
     assert figures["control"]["Car"]["3d_loose"] is None
 
 
-def test_spread_in_a_sentence() -> None:
-    spread = {"seed_std": {"3d_R40": 1.94, "bev_R40": 2}, "threads": {"3d_R40": 3.1}}
-    assert spread_note(spread) == (
-        "For comparison: trainings from different seeds differ by (standard deviation) 3D R40 1.9, BEV R40 2.0 points; "
-        "one seed on different numbers of threads differs by 3D R40 3.1 points."
-    )
-    assert spread_note({}) == ""
-
-
 def state(value: float) -> None:
     """Results of the student in the working folder."""
     folder = Path("metrics/student")
@@ -89,8 +80,12 @@ def test_a_run_ends_with_its_table_and_its_change_against_the_last_commit(
         git(*command)
     assert "These are the figures of the last commit." in printed()
     state(21.5)
-    Path("metrics/spread.json").write_text('{"seed_std": {"3d_R40": 1.9}}')
+    spread = {"seed_std": {"3d_R40": 1.94, "bev_R40": 2}, "threads": {"3d_R40": 3.1}}
+    Path("metrics/spread.json").write_text(json.dumps(spread))
     assert "+1.50 (was 20.00)" in (text := printed())
-    assert "(standard deviation) 3D R40 1.9 points." in text
+    assert (
+        "For comparison: trainings from different seeds differ by (standard deviation) 3D R40 1.9, BEV R40 2.0 points; "
+        "one seed on different numbers of threads differs by 3D R40 3.1 points."
+    ) in text
     Path("metrics/student/ap.csv").write_text(",".join((*KEY, "points", *AP_COLUMNS)))  # of frames without labels
     assert "+1.50" not in printed()

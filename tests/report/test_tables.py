@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
-
-from rich.console import Console
 
 from monokd.report import tables
 from monokd.report.tables import Cell, Column, Table, changes, headline, key_values, to_markdown
@@ -39,17 +36,10 @@ def test_headline_markdown_by_hand() -> None:
 
 
 def test_names_are_taken_literally() -> None:
-    """Square brackets are no markup, pipes and line breaks stay in their cell."""
+    """Pipes and line breaks stay in their cell."""
     odd = Table("t", (Column("[bold]"), Column("a|b", "both")), ((Cell("[red]x[/red]"), Cell("x|y\nz", "0–1")),))
-    console = Console(width=120, record=True, file=io.StringIO())
-    console.print(tables.to_rich(odd))
-    text = console.export_text()
-    assert all(words in text for words in ("[red]x[/red]", "[bold]", "both", "x|y z (0–1)"))
-    assert to_markdown(odd).splitlines() == [
-        "| [bold] | both a\\|b |",
-        "| --- | ---: |",
-        "| [red]x[/red] | x\\|y z (0–1) |",
-    ]
+    lines = ["| [bold] | both a\\|b |", "| --- | ---: |", "| [red]x[/red] | x\\|y z (0–1) |"]
+    assert to_markdown(odd).splitlines() == lines
 
 
 def test_differences_to_the_control_with_their_intervals() -> None:

@@ -118,19 +118,16 @@ def check_partners(root: Path, half: str, depth: Path | None) -> tuple[list[str]
     if half == "training":
         with suppress(DataError):  # absent; a broken one is reported with the lists
             unlabelled = set(read_split(root / "ImageSets/unlabelled.txt")) - present["label_2"]
-    maps = None if depth is None else file_ids(depth, ".png")
+    wanted = [(folder / kind, SUFFIXES[kind], present[kind]) for kind in needed if present[kind]]
+    if depth is not None:
+        wanted.append((depth, ".png", file_ids(depth, ".png")))
     for frame in frames:
         if not FRAME_ID.fullmatch(frame):
             texts.append(f"{folder}: expected frame names of letters, digits, - and _, found {frame[:80]!r}")
-        lacking = [kind for kind in needed if present[kind] and frame not in present[kind]]
-        absent = [
-            f"{folder / kind / frame}{SUFFIXES[kind]}"
-            for kind in lacking
-            if kind != "label_2" or frame not in unlabelled
-        ]
-        if maps is not None and frame not in maps and frame not in unlabelled:
-            absent.append(f"{depth}/{frame}.png")
-        texts += [f"{file}: missing" for file in absent]
+        for place, suffix, ids in wanted:
+            needless = frame in unlabelled and place in (folder / "label_2", depth)
+            if frame not in ids and not needless:
+                texts.append(f"{place / frame}{suffix}: missing")
     return frames, [Problem("files", text) for text in texts]
 
 

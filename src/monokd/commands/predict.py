@@ -108,9 +108,11 @@ def find_files(images: Path, calib: Path) -> LooseFiles:
 
 def _drawing(found: Iterator[tuple[str, Objects]], files: FrameSource, folder: Path) -> Iterator[tuple[str, Objects]]:
     """Pass `found` on and draw each frame on the way."""
-    from monokd.report.drawing import draw_frame, write_picture  # noqa: PLC0415  (only where asked)
+    from monokd.report.drawing import Layer, draw_boxes_3d, write_picture  # noqa: PLC0415  (only where asked)
+    from monokd.report.networks import STYLES  # noqa: PLC0415
 
     for name, objects in found:
-        picture = draw_frame(read_image(files.image(name)), files.read_calibration(name), objects)
+        layer = Layer(objects, STYLES["student"], filled=True)
+        picture = draw_boxes_3d(read_image(files.image(name)), [layer], files.read_calibration(name), labels=True)
         write_picture(folder / f"{name}.png", picture)
         yield name, objects

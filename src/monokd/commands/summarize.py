@@ -98,20 +98,14 @@ def metric_title(name: str, class_name: str) -> str:
 
 
 def as_json(selection: Selection, by: str, model: str) -> dict[str, Any]:
-    """Collect everything as plain data."""
+    """Collect everything as plain data; None where undefined."""
     left_out = [{"name": name, "reason": reason} for name, reason in selection.left_out]
-    classes = entries(selection.runs, selection.control)
-    return {"by": by, "model": model, "control": selection.control, "classes": classes, "left_out": left_out}
-
-
-def entries(runs: pd.DataFrame, control: str) -> dict[str, list[dict[str, Any]]]:
-    """Collect the statistics as plain data by class; None where undefined."""
-    classes: dict[str, list[dict[str, Any]]] = {name: [] for name in runs["class"].unique()}
-    named = statistics(runs, control).rename(columns={"value": "loss", "metric": "value"})
+    classes: dict[str, list[dict[str, Any]]] = {name: [] for name in selection.runs["class"].unique()}
+    named = statistics(selection.runs, selection.control).rename(columns={"value": "loss", "metric": "value"})
     for entry in named.to_dict("records"):
         plain = {str(k): None if isinstance(x, float) and math.isnan(x) else x for k, x in entry.items()}
         classes[str(plain.pop("class"))].append(plain)
-    return classes
+    return {"by": by, "model": model, "control": selection.control, "classes": classes, "left_out": left_out}
 
 
 def show(frame: pd.DataFrame, caption: str, *, markdown: bool) -> None:

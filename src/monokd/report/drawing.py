@@ -15,7 +15,7 @@ from monokd.kitti import boxes3d
 from monokd.kitti.boxes3d import FRONT, project_edges
 from monokd.kitti.calibration import Calibration
 from monokd.kitti.objects import Objects
-from monokd.report.networks import RGB, STYLES, Style
+from monokd.report.networks import RGB, Style
 from monokd.typing import Bytes, Floats, Floats32
 
 RIM: RGB = (16, 18, 22)  # around every line, so that it shows on any background
@@ -35,11 +35,6 @@ class Layer(NamedTuple):
     objects: Objects
     style: Style
     filled: bool = False
-
-
-def draw_frame(image: Bytes, calibration: Calibration, objects: Objects) -> Bytes:
-    """Draw a network's boxes over `image`, with class, score and distance."""
-    return draw_boxes_3d(image, [Layer(objects, STYLES["student"], filled=True)], calibration, labels=True)
 
 
 def draw_boxes_3d(image: Bytes, layers: Sequence[Layer], calibration: Calibration, *, labels: bool = False) -> Bytes:

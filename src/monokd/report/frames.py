@@ -92,16 +92,13 @@ def _in_dont_care(boxes: Objects, regions: Objects) -> Bools:
 
 def best_threshold(matches: Sequence[Match]) -> float:
     """Find the lowest score at which F1 over all frames is highest; 0 without any hit."""
-    scores = np.concatenate([m.scores for m in matches])
-    outcome = np.concatenate([m.outcome for m in matches])
-    if not (outcome == HIT).any():
+    found_by = np.sort(np.concatenate([m.found_by for m in matches]))
+    false = np.sort(np.concatenate([m.scores[m.outcome == FALSE] for m in matches]))
+    if not np.isfinite(found_by).any():
         return 0.0
-    order = np.argsort(-scores, kind="stable")
-    scores, outcome = scores[order], outcome[order]
-    hits, false = np.cumsum(outcome == HIT), np.cumsum(outcome == FALSE)
-    f1 = 2 * hits / (hits + false + sum(len(m.found_by) for m in matches))
-    f1[:-1][scores[1:] == scores[:-1]] = -1.0  # boxes of one score come together
-    return float(scores[np.flatnonzero(f1 == f1.max())[-1]])
+    thresholds = np.unique(np.concatenate([m.scores for m in matches]))
+    hits, wrong = (scores.size - np.searchsorted(scores, thresholds) for scores in (found_by, false))
+    return float(thresholds[np.argmax(2 * hits / (hits + wrong + found_by.size))])
 
 
 def choose(mine: Mapping[str, Counts], control: Mapping[str, Counts]) -> dict[str, str]:
