@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,23 +19,13 @@ from monokd.models import detector
 from monokd.models.detector import build_detector, rois_from_targets
 from monokd.quirks import Quirks
 from tests.losses import golden
+from tests.models.golden import golden_weights
 
 METHODS = {
     "monodistill": {"foreground": 10.0, "affinity": 1.0, "head": 1.0},
     "monoskd": {"spearman": 1.0, "affinity": 1.0, "head": 1.0},
 }
 NAMES = {"foreground": "first", "spearman": "first"}
-
-
-def published_weights(folder: Path) -> Callable[[dict[str, list[int]], int], dict[str, Any]]:
-    """The rule that made the weights."""
-    spec = importlib.util.spec_from_file_location("golden_weights", folder / "weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    make: Callable[[dict[str, list[int]], int], dict[str, Any]] = module.make
-    return make
 
 
 def blocks(seed: int, *shape: int) -> Tensor:
@@ -87,7 +75,7 @@ def test_a_published_step(golden_dir: Path, method: str, monkeypatch: pytest.Mon
     torch.set_num_threads(2)
     numbers, weights = golden.load(golden_dir / "methods.npz"), METHODS[method]
     table, seed = json.loads(str(numbers[f"{method}_tensors"])), int(numbers["seed"])
-    state = {k: torch.as_tensor(v) for k, v in published_weights(golden_dir)(table, seed).items()}
+    state = golden_weights(golden_dir, seed, table)
     quirks = Quirks.of("published")
     student, teacher = build_detector(quirks=quirks), build_detector(quirks=quirks)
     channels = student.channels

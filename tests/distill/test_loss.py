@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import Tensor
 
 from monokd.distill.loss import TERMS, DistillationLoss
 from monokd.losses.means import ALONE, Processes, Terms, over_processes
+from monokd.params import Behaviour
 from monokd.quirks import Quirks
 from tests.losses import fakes
 from tests.losses.processes import together
@@ -21,10 +24,10 @@ METHODS = {
 LOSSES = [name for name in METHODS if name != "none"]
 
 
-def build(*terms: str) -> DistillationLoss:
+def build(*terms: str, behaviour: Behaviour = "corrected") -> DistillationLoss:
     torch.manual_seed(0)
     return DistillationLoss(
-        terms, fused_channels=fakes.FUSED, backbone_channels=fakes.BACKBONE, quirks=Quirks.of("corrected")
+        terms, fused_channels=fakes.FUSED, backbone_channels=fakes.BACKBONE, quirks=Quirks.of(behaviour)
     )
 
 
@@ -82,17 +85,18 @@ def test_bfloat16_gives_finite_single_precision_terms(method: str) -> None:
     assert all(term.dtype == torch.float32 and torch.isfinite(term) for term in terms.values())
 
 
+@pytest.mark.parametrize("behaviour", get_args(Behaviour))
 @pytest.mark.parametrize("method", LOSSES)
-def test_two_processes_give_the_terms_and_gradients_of_one(method: str) -> None:
+def test_two_processes_give_the_terms_and_gradients_of_one(method: str, behaviour: Behaviour) -> None:
     """In eval mode: batch norm over processes is the trainer's choice (quirk Q5)."""
     t = fakes.targets(4)
     teacher = fakes.output(t, 2)
     whole, shared = (fakes.output(t, 1, leaves=True) for _ in range(2))
-    module = build(*METHODS[method]).eval()
+    module = build(*METHODS[method], behaviour=behaviour).eval()
     expected = values(module(whole, teacher, t))
     torch.autograd.backward(total(expected))
 
-    modules = [build(*METHODS[method]).eval() for _ in range(2)]
+    modules = [build(*METHODS[method], behaviour=behaviour).eval() for _ in range(2)]
 
     def work(process: int, processes: Processes) -> dict[str, Tensor]:
         first, last = 2 * process, 2 * process + 2

@@ -12,9 +12,7 @@ from torch import Tensor
 
 from monokd.distill.ranks import soft_rank
 from monokd.distill.spearman import correlations, published_ranks, spearman_loss
-from monokd.losses.means import Processes, over_processes
 from tests.distill.test_ranks import FINE, SHAPES, maps
-from tests.losses.processes import together
 
 BOTH = pytest.mark.parametrize("published", [True, False])
 
@@ -60,11 +58,6 @@ def test_published_ranks_are_torchsorts_up_to_a_shift(spread: float) -> None:
     torch.testing.assert_close(found - found.mean(), expected - expected.mean(), rtol=1e-9, atol=1e-9)
 
 
-def test_correlation_gradients_by_gradcheck() -> None:
-    a, b = (maps(seed, 9).double() for seed in (20, 21))
-    assert torch.autograd.gradcheck(lambda a: correlation(a, b), a.requires_grad_())
-
-
 def test_a_great_common_offset_costs_no_digits() -> None:
     """Sums of squares about 0 would lose them all in single precision."""
     a, b = maps(24, 5000), maps(25, 5000) + maps(24, 5000)
@@ -91,28 +84,3 @@ def test_a_constant_map_costs_one_and_pulls_nowhere(published: bool, value: floa
     assert loss.item() == pytest.approx(1.0)
     assert student.grad is not None
     assert student.grad.abs().sum().item() == 0
-
-
-@BOTH
-def test_two_processes_give_the_loss_and_gradients_of_one(published: bool) -> None:
-    """Of unlike shares: their means differ."""
-    sizes = ((4, 3, 8, 8), (4, 5, 4, 4))
-    g = torch.Generator().manual_seed(2)
-    values = [torch.randn(size, generator=g) + torch.arange(4.0)[:, None, None, None] for size in sizes]
-    teacher = [torch.randn(size, generator=g) + level for size, level in zip(sizes, values, strict=True)]
-    whole, shared = ([level.clone().requires_grad_() for level in values] for _ in "ab")
-    expected = spearman_loss(whole, teacher, rank_teacher_only=published).here()
-    torch.autograd.backward(expected)
-
-    def work(process: int, processes: Processes) -> Tensor:
-        own = slice(2 * process, 2 * process + 2)
-        student, their = ([level[own] for level in side] for side in (shared, teacher))
-        mean = spearman_loss(student, their, processes, rank_teacher_only=published)
-        return over_processes({"spearman": (mean,)}, processes)["spearman"]
-
-    found = together(2, work)
-    torch.testing.assert_close(found[0], expected)
-    torch.testing.assert_close(found[1], expected)
-    torch.autograd.backward(torch.stack(found).mean())
-    for a, b in zip(shared, whole, strict=True):
-        torch.testing.assert_close(a.grad, b.grad)

@@ -19,6 +19,7 @@ from monokd.params import load_params
 from monokd.report.tables import headline, to_rich
 from monokd.training.state import load_state
 from tests.faults.conftest import ROOT, Ended, change_params
+from tests.models.test_torch_file import Bomb
 from tests.report.fakes import table
 
 ESCAPE = "\x1b]0;taken\x07\x1b[2J"
@@ -46,16 +47,6 @@ def test_imports_and_stages_work_without_a_network(workspace: Path) -> None:
     done = subprocess.run(command, cwd=workspace, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert (workspace / "data/models/teacher.safetensors").exists()
-
-
-class Bomb:
-    """What a pickle can do: run a command while it is read."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Callable[[Path], object], tuple[Path]]:
-        return Path.touch, (self.mark,)
 
 
 @pytest.mark.parametrize("plain", [True, False])

@@ -10,13 +10,11 @@ import torch
 
 from monokd.commands.predict import find_files, predict
 from monokd.errors import DataError
-from monokd.inference.predict import detect, full_batches, pick_device, write_predictions
-from monokd.kitti.frames import KittiFolder
+from monokd.inference.predict import full_batches, pick_device, write_predictions
 from monokd.kitti.labels import read_results
 from monokd.kitti.objects import Objects, from_rows
 from monokd.models.checkpoint import DetectorInfo, save_detector
 from monokd.models.detector import Detector, build_detector
-from monokd.samples.dataset import Frames, InputSettings
 
 
 def detector() -> Detector:
@@ -24,25 +22,10 @@ def detector() -> Detector:
     return build_detector(0.125)
 
 
-def frames(workspace: Path) -> Frames:
-    root = KittiFolder(workspace / "data/demo")
-    return Frames(root, root.frames()[:5], InputSettings(64, 128))
-
-
 def test_q6_the_last_partial_batch_is_left_out() -> None:
     assert full_batches(["a", "b", "c", "d", "e"], 2) == ["a", "b", "c", "d"]
     with pytest.raises(DataError, match="at least one full batch of 6, found 5"):
         full_batches(["a", "b", "c", "d", "e"], 6)
-
-
-def test_the_batch_size_changes_no_result(tiny_workspace: Path) -> None:
-    results = [
-        list(detect(detector(), frames(tiny_workspace), modality="image", score_threshold=0.0, batch_size=size))
-        for size in (1, 5)
-    ]
-    for (name, one), (other_name, other) in zip(*results, strict=True):
-        assert name == other_name
-        np.testing.assert_allclose(np.sort(one.scores), np.sort(other.scores), rtol=1e-4)
 
 
 def one_car(score: float) -> Objects:

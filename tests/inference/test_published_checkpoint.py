@@ -1,27 +1,24 @@
 """A published checkpoint, imported and used from the command line, gives the published result files."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from monokd.commands.import_checkpoint import import_checkpoint
 from monokd.commands.predict import predict
 from monokd.kitti.labels import read_results
+from tests.models.golden import golden_weights
 from tests.models.test_decode import assert_same_lines, golden_frames
 
 
 @pytest.mark.parametrize("prefix", ["", "module.centernet_rgb."])
-def test_import_and_predict(
-    golden_dir: Path, kitti_dir: Path, golden_weights: Callable[[int], dict[str, Tensor]], tmp_path: Path, prefix: str
-) -> None:
+def test_import_and_predict(golden_dir: Path, kitti_dir: Path, tmp_path: Path, prefix: str) -> None:
     golden = np.load(golden_dir / "forward.npz")
     text = json.loads(str(golden["txt"]))
-    tensors = {f"{prefix}{name}": tensor for name, tensor in golden_weights(int(golden["seed"])).items()}
+    tensors = {f"{prefix}{name}": tensor for name, tensor in golden_weights(golden_dir, int(golden["seed"])).items()}
     torch.save({"epoch": 1, "model_state": tensors, "optimizer_state": None}, tmp_path / "published.pth")
     classes = "Pedestrian,Car,Cyclist"
     import_checkpoint(tmp_path / "published.pth", tmp_path / "student.safetensors", classes=classes)

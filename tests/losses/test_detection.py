@@ -48,16 +48,6 @@ def test_laplace_by_hand() -> None:
     assert u.grad[0, 0, 1].item() == 0
 
 
-def test_heading_by_hand() -> None:
-    """Even logits cost ln 12; the residual is that of the target's bin."""
-    heading = torch.zeros(1, 24)
-    heading[0, 12 + 7] = 0.25
-    target = torch.tensor([7]), torch.tensor([0.75])
-    cross_entropy, residual = heading_loss(heading, *target, torch.tensor([False]), torch.ones(1))
-    assert cross_entropy.here().item() == pytest.approx(math.log(12))
-    assert residual.here().item() == pytest.approx(0.5)
-
-
 def test_an_axis_alone_is_as_well_met_by_the_opposite_heading() -> None:
     heading = torch.zeros(2, 24)
     heading[:, 1] = 30.0  # sure of bin 1; bin 7 is its opposite
@@ -72,19 +62,6 @@ def test_an_axis_alone_is_as_well_met_by_the_opposite_heading() -> None:
 def test_boxes_count_by_their_weight() -> None:
     found = mean_l1(torch.tensor([[1.0, 3.0], [5.0, 5.0]]), torch.zeros(2, 2), torch.tensor([1.0, 0.5])).here()
     assert found.item() == pytest.approx((4 + 0.5 * 10) / (1.5 * 2))
-
-
-def test_a_perfect_detector_pays_for_uncertainty_only() -> None:
-    """Every box term is 0 at the targets' own values: rows are matched to the right slots."""
-    t = fakes.targets(3)
-    out = fakes.output(t, 1)
-    slots = trained_slots(t.mask_2d, len(out.rois.cell))
-    for name, target in (("offset_3d", t.offset_3d), ("size_3d", t.size_3d)):
-        setattr(out.roi, name, target.flatten(0, 1)[slots])
-    for maps, target in ((out.offset_2d, t.offset_2d), (out.size_2d, t.size_2d)):
-        maps.flatten(2)[out.rois.frame_index, :, out.rois.cell] = target.flatten(0, 1)[slots]
-    terms = values(out, t)
-    assert [terms[name].item() for name in ("offset2d", "size2d", "offset3d", "size3d")] == [0.0] * 4
 
 
 @pytest.mark.parametrize("published", [True, False])

@@ -40,15 +40,6 @@ def test_a_term_gets_all_its_weight_when_what_it_waits_for_has_settled() -> None
     assert [tasks.update(means(50.0 - epoch), epoch) for epoch in range(20)][-1]["depth"] == 1
 
 
-def test_a_term_waits_for_the_slowest_of_its_predecessors() -> None:
-    """size2d has settled, offset2d still falls as at first: c = 1 · 0."""
-    tasks = TaskWeights(window=3, ramp_epochs=23)
-    for epoch in range(8):
-        size2d = max(9.0 - epoch, 5.0)
-        weights = tasks.update(means(20.0 - epoch, size2d=size2d), epoch)
-    assert weights["size3d"] == pytest.approx((7 - 3) / 20)
-
-
 @settings(deadline=None)
 @given(st.lists(st.floats(0.01, 100), min_size=20, max_size=20))
 def test_weights_stay_between_0_and_1(losses: list[float]) -> None:

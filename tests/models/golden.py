@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -22,6 +26,25 @@ ROI_KEYS = {
     "size_3d": "size_3d",
 }
 MAP_KEYS = ("heatmap", "offset_2d", "size_2d")
+
+
+def published_layout(folder: Path) -> dict[str, list[int]]:
+    """Name → shape of every tensor of the published detector, in order."""
+    layout: dict[str, list[int]] = json.loads((folder / "detector_tensors.json").read_text())
+    return layout
+
+
+def golden_weights(folder: Path, seed: int, layout: dict[str, list[int]] | None = None) -> dict[str, Tensor]:
+    """The weights that the reference numbers were made with, for tensors of these names and shapes or a detector's."""
+    spec = importlib.util.spec_from_file_location("golden_weights", folder / "weights.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {
+        name: torch.from_numpy(np.asarray(array))
+        for name, array in module.make(layout or published_layout(folder), seed).items()
+    }
 
 
 def outputs_by_key(output: DetectorOutput) -> dict[str, Tensor]:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from monokd.kitti.calibration import Calibration, write_calibration
 from monokd.kitti.frames import KittiFolder
+from monokd.samples.batch import Batch, tensors_of
 
 P2 = np.array([[720.0, 0, 624, 45], [0, 720, 190, 0.25], [0, 0, 1, 0.0]])
 FRAMES = tuple(f"{number:06d}" for number in range(7))
 CAR = "Car 0.00 0 0.00 560.00 150.00 720.00 230.00 1.50 1.60 3.90 {x:.2f} 1.50 {z:.2f} 0.30"
+
+
+def same(a: Batch, b: Batch) -> bool:
+    """Whether two batches are equal to the bit."""
+    pairs = zip(tensors_of(a), tensors_of(b), strict=True)
+    return a.frames == b.frames and all(torch.equal(left, right) for left, right in pairs)
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,6 @@ from monokd.samples.augment import (
     Augmentation,
     Jitter,
     Plan,
-    crop_of,
     image_map,
     map_channels,
     mirror_objects,
@@ -72,13 +71,6 @@ def test_settings_do_not_change_each_other() -> None:
         assert not plan_augmentation(Augmentation(flip=0.0), 3, index).flip
 
 
-def test_crop_by_hand() -> None:
-    """Published rule: centre W/2 + W·shift, size (W, H)·scale."""
-    centre, size = crop_of(Plan(scale=0.5, shift=(0.1, -0.2)), 1000, 400)
-    assert centre == pytest.approx((600, 120))
-    assert size == (500, 200)
-
-
 @given(st.floats(0, 600), st.floats(601, 1242), st.floats(-20, 20), st.floats(-math.pi, math.pi))
 @settings(deadline=None)
 def test_mirrored_camera_sees_mirrored_objects(left: float, right: float, x: float, heading: float) -> None:
@@ -123,12 +115,3 @@ def test_jitter_step_by_step(
     slow += (EIGENVECTORS @ (EIGENVALUES * lighting))[:, None, None]
     expected = (slow - IMAGE_MEAN[:, None, None]) / IMAGE_STD[:, None, None]
     np.testing.assert_allclose(_normalised(image, jitter), expected, atol=2e-5)
-
-
-def test_no_jitter_normalises() -> None:
-    """Without jitter the image is (v/255 − mean)/std to rounding; a jitter of ones and zeros changes nothing."""
-    image = np.arange(3 * 256, dtype=np.uint32).reshape(3, 16, 16).astype(np.uint8)
-    expected = (image.astype(np.float32) / 255 - IMAGE_MEAN[:, None, None]) / IMAGE_STD[:, None, None]
-    np.testing.assert_allclose(_normalised(image, None), expected, atol=1e-6)
-    same = _normalised(image, Jitter((2, 1, 0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)))
-    np.testing.assert_allclose(same, expected, atol=1e-5)

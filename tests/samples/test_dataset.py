@@ -12,9 +12,9 @@ import torch
 from monokd.errors import DataError
 from monokd.kitti.frames import KittiFolder
 from monokd.samples.augment import Augmentation, Plan
-from monokd.samples.batch import Batch, collate, tensors_of
+from monokd.samples.batch import collate
 from monokd.samples.dataset import Frames, InputSettings, pad_depth
-from tests.samples.conftest import FRAMES
+from tests.samples.conftest import FRAMES, same
 
 SMALL = InputSettings(96, 320)
 
@@ -22,11 +22,6 @@ SMALL = InputSettings(96, 320)
 def _frames(folder: KittiFolder, settings: InputSettings = SMALL, **options: Any) -> Frames:
     given: dict[str, Any] = {"depth_dir": folder.folder / "depth", "labels": True}
     return Frames(folder, FRAMES, settings, **(given | options))
-
-
-def _same(a: Batch, b: Batch) -> bool:
-    pairs = zip(tensors_of(a), tensors_of(b), strict=True)
-    return a.frames == b.frames and all(torch.equal(left, right) for left, right in pairs)
 
 
 def test_shapes(small_kitti: KittiFolder) -> None:
@@ -43,14 +38,14 @@ def test_shapes(small_kitti: KittiFolder) -> None:
 
 def test_cache_changes_nothing(small_kitti: KittiFolder) -> None:
     fresh, kept = (_frames(small_kitti, augmentation=Augmentation(4), cache=cache) for cache in (False, True))
-    assert all(_same(fresh[key], kept[key]) for key in ((0, 0), (3, 6), (0, 0)))
+    assert all(same(fresh[key], kept[key]) for key in ((0, 0), (3, 6), (0, 0)))
 
 
 def test_epochs_differ_only_when_augmented(small_kitti: KittiFolder) -> None:
     still = Augmentation(flip=0.0, crop=0.0, jitter=False)
-    for augmentation, same in ((None, True), (still, True), (Augmentation(), False)):
+    for augmentation, equal in ((None, True), (still, True), (Augmentation(), False)):
         frames = _frames(small_kitti, augmentation=augmentation)
-        assert _same(frames[0, 1], frames[5, 1]) == same
+        assert same(frames[0, 1], frames[5, 1]) == equal
 
 
 def test_flip_moves_everything(small_kitti: KittiFolder) -> None:
@@ -97,7 +92,7 @@ def test_only_the_wanted_modality_travels(small_kitti: KittiFolder, modality: An
         expected.inputs, expected.channel_maps = (
             {modality: kept[modality]} for kept in (expected.inputs, expected.channel_maps)
         )
-        assert _same(one[0, index], expected)
+        assert same(one[0, index], expected)
 
 
 def test_boxes_of_a_detector(small_kitti: KittiFolder, tmp_path: Path) -> None:

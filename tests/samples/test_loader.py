@@ -15,7 +15,7 @@ from monokd.samples.batch import Batch, box_cells, collate, head_cells, tensors_
 from monokd.samples.dataset import Frames, InputSettings, JoinedFrames
 from monokd.samples.loader import EpochLoader, build_loader, copied_ahead, loader_workers
 from monokd.samples.order import EpochBatches, MixedBatches
-from tests.samples.conftest import FRAMES
+from tests.samples.conftest import FRAMES, same
 
 SMALL = InputSettings(32, 96)
 
@@ -26,11 +26,6 @@ def frames(small_kitti: KittiFolder) -> Frames:
     return Frames(small_kitti, FRAMES, SMALL, depth_dir=depth, labels=True, augmentation=Augmentation(5))
 
 
-def _same(a: Batch, b: Batch) -> bool:
-    pairs = zip(tensors_of(a), tensors_of(b), strict=True)
-    return a.frames == b.frames and all(torch.equal(left, right) for left, right in pairs)
-
-
 def test_workers_change_nothing(frames: Frames) -> None:
     """One worker process, and two, give the bits of none; an epoch left early does not leak into the next."""
     order = EpochBatches(len(frames), 2, seed=0)
@@ -39,7 +34,7 @@ def test_workers_change_nothing(frames: Frames) -> None:
         loader = EpochLoader(frames, order, workers=workers)
         next(loader.batches(7))
         found = [batch for epoch in (0, 1) for batch in loader.batches(epoch)]
-        assert all(_same(a, b) for a, b in zip(expected, found, strict=True))
+        assert all(same(a, b) for a, b in zip(expected, found, strict=True))
 
 
 def test_prediction_sees_every_frame_in_order(frames: Frames) -> None:
@@ -108,7 +103,7 @@ def test_batches_arrive_on_the_device(frames: Frames) -> None:
     plain = list(build_loader(frames, batch_size=2).batches(0))
     found = list(copied_ahead((batch.pin_memory() for batch in plain), device))
     assert all(tensor.is_cuda for batch in found for tensor in tensors_of(batch))
-    assert all(_same(a, b.to(torch.device("cpu"))) for a, b in zip(plain, found, strict=True))
+    assert all(same(a, b.to(torch.device("cpu"))) for a, b in zip(plain, found, strict=True))
 
 
 def test_box_cells_hold_every_peak_and_every_compared_cell(frames: Frames) -> None:
@@ -125,15 +120,3 @@ def test_box_cells_hold_every_peak_and_every_compared_cell(frames: Frames) -> No
     frame, slot = targets.mask_2d.nonzero(as_tuple=True)
     assert len(slot) > 0
     assert read.flatten(1)[frame, targets.indices[frame, slot]].all()
-
-
-def test_collate(frames: Frames) -> None:
-    """Samples stack in order."""
-    batch = collate([frames[0, 2], frames[0, 0]])
-    assert batch.frames == (FRAMES[2], FRAMES[0])
-    assert batch.input("image").shape == batch.input("depth").shape == (2, 3, 32, 96)
-    assert torch.equal(batch.input("depth")[:, 0], batch.input("depth")[:, 2])
-    assert torch.equal(batch.inputs["image"][1], frames[0, 0].inputs["image"])
-    assert batch.targets is not None
-    assert batch.targets.heatmap.shape == (2, 3, 8, 24)
-    assert batch.targets.object_count.tolist() == [2, 2]

@@ -43,12 +43,6 @@ def test_processes_share_each_batch(world: int, each: int, count: int, seed: int
     assert all(key[0] == epoch for batch in whole for key in batch)
 
 
-def test_full_batches_only_in_training() -> None:
-    order = EpochBatches(10, 4, seed=0)
-    assert [len(batch) for batch in order] == [4, 4] == [4] * len(order)
-    assert [len(batch) for batch in EpochBatches(10, 4, seed=None)] == [4, 4, 2]
-
-
 def test_impossible_batches_are_refused() -> None:
     with pytest.raises(ValueError, match="multiple of the 2 processes"):
         EpochBatches(10, 3, seed=0, process=(0, 2))

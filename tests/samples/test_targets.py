@@ -61,29 +61,6 @@ def test_one_car_by_hand() -> None:
     assert targets.heatmap[[0, 2]].max() == 0
 
 
-def test_crop_moves_the_image_not_the_depth() -> None:
-    """Twice as large about the same centre: boxes double, cell stays, depth and heading stay."""
-    zoomed = crop_affine((640.0, 192.0), (640.0, 192.0), width_px=1280, height_px=384)
-    plain, crop = _targets(_objects(CAR)), _targets(_objects(CAR), zoomed)
-    np.testing.assert_allclose(crop.size_2d[0], 2 * plain.size_2d[0], rtol=1e-5)
-    assert crop.indices[0] == plain.indices[0]
-    assert crop.depth_m[0] == plain.depth_m[0]
-    assert crop.heading_residual_rad[0] == plain.heading_residual_rad[0]
-
-
-def test_depth_cells_far_from_the_object_are_masked() -> None:
-    """Cells 3 m or more from z, and empty cells, are 0."""
-    depth = np.full((96, 320), 17.0, np.float32)
-    depth[:, 160:] = 17.5
-    depth[:, :155] = 0.0
-    targets = frame_targets(_objects(CAR), CAMERA, FULL, depth)
-    near = (targets.vis_depth_m[0] - 20).abs() < 3
-    assert near.any()
-    assert not near.all()
-    assert (targets.vis_depth_m[0][~near] == 0).all()
-    assert not frame_targets(_objects(CAR), CAMERA, FULL, None).vis_depth_m.any()
-
-
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

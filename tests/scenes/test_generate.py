@@ -177,22 +177,6 @@ def test_files_do_not_depend_on_the_workers(tmp_path: Path) -> None:
     assert contents(tmp_path / "two") == first == contents(tmp_path / "again")
 
 
-def test_a_failure_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = Path.write_bytes
-
-    def fail(path: Path, content: bytes) -> int:
-        if path.suffix != ".png":
-            return write(path, content)
-        write(path, content[: len(content) // 2])
-        raise RuntimeError("disk is on fire")
-
-    monkeypatch.setattr(Path, "write_bytes", fail)
-    with pytest.raises(RuntimeError, match="fire"):
-        generate_scenes(tmp_path, SceneSettings(train_frames=1, val_frames=1, width_px=310, height_px=94), seed=8)
-    assert list((tmp_path / "training" / "image_2").iterdir()) == []
-    assert not (tmp_path / "ImageSets").exists()
-
-
 @pytest.mark.parametrize(
     "wrong",
     [

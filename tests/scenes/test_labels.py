@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monokd.scenes import meshes
-from monokd.scenes.labels import box_2d, clipped_box, label_lines, occlusion, truncation
+from monokd.scenes.labels import box_2d, label_lines, occlusion, truncation
 from monokd.scenes.layout import Placed
 from monokd.scenes.palette import look
 from monokd.scenes.rasteriser import Camera, View
@@ -37,10 +37,6 @@ def car(x: float, z: float, rotation: float) -> Placed:
 )
 def test_truncation_is_the_share_outside(extents: tuple[float, ...], share: float) -> None:
     assert truncation(np.array(extents), CAMERA) == pytest.approx(share)
-
-
-def test_clipping_ends_at_the_last_pixel() -> None:
-    assert clipped_box(np.array([-5.0, -5.0, 2000.0, 2000.0]), CAMERA).tolist() == [0.0, 0.0, 1241.0, 374.0]
 
 
 def test_the_box_of_a_cut_object_is_that_of_its_pixels() -> None:

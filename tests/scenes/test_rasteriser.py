@@ -6,7 +6,7 @@ import numpy as np
 
 from monokd.scenes.layout import Road
 from monokd.scenes.rasteriser import Camera, View, rasterise
-from monokd.scenes.raycast import GROUND, SKY
+from monokd.scenes.raycast import GROUND
 from monokd.typing import Floats
 from tests.scenes.panels import ROAD, panel, triangles
 
@@ -57,14 +57,6 @@ def test_neighbouring_triangles_leave_no_crack() -> None:
         assert len(np.unique(rows)) > 35
         for row in np.unique(rows):
             assert (np.diff(np.sort(columns[rows == row])) == 1).all()
-
-
-def test_ground_and_sky_meet_at_the_horizon() -> None:
-    view = draw(panel(0.0, 0.0, 10.0, 0.1, 0.1))
-    assert (view.triangle[:30, :40] == SKY).all()
-    assert (view.triangle[31:, :40] == GROUND).all()
-    depth = 1 / view.inverse_depth[50, 10]
-    np.testing.assert_allclose(depth, 1.65 * 100 / 20, rtol=1e-5)
 
 
 def test_a_slope_moves_the_ground_as_labels_say() -> None:

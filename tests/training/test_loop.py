@@ -14,7 +14,6 @@ from monokd.errors import DataError
 from monokd.losses.task_weights import TaskWeights
 from monokd.samples.batch import Batch
 from monokd.samples.loader import EpochLoader
-from monokd.training.history import history_line
 from monokd.training.loop import FitSettings, _Losses, fit
 from monokd.training.steps import DetectionStep
 
@@ -210,10 +209,3 @@ def test_a_state_is_saved_in_the_background_at_most_every_few_minutes(tmp_path: 
     assert not (tmp_path / "state.pt").exists()
     assert run(tmp_path, save_minutes=1e-9) == whole
     assert (tmp_path / "state.pt").exists()
-
-
-def test_a_line_for_the_terminal_names_weights_only_where_they_are_not_one() -> None:
-    row = {"epoch": 3.0, "lr": 1e-3, "total": 2.5, "seg": 1.25, "weight_seg": 1.0, "weight_depth": 0.25}
-    line = "epoch 3/9 lr 0.001 total 2.5 seg 1.25 | weights: depth 0.25"
-    assert history_line(row, 9, 3725.4) == f"{line} | 1:02:05 left"
-    assert history_line(row, 9, 0.0) == line

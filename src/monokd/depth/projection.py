@@ -13,7 +13,7 @@ from monokd.typing import Floats, Floats32, Ints
 
 NEAREST_M = 1.0
 MAX_RINGS = 256
-FALL_BACK_RAD = 0.03  # of the azimuth, more than its jitter within a ring
+FALL_BACK = 0.02  # of the azimuth along the square |x| + |y| = 1 (4 a turn), more than its jitter within a ring
 
 
 class SparseDepth(NamedTuple):
@@ -59,13 +59,14 @@ def project_scan(
 
 def _ring_starts(scan: Floats32) -> Ints:
     """List the first index of every ring, and the end; one number where the file has no such order."""
-    x, y = scan[:, 0], scan[:, 1]
-    turn = int(np.where(x[:-1] * y[1:] > y[:-1] * x[1:], 1, -1).sum())
-    side = np.sign(turn)  # the azimuth advances to the left (1) or right (−1)
-    azimuth = np.arctan2(side * y, x)
-    if side * y[0] >= 0:  # a sweep that starts straight ahead or later is cut there, one that starts before behind
-        azimuth %= 2 * np.pi
-    starts = np.flatnonzero(np.diff(azimuth, prepend=np.inf) < -FALL_BACK_RAD)
+    x, y = np.ascontiguousarray(scan[:, :2].T)
+    turn = 2 * np.count_nonzero(x[:-1] * y[1:] > y[:-1] * x[1:]) - (len(scan) - 1)
+    y = y if turn > 0 else -y  # the azimuth advances to the left or right
+    side = y / np.maximum(np.abs(x) + np.abs(y), np.float32(1e-9))
+    azimuth = np.where(x >= 0, side, np.where(y < 0, np.float32(-2), np.float32(2)) - side)
+    if y[0] >= 0:  # a sweep that starts straight ahead or later is cut there, one that starts before behind
+        azimuth[azimuth < 0] += 4
+    starts = np.flatnonzero(np.diff(azimuth, prepend=np.inf) < -FALL_BACK)
     if abs(turn) < 0.8 * (len(scan) - 1) or len(starts) > MAX_RINGS:
         return np.zeros(1, np.int64)
     return np.append(starts, len(scan))

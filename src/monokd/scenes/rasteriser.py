@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from monokd.scenes.geometry import Triangles
 from monokd.scenes.layout import Road
-from monokd.scenes.raycast import GROUND, Rays, cast
+from monokd.scenes.raycast import Rays, cast, cast_shadow
 from monokd.typing import Bools, Floats, Floats32, Ints
 
 
@@ -52,8 +52,7 @@ def rasterise(
     if sun is not None:
         fall = np.array(sun[::-1])
         flat = centred - ((centred @ normal - drop) / (fall @ normal))[..., None] * fall
-        shadow = cast(flat, np.full(len(flat), -1), 0, np.zeros(3), rays).triangle >= 0
-        shadow &= hits.triangle == GROUND
+        shadow = cast_shadow(flat, rays, hits.triangle)
     seen = owners[hits.triangle[hits.triangle >= 0]]
     visible = np.bincount(seen[seen >= 0], minlength=objects)
     pixels = centred[..., 2:0:-1] / centred[..., :1] * camera.focal_px + (camera.cu_px, camera.cv_px)

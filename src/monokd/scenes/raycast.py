@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monokd.compiled import compiled
-from monokd.typing import Floats, Floats32, Ints
+from monokd.typing import Bools, Floats, Floats32, Ints
 
 GROUND, SKY = -1, -2
 NEAR_M = 0.5  # triangles are cut there
@@ -37,13 +37,13 @@ class Hits(NamedTuple):
 
 
 def cast(corners_m: Floats, owners: Ints, objects: int, ground: Floats, rays: Rays) -> Hits:
-    """Cast rays at T triangles (T×3×3, axes as the rays') over the plane ground · point = 1 (zeros for none).
+    """Cast rays at T triangles (T×3×3, axes as the rays') over the plane ground · point = 1.
 
     `owners` are the triangles' indices of N `objects` in ascending runs, or −1.
     """
     start, slope = ground[0] + ground[1] * rays.lines, ground[2] * rays.stretch
     inverse = np.outer(slope.astype(np.float32), rays.steps.astype(np.float32)) + start.astype(np.float32)[:, None]
-    inverse = np.maximum(inverse, np.float32(0.0))
+    np.maximum(inverse, np.float32(0.0), out=inverse)
     triangle = np.where(inverse > 0.0, np.int32(GROUND), np.int32(SKY))
     inside = np.tile(np.array([len(rays.steps), len(rays.lines), -1, -1]), (objects, 1))
     hits = Hits(inverse, triangle, np.zeros(objects, dtype=np.int64), inside)
@@ -53,6 +53,18 @@ def cast(corners_m: Floats, owners: Ints, objects: int, ground: Floats, rays: Ra
     planes = np.divide(planes, offset, out=np.full_like(planes, np.nan), where=np.abs(offset) >= 1e-9)
     _cast_triangles(corners_m, planes, owners, rays, hits)
     return hits
+
+
+@compiled
+def _first(table: Floats, value: float) -> int:
+    """Index of the first entry of an ascending table that is not below `value`, guessed as if it were even."""
+    share = (value - table[0]) / (table[-1] - table[0])
+    index = int(min(max(share, 0.0), 1.0) * len(table))
+    while index > 0 and table[index - 1] >= value:
+        index -= 1
+    while index < len(table) and table[index] < value:
+        index += 1
+    return index
 
 
 @compiled
@@ -101,9 +113,9 @@ def _cast_triangles(corners: Floats, planes: Floats, owners: Ints, rays: Rays, h
         if math.isnan(plane[0]) or count == 0:
             continue
         p, q = outline_p[:count], outline_q[:count]
-        for i in range(np.searchsorted(rays.lines, p.min()), np.searchsorted(rays.lines, p.max())):
+        for i in range(_first(rays.lines, p.min()), _first(rays.lines, p.max())):
             low, high = _run(p, q, rays.lines[i])
-            first, end = np.searchsorted(steps, low / rays.stretch[i]), np.searchsorted(steps, high / rays.stretch[i])
+            first, end = _first(steps, low / rays.stretch[i]), _first(steps, high / rays.stretch[i])
             start, slope = plane[0] + plane[1] * rays.lines[i], plane[2] * rays.stretch[i]
             for j in range(first, end):
                 value = np.float32(start + slope * steps[j])
@@ -117,3 +129,20 @@ def _cast_triangles(corners: Floats, planes: Floats, owners: Ints, rays: Rays, h
                     if latest[i, j] != owner:
                         latest[i, j] = owner
                         hits.silhouette[owner] += 1
+
+
+@compiled
+def cast_shadow(flat: Floats, rays: Rays, triangle: NDArray[np.int32]) -> Bools:
+    """Mark the rays (L×R, without stretch) that end on the ground where T×3×3 triangles in its plane lie."""
+    shadow = np.zeros(triangle.shape, dtype=np.bool_)
+    outline_p, outline_q = np.empty(4), np.empty(4)
+    for t in range(flat.shape[0]):
+        count = _outline(flat[t], outline_p, outline_q)
+        if count == 0:
+            continue
+        p, q = outline_p[:count], outline_q[:count]
+        for i in range(_first(rays.lines, p.min()), _first(rays.lines, p.max())):
+            low, high = _run(p, q, rays.lines[i])
+            for j in range(_first(rays.steps, low), _first(rays.steps, high)):
+                shadow[i, j] = triangle[i, j] == GROUND
+    return shadow

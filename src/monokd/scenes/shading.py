@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monokd.compiled import compiled
-from monokd.kitti.boxes3d import box_coordinates
 from monokd.scenes.geometry import Triangles
 from monokd.scenes.layout import Placed, Road
 from monokd.scenes.palette import BARK, BRICK, CLOTH, FACADE, GLASS, GLOSS, LEAVES, ROOF, Colour
 from monokd.scenes.rasteriser import Camera, View
 from monokd.scenes.raycast import GROUND, SKY
 from monokd.scenes.surroundings import STOREY_M
-from monokd.typing import Bytes, Floats, Floats32
+from monokd.typing import Bytes, Floats32, Ints
 
 SENSOR_NOISE = 3.0  # at most, grey levels
 TABLE = 256  # the shader's masks (& 255) count on it
@@ -69,7 +68,11 @@ def shade(camera: Camera, road: Road, light: Light, triangles: Triangles, view: 
     """Colour a view, H×W×3 RGB; the ground is darker in shadows, and under and beside `objects`."""
     brightness = np.where(view.shadow, np.float32(1.0 - 0.5 * light.strength), np.float32(1.0))
     for placed, extents_px in zip(objects, view.extents_px, strict=True):
-        _darken(brightness, view, camera, placed, extents_px)
+        _, width, length = placed.size_m
+        reach = 0.7 * camera.focal_px / max(0.5, placed.location_m[2] - length / 2)
+        ends = np.clip(extents_px + np.array([-reach, 0, reach, reach]), 0, max(brightness.shape)).astype(int)
+        turn = math.cos(placed.rotation_y_rad), math.sin(placed.rotation_y_rad)
+        _darken(brightness, view, camera, ends, placed.location_m, turn, (length / 2, width / 2))
     facing = (triangles.normals * triangles.corners_m[:, 0]).sum(axis=1, keepdims=True) <= 0
     normals = np.where(facing, triangles.normals, -triangles.normals)
     sunlight = light.strength * np.maximum(normals @ light.sun, 0.0)
@@ -78,22 +81,23 @@ def shade(camera: Camera, road: Road, light: Light, triangles: Triangles, view: 
     return _colour(camera, road, light, lit, noise_table(), view.triangle, view.inverse_depth, brightness)
 
 
-def _darken(brightness: Floats32, view: View, camera: Camera, placed: Placed, extents_px: Floats) -> None:
-    """Darken the ground around an object's footprint."""
-    _, width, length = placed.size_m
-    reach = 0.7 * camera.focal_px / max(0.5, placed.location_m[2] - length / 2)
-    ends = np.clip(extents_px + np.array([-reach, 0, reach, reach]), 0, max(brightness.shape))
-    left, top, right, bottom = ends.astype(int)
-    rows, columns = np.nonzero(view.triangle[top : bottom + 1, left : right + 1] == GROUND)
-    rows, columns = rows + top, columns + left
-    depth = 1.0 / view.inverse_depth[rows, columns].astype(np.float64)
-    x = depth * (columns - camera.cu_px) / camera.focal_px + camera.centre_m[0]
-    points = np.stack([x, np.zeros_like(x), depth + camera.centre_m[2]], axis=1)
-    along, _, across = box_coordinates(points, np.array(placed.location_m), placed.rotation_y_rad).T
-    p = np.maximum(0.0, np.abs(along) - 0.85 * length / 2)
-    q = np.maximum(0.0, np.abs(across) - 0.75 * width / 2)
-    dark = 0.72 * np.maximum(0.0, 1.0 - np.sqrt(p * p + q * q) / min(0.55, 0.2 + width / 2))
-    brightness[rows, columns] *= (1.0 - dark).astype(np.float32)
+@compiled
+def _darken(
+    brightness: Floats32, view: View, camera: Camera, ends: Ints, location_m: tuple[float, float, float],
+    turn: tuple[float, float], halves_m: tuple[float, float],
+) -> None:  # fmt: skip
+    """Darken the ground around a footprint (its cosine and sine, half length and width) within `ends`."""
+    (cosine, sine), (half_length, half_width) = turn, halves_m
+    for v in range(ends[1], min(ends[3] + 1, brightness.shape[0])):
+        for u in range(ends[0], min(ends[2] + 1, brightness.shape[1])):
+            if view.triangle[v, u] == GROUND:
+                depth = 1.0 / view.inverse_depth[v, u]
+                dx = depth * (u - camera.cu_px) / camera.focal_px + camera.centre_m[0] - location_m[0]
+                dz = depth + camera.centre_m[2] - location_m[2]
+                p = max(0.0, abs(cosine * dx - sine * dz) - 0.85 * half_length)
+                q = max(0.0, abs(sine * dx + cosine * dz) - 0.75 * half_width)
+                dark = 0.72 * max(0.0, 1.0 - math.sqrt(p * p + q * q) / min(0.55, 0.2 + half_width))
+                brightness[v, u] *= np.float32(1.0 - dark)
 
 
 @compiled(inline=True)
