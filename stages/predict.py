@@ -15,7 +15,7 @@ from monokd.inference.predict import (
     write_predictions,
 )
 from monokd.kitti.splits import has_labels, split_files, split_frames
-from monokd.models.arithmetic import set_tf32
+from monokd.models.arithmetic import set_tf32, set_threads
 from monokd.models.checkpoint import load_detector
 from monokd.params import load_params
 from monokd.samples.dataset import Frames
@@ -45,6 +45,7 @@ def main() -> None:
         depth_dir=Path("data/depth") if sees_depth else None,
     )
     set_tf32(profile.machine.tf32)
+    set_threads(profile.machine.threads)
     found = detect(
         detector,
         frames,

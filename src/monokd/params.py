@@ -121,6 +121,7 @@ class Machine(_Section):
 
     accelerator: Literal["auto", "cpu", "cuda"]
     precision: Annotated[Literal["32", "bf16-mixed"], BeforeValidator(str)]  # YAML takes 32 for a number
+    threads: Count = 0
     tf32: bool = False
     channels_last: bool
     compile: bool

@@ -16,7 +16,7 @@ from monokd.kitti.objects import Objects
 from monokd.kitti.splits import split_files
 from monokd.labelling.files import as_labels, nothing_known, write_frames
 from monokd.labelling.quality import Thresholds, choose_thresholds, match, quality
-from monokd.models.arithmetic import set_tf32
+from monokd.models.arithmetic import set_tf32, set_threads
 from monokd.models.checkpoint import load_detector
 from monokd.params import Params
 from monokd.roles import held_out_frames, unlabelled_frames
@@ -93,6 +93,7 @@ def _boxes(params: Params, source: FrameSource, frames: Sequence[str], depth: Pa
         samples = Frames(source, frames, info.input_settings(), depth_dir=depth if info.modality == "depth" else None)
         machine, size = params.active.machine, params.active.predict.batch_size
         set_tf32(machine.tf32)
+        set_threads(machine.threads)
         results = detect(
             detector, samples, modality=info.modality, score_threshold=LEAST_PEAK, batch_size=size,
             device=pick_device(machine.accelerator),

@@ -1,4 +1,4 @@
-"""How a GPU multiplies."""
+"""How devices compute."""
 
 from __future__ import annotations
 
@@ -12,3 +12,9 @@ def set_tf32(wanted: bool) -> None:
     """
     torch.backends.cudnn.allow_tf32 = wanted
     torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def set_threads(count: int) -> None:
+    """Let the CPU compute with so many threads, 0 for one a core; results depend on their number by rounding."""
+    if count:
+        torch.set_num_threads(count)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from monokd.errors import DataError, say
 from monokd.losses.means import Processes
-from monokd.models.arithmetic import set_tf32
+from monokd.models.arithmetic import set_tf32, set_threads
 from monokd.params import Machine
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def start(machine: Machine, seed: int) -> Fabric:
     world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     accelerator = pick_accelerator(machine.accelerator, local)
     set_tf32(machine.tf32)
+    set_threads(machine.threads)
     make_deterministic()
     fast_bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     if accelerator == "cpu" and machine.precision == "bf16-mixed" and not fast_bfloat16:

@@ -189,7 +189,7 @@ class Stage:
             "quirks": repr(self.quirks),
             "data": profile.data.model_dump(),
             "model": profile.model.model_dump(),
-            "machine": profile.machine.model_dump(include={"precision", "tf32", "sync_batch_norm"}),
+            "machine": profile.machine.model_dump(include={"precision", "tf32", "threads", "sync_batch_norm"}),
             "training": self.settings.model_dump(),
             "weights": dict(weights),
             "unlabelled": profile.unlabelled.model_dump() if self.name == "distill" else None,
