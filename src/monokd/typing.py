@@ -14,3 +14,4 @@ Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 Uint16s = NDArray[np.uint16]
 Modality = Literal["image", "depth"]
+Term = Literal["foreground", "affinity", "head", "spearman", "align_select"]  # of the distillation

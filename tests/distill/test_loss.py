@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,6 +11,7 @@ from torch import Tensor
 from monokd.distill.loss import TERMS, DistillationLoss
 from monokd.losses.means import ALONE, Processes, Terms, over_processes
 from monokd.quirks import Quirks
+from monokd.typing import Term
 from tests.losses import fakes
 from tests.losses.processes import together
 
@@ -62,9 +65,13 @@ def test_terms_of_different_methods_share_the_maps() -> None:
     t = fakes.targets(2)
     student = fakes.output(t, 1, leaves=True)
     terms = values(build(*TERMS)(student, fakes.output(t, 2), t))
-    assert tuple(terms) == TERMS
+    assert tuple(terms) == tuple(TERMS)
     torch.autograd.backward(total(terms))
     assert student.fused[0].grad is None
+
+
+def test_every_term_that_parameters_may_name_is_there() -> None:
+    assert set(get_args(Term)) == set(TERMS)
 
 
 def test_an_unknown_term_is_named() -> None:

@@ -80,11 +80,11 @@ class DistillationStep(DetectionStep):
         The teacher goes first: what it holds on its way is gone before the student's graph is made.
         """
         rois, camera = trained_rois(batch), (batch.P2, batch.coord_range_px)
+        whole = self.distillation.whole_heads
+        cells = None if whole else batch.box_cells
         with torch.no_grad():
-            target: DetectorOutput = self.teacher(
-                batch.input("depth"), *camera, rois, box_cells=batch.box_cells, heatmap=False
-            )
-        output = self.detector(batch.input("image"), *camera, rois, box_cells=batch.box_cells)
+            target: DetectorOutput = self.teacher(batch.input("depth"), *camera, rois, box_cells=cells, heatmap=whole)
+        output = self.detector(batch.input("image"), *camera, rois, box_cells=cells)
         targets = targets_of(batch)
         terms = detection_terms(output, targets, nan_without_depth=self.nan_without_depth)
         return terms, self.distillation(output, target, targets, self.chunk)
