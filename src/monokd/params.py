@@ -15,7 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from monokd.errors import DataError
 from monokd.files import read_bytes
 from monokd.quirks import QUIRK_NAMES, Quirks
-from monokd.typing import Term
+from monokd.typing import Architecture, Term
 
 Positive = Annotated[int, Field(gt=0, le=1_000_000)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -69,8 +69,9 @@ class Data(_Section):
 
 
 class Model(_Section):
-    """The size of the detector and what its backbone starts from."""
+    """What network the detector is, and what its backbone starts from."""
 
+    architecture: Architecture = "dla34"
     width: Annotated[float, Field(gt=0, le=4)]
     backbone_file: str = ""
     backbone_sha256: str = ""

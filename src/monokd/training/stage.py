@@ -214,6 +214,7 @@ def train_detector(params: Params, name: Literal["teacher", "baseline"], *, out:
         anisotropic_decode=quirks.anisotropic_decode,
         clamped_heights=quirks.clamped_heights,
         depth_scaled_twice=quirks.depth_scaled_twice,
+        architecture=model.architecture,
     )
     detector = build_detector(info.width, quirks=quirks, architecture=info.architecture)
     if model.backbone_file:
