@@ -25,11 +25,11 @@ def main() -> None:
     name, params = sys.argv[1], load_params()
     profile, quirks, root = params.active, params.resolved_quirks(), params.data_root
     detector, info = load_detector(Path("data/models") / f"{name}.safetensors")
-    split, out, sees_depth = profile.data.val_split, Path("data/predictions") / name, info.modality == "depth"
+    split, out = profile.data.val_split, Path("data/predictions") / name
     if processes()[1] == 1:
         shutil.rmtree(out, ignore_errors=True)  # of a run without DVC, which removes it itself
     out.mkdir(parents=True, exist_ok=True)
-    if sees_depth and not has_labels(split):
+    if info.modality != "image" and not has_labels(split):
         say(f"predict: {name} sees depth, which is made for labelled frames alone; no results for split {split}")
         return
     names, batch_size = split_frames(root, split), profile.predict.batch_size
@@ -38,12 +38,7 @@ def main() -> None:
     names = share_of_process(names)
     if not names:
         return
-    frames = Frames(
-        split_files(root, split),
-        names,
-        info.input_settings(),
-        depth_dir=Path("data/depth") if sees_depth else None,
-    )
+    frames = Frames(split_files(root, split), names, info.input_settings(), depth_dir=Path("data/depth"))
     set_tf32(profile.machine.tf32)
     set_threads(profile.machine.threads)
     found = detect(

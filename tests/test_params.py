@@ -37,6 +37,7 @@ def changed(tmp_path: Path, **values: Any) -> Path:
         ({"profiles__demo__data__classes": ["Tram"]}, "profiles.demo.data.classes.0: "),
         ({"losses__monoskd__spearman": -1.0}, "losses.monoskd.spearman: "),
         ({"losses__monoskd__spearman": float("nan")}, "losses.monoskd.spearman: "),
+        ({"losses__monoskd__typo": 1.0}, "losses.monoskd.typo: input should be 'foreground', "),
         ({"loss": "monosk"}, "loss: expected one of none, monodistill, monoskd, monoasd, found 'monosk'"),
         ({"profile": "waymo"}, "profile: expected one of demo, kitti, kitti_3classes, found 'waymo'"),
         ({"quirks": {"typo": True}}, "quirks: expected one of"),

@@ -6,7 +6,7 @@ import reprlib
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
@@ -15,6 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from monokd.errors import DataError
 from monokd.files import read_bytes
 from monokd.quirks import QUIRK_NAMES, Quirks
+from monokd.typing import Architecture, Term
 
 Positive = Annotated[int, Field(gt=0, le=1_000_000)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -68,8 +69,9 @@ class Data(_Section):
 
 
 class Model(_Section):
-    """The size of the detector and what its backbone starts from."""
+    """What network the detector is, and what its backbone starts from."""
 
+    architecture: Architecture = "dla34"
     width: Annotated[float, Field(gt=0, le=4)]
     backbone_file: str = ""
     backbone_sha256: str = ""
@@ -145,26 +147,6 @@ class Evaluate(_Section):
     bootstrap: Count
 
 
-class Weights(_Section):
-    """Weights of the distillation terms; 0 leaves a term out."""
-
-    spearman: Weight = 0.0
-    affinity: Weight = 0.0
-    head: Weight = 0.0
-    foreground: Weight = 0.0
-    align_select: Weight = 0.0
-
-
-class Factors(_Section):
-    """A profile's factors on the weights of the distillation terms."""
-
-    spearman: Weight = 1.0
-    affinity: Weight = 1.0
-    head: Weight = 1.0
-    foreground: Weight = 1.0
-    align_select: Weight = 1.0
-
-
 class Profile(_Section):
     """A data set and everything that depends on its size."""
 
@@ -177,7 +159,7 @@ class Profile(_Section):
     baseline: Training
     student: Training
     methods: dict[str, Method] = {}
-    distillation: Factors = Factors()
+    distillation: dict[Term, Weight] = {}  # factors on the weights under losses
     unlabelled: Unlabelled = Unlabelled()
     machine: Machine
     predict: Predict
@@ -194,7 +176,7 @@ class Params(_Section):
     behaviour: Literal["profile", "published", "corrected"]
     quirks: dict[str, bool]
     launch: str = "python"
-    losses: dict[str, Weights]
+    losses: dict[str, dict[Term, Weight]]
     profiles: dict[str, Profile]
 
     @property
@@ -223,9 +205,10 @@ class Params(_Section):
         With quirk Q12 a method's terms cannot be switched off: where its weight is 0, the published one stands instead.
         """
         published = PUBLISHED_WEIGHTS.get(self.loss, {}) if self.resolved_quirks().fused_flags_ignored else {}
-        factors = self.active.distillation.model_dump()
-        terms = self.losses[self.loss].model_dump().items()
-        weights = {name: (weight or published.get(name, 0.0)) * factors[name] for name, weight in terms}
+        given, factors = self.losses[self.loss], self.active.distillation
+        weights: dict[str, float] = {
+            name: (given.get(name) or published.get(name, 0.0)) * factors.get(name, 1.0) for name in get_args(Term)
+        }
         return {name: weight for name, weight in weights.items() if weight}
 
     def stage_settings(self, stage: str) -> Training:
@@ -280,7 +263,7 @@ def _check_name(key: str, value: str, known: Collection[str], path: str | Path) 
 
 def _first_problem(error: ValidationError) -> str:
     first, *others = error.errors()
-    dotted = ".".join(str(part)[:80] for part in first["loc"])
+    dotted = ".".join(str(part)[:80] for part in first["loc"] if part != "[key]")
     if first["type"] == "extra_forbidden":
         return f"{dotted}: unknown parameter"
     if first["type"] == "missing":

@@ -14,3 +14,5 @@ Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 Uint16s = NDArray[np.uint16]
 Modality = Literal["image", "depth"]
+Architecture = Literal["dla34"]
+Term = Literal["foreground", "affinity", "head", "spearman", "align_select"]  # of the distillation

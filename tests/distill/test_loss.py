@@ -12,6 +12,7 @@ from monokd.distill.loss import TERMS, DistillationLoss
 from monokd.losses.means import ALONE, Processes, Terms, over_processes
 from monokd.params import Behaviour
 from monokd.quirks import Quirks
+from monokd.typing import Term
 from tests.losses import fakes
 from tests.losses.processes import together
 
@@ -65,9 +66,13 @@ def test_terms_of_different_methods_share_the_maps() -> None:
     t = fakes.targets(2)
     student = fakes.output(t, 1, leaves=True)
     terms = values(build(*TERMS)(student, fakes.output(t, 2), t))
-    assert tuple(terms) == TERMS
+    assert tuple(terms) == tuple(TERMS)
     torch.autograd.backward(total(terms))
     assert student.fused[0].grad is None
+
+
+def test_every_term_that_parameters_may_name_is_there() -> None:
+    assert set(get_args(Term)) == set(TERMS)
 
 
 def test_an_unknown_term_is_named() -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from monokd.distill.loss import DistillationLoss
+from monokd.distill.loss import TERMS, DistillationLoss
 from monokd.distill.student import DistillationStep
+from monokd.losses.means import Terms
 from monokd.models.detector import build_detector
+from monokd.models.outputs import DetectorOutput
 from monokd.quirks import Quirks
 from monokd.samples.batch import Batch, collate
 from tests.distill.test_loss import METHODS
@@ -27,6 +29,24 @@ def build(method: str, quirks: Quirks = CORRECTED) -> DistillationStep:
     channels = student.channels
     loss = DistillationLoss(METHODS[method], fused_channels=channels, backbone_channels=channels, quirks=CORRECTED)
     return DistillationStep(student, teacher, loss, quirks=quirks)
+
+
+def test_a_term_on_whole_heads_finds_both_heat_maps_and_no_cell_left_out(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[DetectorOutput] = []
+
+    def look(student: DetectorOutput, teacher: DetectorOutput, *_: object) -> Terms:
+        seen.extend((student, teacher))
+        return {}
+
+    for compared in ("heads", "whole heads"):
+        monkeypatch.setitem(TERMS, "head", compared)
+        step = build("monoskd")
+        monkeypatch.setattr(step.distillation, "forward", look)
+        step([batch])
+    assert [output.heatmap.numel() > 0 for output in seen] == [True, False, True, True]
+    assert [bool(output.size_2d.isfinite().all()) for output in seen] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("published", [False, True])

@@ -79,7 +79,7 @@ def test_wrong_modality_and_no_file(saved: Path, tmp_path: Path) -> None:
         ({"classes": ["Tram"]}, r"classes: .*should be some of .*, found \['Tram'\]"),
         ({"classes": []}, "classes: "),
         ({"anisotropic_decode": 1}, "anisotropic_decode: .*boolean, found 1"),
-        ({"architecture": "vgg"}, "architecture: .*should be dla34, found 'vgg'"),
+        ({"architecture": "vgg"}, "architecture: .*should be 'dla34', found 'vgg'"),
         ({"width": 0.25}, "expected the tensors of a Detector: Missing .*project"),
     ],
 )

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from monokd.models.detector import CORRECTED, Detector, build_detector, peak_rois, rois_from_targets
+from monokd.models.detector import ARCHITECTURES, CORRECTED, Detector, build_detector, peak_rois, rois_from_targets
 from monokd.models.outputs import DetectorOutput, Rois
 from monokd.quirks import Quirks
+from monokd.typing import Architecture
 from tests.models.golden import ROI_KEYS, assert_within_range, outputs_by_key, published_layout
 
 P2 = torch.tensor([[[720.0, 0.0, 610.0, 45.0], [0.0, 720.0, 173.0, 0.2], [0.0, 0.0, 1.0, 0.003]]])
@@ -105,6 +106,10 @@ def test_golden_outputs(mode: str, golden_dir: Path, golden_detector: Callable[[
     assert {f"{mode}.{key}" for key in found} <= set(golden)
     for key, value in found.items():
         assert_within_range(value, golden[f"{mode}.{key}"], key)
+
+
+def test_every_architecture_that_files_and_parameters_may_name_has_a_builder() -> None:
+    assert set(get_args(Architecture)) == set(ARCHITECTURES)
 
 
 def test_given_regions_equal_found_ones(tiny: Detector) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -16,9 +17,19 @@ from monokd.losses.means import ALONE, Processes, Terms
 from monokd.models.outputs import DetectorOutput
 from monokd.quirks import Quirks
 from monokd.samples.batch import Targets
+from monokd.typing import Term
 
-TERMS = ("foreground", "affinity", "head", "spearman", "align_select")
-"""All terms, in the order in which they enter the history of the task weights (quirk Q1)."""
+TERMS: dict[Term, Literal["backbone", "fused", "heads", "whole heads"]] = {
+    "foreground": "backbone",
+    "affinity": "fused",
+    "head": "heads",
+    "spearman": "fused",
+    "align_select": "fused",
+}
+"""All terms, in the order in which they enter the history of the task weights (quirk Q1), and what each compares.
+
+`heads` are outputs for the labels, `whole heads` also the heat maps, and the other maps of heads in every cell.
+"""
 
 STRIDES = (4, 8, 16, 32)
 
@@ -48,12 +59,14 @@ class DistillationLoss(nn.Module):
         if unknown := set(terms) - set(TERMS):
             raise ValueError(f"distillation terms: expected some of {', '.join(TERMS)}, found {sorted(unknown)}")
         self.terms, self.quirks = tuple(name for name in TERMS if name in terms), quirks
+        compared = {TERMS[name] for name in self.terms}
+        self.whole_heads = "whole heads" in compared
         self.strides: Sequence[int] = ()
         channels: Sequence[int] = ()
         if "foreground" in terms:
             self.strides, channels = STRIDES[1:], backbone_channels[1:]
             self.rgb_fs = ReviewFusion(channels, middle=channels[-1])
-        elif set(terms) - {"head"}:  # which alone compares outputs of the heads, not maps
+        elif "fused" in compared:
             self.strides, channels = STRIDES, fused_channels
         for stride, width in zip(self.strides, channels, strict=True):
             first, last = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 1)

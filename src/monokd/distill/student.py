@@ -23,13 +23,13 @@ from monokd.quirks import Quirks
 from monokd.roles import labelled_frames, unlabelled_frames
 from monokd.samples.batch import Batch
 from monokd.samples.dataset import SampleSet
-from monokd.training.data import input_settings, mixed_set, training_set
+from monokd.training.data import TEACHER_SEES, input_settings, mixed_set, training_set
 from monokd.training.stage import Stage
 from monokd.training.steps import DetectionStep, in_turn, targets_of, trained_rois
 from monokd.typing import Modality
 
 IMAGE: tuple[Modality, ...] = ("image",)
-BOTH: tuple[Modality, ...] = ("image", "depth")
+BOTH: tuple[Modality, ...] = ("image", TEACHER_SEES)
 
 
 class DistillationStep(DetectionStep):
@@ -80,11 +80,13 @@ class DistillationStep(DetectionStep):
         The teacher goes first: what it holds on its way is gone before the student's graph is made.
         """
         rois, camera = trained_rois(batch), (batch.P2, batch.coord_range_px)
+        whole = self.distillation.whole_heads
+        cells = None if whole else batch.box_cells
         with torch.no_grad():
             target: DetectorOutput = self.teacher(
-                batch.input("depth"), *camera, rois, box_cells=batch.box_cells, heatmap=False
+                batch.input(TEACHER_SEES), *camera, rois, box_cells=cells, heatmap=whole
             )
-        output = self.detector(batch.input("image"), *camera, rois, box_cells=batch.box_cells)
+        output = self.detector(batch.input("image"), *camera, rois, box_cells=cells)
         targets = targets_of(batch)
         terms = detection_terms(output, targets, nan_without_depth=self.nan_without_depth)
         return terms, self.distillation(output, target, targets, self.chunk)
@@ -114,7 +116,7 @@ def train_student(
     weights: dict[str, float] = {}
     starts, modalities, depth_scaled_twice = [baseline], IMAGE, info.depth_scaled_twice
     if teacher is not None and (wanted := params.term_weights()):
-        frozen, teacher_info = load_detector(teacher, "depth")
+        frozen, teacher_info = load_detector(teacher, TEACHER_SEES)
         starts, modalities, depth_scaled_twice = [baseline, teacher], BOTH, teacher_info.depth_scaled_twice
         channels = detector.channels
         distillation = DistillationLoss(wanted, fused_channels=channels, backbone_channels=channels, quirks=quirks)

@@ -90,7 +90,7 @@ def _boxes(params: Params, source: FrameSource, frames: Sequence[str], depth: Pa
         found = [read_results(Path(settings.files) / f"{frame}.txt") for frame in frames]
     else:
         detector, info = load_detector(Path("data/models") / f"{settings.boxes}.safetensors")
-        samples = Frames(source, frames, info.input_settings(), depth_dir=depth if info.modality == "depth" else None)
+        samples = Frames(source, frames, info.input_settings(), depth_dir=depth)
         machine, size = params.active.machine, params.active.predict.batch_size
         set_tf32(machine.tf32)
         set_threads(machine.threads)

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from monokd.errors import DataError
 from monokd.files import read_bytes, replacing
-from monokd.models.detector import ARCHITECTURES, Detector, build_detector
+from monokd.models.detector import Detector, build_detector
 from monokd.models.torch_file import LIMIT_BYTES, read_torch_file
 from monokd.quirks import Quirks
 from monokd.samples.constants import CLASSES
 from monokd.samples.dataset import InputSettings
-from monokd.typing import Modality
+from monokd.typing import Architecture, Modality
 
 FORMAT: Literal["monokd detector 2"] = "monokd detector 2"
 BACKBONE_FORMAT = "monokd backbone 1"
@@ -33,12 +33,6 @@ def _known_classes(names: tuple[str, ...]) -> tuple[str, ...]:
     if not names or len(set(names)) < len(names) or not set(names) <= set(CLASSES):
         raise ValueError(f"should be some of {', '.join(CLASSES)}")
     return names
-
-
-def _known_architecture(name: str) -> str:
-    if name not in ARCHITECTURES:
-        raise ValueError(f"should be {' or '.join(ARCHITECTURES)}")
-    return name
 
 
 Side = Annotated[int, Field(ge=32, le=16_384, multiple_of=32)]
@@ -58,7 +52,7 @@ class DetectorInfo:
     anisotropic_decode: bool = False  # quirk Q7, how it maps feature boxes to the image
     clamped_heights: bool = False  # quirk Q17, how it scales the visual depth
     depth_scaled_twice: bool = False  # quirk Q8, the scale of depth that it was trained with, where it sees depth
-    architecture: Annotated[str, AfterValidator(_known_architecture)] = "dla34"  # the name of its builder
+    architecture: Architecture = "dla34"
 
     def input_settings(self) -> InputSettings:
         """What frames become for this network."""

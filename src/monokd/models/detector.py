@@ -19,6 +19,7 @@ from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
 from monokd.models.roi import roi_align
 from monokd.quirks import Quirks
 from monokd.samples.constants import CELLS, CLASSES, HEADING_BINS, MEAN_SIZES_M, STRIDE
+from monokd.typing import Architecture
 
 HEATMAP_BIAS = -2.19
 TOP_K = 50  # regions a frame where none are given
@@ -157,7 +158,7 @@ class Detector(nn.Module):
             nn.init.zeros_(layer.get_parameter("bias"))
 
 
-def build_detector(width: float = 1.0, *, quirks: Quirks = CORRECTED, architecture: str = "dla34") -> Detector:
+def build_detector(width: float = 1.0, *, quirks: Quirks = CORRECTED, architecture: Architecture = "dla34") -> Detector:
     """Build a freshly initialised detector, `width` times the published channels (multiples of 8, at least 8)."""
     return ARCHITECTURES[architecture](width, quirks)
 
@@ -169,7 +170,7 @@ def dla34(width: float, quirks: Quirks) -> Detector:
     return Detector(DLA34(channels), neck, channels=channels[2:], hidden=hidden, quirks=quirks)
 
 
-ARCHITECTURES: dict[str, Callable[[float, Quirks], Detector]] = {"dla34": dla34}
+ARCHITECTURES: dict[Architecture, Callable[[float, Quirks], Detector]] = {"dla34": dla34}
 """Builders by the name that stands in a detector's file."""
 
 

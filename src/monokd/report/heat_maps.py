@@ -26,7 +26,7 @@ def heat_maps(model: Path, folder: KittiFolder, ids: Sequence[str], *, depth_dir
     `depth_dir` holds ID.png, for a detector that sees depth. Raises DataError where a file is missing or broken.
     """
     detector, info = load_detector(model)
-    frames = Frames(folder, ids, info.input_settings(), depth_dir=depth_dir if info.modality == "depth" else None)
+    frames = Frames(folder, ids, info.input_settings(), depth_dir=depth_dir)
     channels = [CLASSES.index(name) for name in info.classes]
     maps = {}
     for index, frame in enumerate(ids):

@@ -56,7 +56,8 @@ class Frames:
         source: where the files are.
         frames: ids, in the order of their indices.
         settings: what the frames become.
-        depth_dir: dense depth PNGs named by frame; None gives samples without depth.
+        depth_dir: dense depth PNGs named by frame, read where targets or a network that sees no image need them; None
+            gives samples without depth.
         labels: where boxes for targets come from: True reads the source's labels, a folder holds a detector's result
             files named by frame, False makes no targets.
         axis_headings: headings of a detector's boxes may be off by half a turn.
@@ -82,7 +83,8 @@ class Frames:
         if not frames:
             raise DataError("expected frames, found none")
         self.source, self.frames, self.settings = source, tuple(frames), settings
-        self.depth_dir, self.labels, self.augmentation = depth_dir, labels, augmentation
+        needed = labels is not False or any(modality != "image" for modality in settings.modalities)
+        self.depth_dir, self.labels, self.augmentation = depth_dir if needed else None, labels, augmentation
         self.axis_headings = axis_headings
         self._cached: list[Frame] | None = None
         if cache:

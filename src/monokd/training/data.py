@@ -13,11 +13,10 @@ from monokd.samples.dataset import Frames, InputSettings, JoinedFrames
 from monokd.typing import Modality
 
 DEPTH, DEPTH_UNLABELLED, LABELS = Path("data/depth"), Path("data/depth_unlabelled"), Path("data/labels")
+TEACHER_SEES: Modality = "depth"
 
 
-def input_settings(
-    params: Params, *, depth_scaled_twice: bool, modalities: tuple[Modality, ...] = ("image", "depth")
-) -> InputSettings:
+def input_settings(params: Params, *, depth_scaled_twice: bool, modalities: tuple[Modality, ...]) -> InputSettings:
     """Return what frames become for the networks of a run."""
     data = params.active.data
     return InputSettings(data.height_px, data.width_px, data.classes, depth_scaled_twice, modalities)

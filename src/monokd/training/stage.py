@@ -24,7 +24,7 @@ from monokd.samples.dataset import Frames, SampleSet
 from monokd.samples.loader import EpochLoader, build_loader, loader_workers
 from monokd.samples.order import BatchOrder, Chunks, EpochBatches, MixedBatches
 from monokd.training.batch_norm import synchronise
-from monokd.training.data import DEPTH, input_settings, training_set
+from monokd.training.data import DEPTH, TEACHER_SEES, input_settings, training_set
 from monokd.training.devices import all_processes, neighbours, start
 from monokd.training.loop import FitSettings, fit
 from monokd.training.schedule import build_optimiser, learning_rate
@@ -150,7 +150,7 @@ class Stage:
 
     def _fit_settings(self, step: DetectionStep, weights: Mapping[str, float]) -> FitSettings:
         settings, machine = self.settings, self.params.active.machine
-        validation = self._validation_loader() if settings.evaluate_every else None
+        validation = self._validation_loader(step.modality) if settings.evaluate_every else None
         plain = DetectionStep(step.detector, modality=step.modality, quirks=Quirks.of("corrected"))
         return FitSettings(
             self.name,
@@ -167,14 +167,14 @@ class Stage:
             save_minutes=machine.save_minutes,
         )
 
-    def _validation_loader(self) -> EpochLoader:
+    def _validation_loader(self, modality: Modality) -> EpochLoader:
         params, split = self.params, self.params.active.data.val_split
         if not has_labels(split):
             section = f"profiles.{params.profile}.{'student' if self.name in ('control', 'distill') else self.name}"
             found = f"which has no labels, found {self.settings.evaluate_every}"
             reason = f"{section}.evaluate_every: expected 0 where data.val_split is {split}, {found}"
             raise DataError(reason, "params.yaml")
-        inputs = input_settings(params, depth_scaled_twice=self.quirks.depth_scaled_twice)
+        inputs = input_settings(params, depth_scaled_twice=self.quirks.depth_scaled_twice, modalities=(modality,))
         names = split_frames(params.data_root, split)
         frames = Frames(split_files(params.data_root, split), names, inputs, depth_dir=DEPTH, labels=True)
         process = self.fabric.global_rank, self.fabric.world_size
@@ -203,7 +203,7 @@ def train_detector(params: Params, name: Literal["teacher", "baseline"], *, out:
         DataError: data missing or broken, or a loss that is not finite.
     """
     stage = Stage(name, params, out, history)
-    modality: Modality = "depth" if name == "teacher" else "image"
+    modality: Modality = TEACHER_SEES if name == "teacher" else "image"
     data, model, quirks = params.active.data, params.active.model, stage.quirks
     info = DetectorInfo(
         width=model.width,
@@ -214,6 +214,7 @@ def train_detector(params: Params, name: Literal["teacher", "baseline"], *, out:
         anisotropic_decode=quirks.anisotropic_decode,
         clamped_heights=quirks.clamped_heights,
         depth_scaled_twice=quirks.depth_scaled_twice,
+        architecture=model.architecture,
     )
     detector = build_detector(info.width, quirks=quirks, architecture=info.architecture)
     if model.backbone_file:
