@@ -1,4 +1,4 @@
-"""Short names of the array types that the packages share."""
+"""Types that the packages share: arrays, and the names that parameters and files may hold."""
 
 from __future__ import annotations
 
