@@ -69,7 +69,7 @@ def prepare(
     kitti["data"] |= {"height_px": settings.height_px, "width_px": settings.width_px}
     kitti["model"]["width"] = settings.width
     kitti["student"] |= {"batch_size": settings.batch, **student}
-    kitti["machine"] |= {"accelerator": settings.device, "precision": settings.precision, **machine}
+    kitti["machine"] |= {"accelerator": settings.device, "precision": settings.precision, "threads": 1, **machine}
     (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
     quirks = load_params(folder / "params.yaml").resolved_quirks()
     torch.manual_seed(0)

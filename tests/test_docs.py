@@ -89,8 +89,8 @@ def test_a_command_without_a_mark_runs(line: Line, desk: Path, monkeypatch: pyte
         done = CliRunner().invoke(app, words[1:])
         assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
     else:
-        if words[0] == ".":
-            assert words[1:] == [".venv/bin/activate"]
+        if words[0] in (".", "make"):  # what every clone is checked by
+            assert words[1:] in ([".venv/bin/activate"], ["setup"])
             return
         assert words[0] == "python", f"{line}: say what it needs (# needs …), or test it in tests/experiments"
         subprocess.run([sys.executable, *words[1:]], check=True, capture_output=True, timeout=100)
