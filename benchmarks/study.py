@@ -25,6 +25,7 @@ import sys
 from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 import yaml
@@ -35,6 +36,7 @@ from monokd.files import read_json, write_json, write_text
 Arms = dict[str, dict[str, Any]]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 METHODS = ("monodistill", "monoskd", "monoasd")
+STUDENT = "teacher's boxes + monoskd"  # the arm that is the demo's own student
 LABELLED = {"profiles.demo.data.unlabelled_split": ""}
 FRAMES, UNLABELLED = "profiles.demo.scenes.train_frames", "profiles.demo.unlabelled"
 BOXES = f"{UNLABELLED}.boxes"
@@ -77,7 +79,7 @@ def weights_arms() -> Arms:
 
 TABLES: dict[str, Arms] = {
     "arms": ARMS,
-    "curve": {name: ARMS[name] for name in ("control", "teacher's boxes + monoskd")},
+    "curve": {name: ARMS[name] for name in ("control", STUDENT)},
     "settings": {"control": {}, **TEACHERS}
     | {
         f"teacher's boxes, {name}": {"loss": "none"} | {f"{UNLABELLED}.{key}": value for key, value in changes.items()}
@@ -192,6 +194,10 @@ def write_study(folder: Path, out: Path, table: str) -> None:
                 runs += [run | read_json(figures)] if figures.exists() else []
     lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)
     write_text(out, f'{{"runs": [\n{lines}\n]}}\n')
+    seeds = [run for run in runs if run["table"] == "arms" and run["arm"] == STUDENT]
+    if len(seeds) > 1:  # what a run of one's own may differ by
+        spread = {key: stdev(run[key] for run in seeds) for key in FIGURES}
+        write_json(out.with_name("spread.json"), {"seed_std": spread})
 
 
 if __name__ == "__main__":
