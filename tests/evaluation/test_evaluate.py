@@ -42,11 +42,12 @@ def _extracted(archive: Path, folder: Path, frames: set[str] | None = None) -> P
     """The *.txt files of an archive, or those of some frames, in one folder."""
     folder.mkdir()
     with tarfile.open(archive) as files:
+        files.extraction_filter = getattr(tarfile, "data_filter", None)  # older Pythons have none
         for member in files:
             name = Path(member.name)
             if name.suffix == ".txt" and (frames is None or name.stem in frames):
                 member.name = name.name
-                files.extract(member, folder, filter="data")
+                files.extract(member, folder)
     return folder
 
 
