@@ -51,10 +51,11 @@ QUALITY = {
     "flipped_headings": "turned round, %",
 }
 MISSING = "(No such results yet.)\n"
-LEFT_OUT = ("finding", "spread", "losses", "picture")
+LEFT_OUT = ("finding", "spread", "gain", "losses", "picture")
 """Where their file is missing."""
 METHODS = ("monodistill", "monoskd", "monoasd")
 BOXES = "teacher's boxes"
+GAIN = (f"{BOXES} + monoskd", CONTROL)
 LOSS_ARMS = [CONTROL, *(f"{name}, labelled" for name in METHODS), BOXES, *(f"{BOXES} + {name}" for name in METHODS)]
 PICTURE = """\
 ![Dots of each seed and the mean of each arm, 3D and BEV at IoU 0.5](pictures/study.png)
@@ -71,7 +72,7 @@ def filled(text: str, metrics: Path = METRICS) -> str:
 
 
 def table(name: str, metrics: Path = METRICS) -> str:
-    """What stands at a marker: `summary`, `finding`, `spread`, `labels`, `losses`, `picture`, or `study:TABLE`."""
+    """What stands at a marker: `summary`, `finding`, `spread`, `labels`, `gain`, `losses`, `picture`, `study:TABLE`."""
     kind, _, which = name.partition(":")
     known: dict[str, tuple[str, Callable[[Path], str]]] = {
         "summary": ("summary.json", summary_table),
@@ -79,6 +80,7 @@ def table(name: str, metrics: Path = METRICS) -> str:
         "spread": ("spread.json", lambda folder: spread_note(read_spread(folder)) + "\n"),
         "labels": ("labels.json", labels_table),
         "study": ("study.json", partial(study_table, which, ())),
+        "gain": ("study.json", gain_text),
         "losses": ("study.json", partial(study_table, "arms", LOSS_ARMS)),
         "picture": ("study.json", lambda folder: PICTURE if study_runs("arms", folder) else ""),
     }
@@ -133,15 +135,37 @@ def study_table(which: str, only: Sequence[str], metrics: Path) -> str:
     return _markdown(list(rows[0]), [list(row.values()) for row in rows]) if rows else ""
 
 
+def gain_text(metrics: Path) -> str:
+    """The demo's student against its control over the seeds of the study, in a sentence."""
+    arms = {arm: {run["seed"]: run for run in study_runs("arms", metrics) if run["arm"] == arm} for arm in GAIN}
+    student, control = (arms[arm] for arm in GAIN)
+    seeds = student.keys() & control.keys()
+    if len(seeds) < 2:
+        return ""
+    above = sum(all(student[seed][key] > control[seed][key] for key in HEADS) for seed in seeds)
+    gains = [f"{head}: {_change(student, control, key)}" for key, head in HEADS.items()]
+    return (
+        f"In {above} of {len(seeds)} seeds, each with a world, a teacher and a baseline of its own, the student is "
+        "above its control at all four figures. Mean paired difference at equal steps, with its 95 % interval, "
+        f"in points: {'; '.join(gains)}.\n"
+    )
+
+
 def _mean_and_change(own: Mapping[int, Run], control: Mapping[int, Run], key: str) -> str:
-    """Mean over seeds; in brackets the mean paired difference and half its 95 % interval, by Student's t."""
-    values = {seed: run[key] for seed, run in own.items() if run.get(key) is not None}
-    differences = [value - control[seed][key] for seed, value in values.items() if key in control.get(seed, {})]
-    text, n = _ap(mean(values.values()) if values else None), len(differences)
-    if not differences:
-        return text
-    half = f" ± {stats.t.ppf(0.975, n - 1) * stats.sem(differences):.1f}" if n > 1 else ""
-    return f"{text} ({_signed(mean(differences))}{half})"
+    """Mean over seeds; in brackets the paired change, if there is one."""
+    values = [run[key] for run in own.values() if run.get(key) is not None]
+    change = _change(own, control, key)
+    return _ap(mean(values) if values else None) + (f" ({change})" if change else "")
+
+
+def _change(own: Mapping[int, Run], control: Mapping[int, Run], key: str) -> str:
+    """The mean paired difference and half its 95 % interval, by Student's t."""
+    seeds = [seed for seed in own if None not in (own[seed].get(key), control.get(seed, {}).get(key))]
+    if not seeds:
+        return ""
+    differences = [own[seed][key] - control[seed][key] for seed in seeds]
+    half = f" ± {stats.t.ppf(0.975, len(seeds) - 1) * stats.sem(differences):.1f}" if len(seeds) > 1 else ""
+    return _signed(mean(differences)) + half
 
 
 def _share(own: Mapping[int, Run], control: Mapping[int, Run], ceiling: Mapping[int, Run]) -> str:

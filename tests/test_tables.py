@@ -50,6 +50,23 @@ def test_the_study_by_hand(tmp_path: Path) -> None:
     assert "| 80 | boxes | 1 | 31.00 (+1.00) |" in curve
 
 
+def test_the_gain_by_hand(tmp_path: Path) -> None:
+    """Differences 2 and 4 as above; the second seed is not above its control at every figure."""
+    figures = ("3d_loose", "bev_loose", "3d_strict")
+    runs = [
+        {"table": "arms", "arm": arm, "seed": seed, "bev_strict": last} | dict.fromkeys(figures, value)
+        for arm, values in {
+            "control": ((10.0, 5.0), (20.0, 5.0)),
+            "teacher's boxes + monoskd": ((12.0, 6.0), (24.0, 5.0)),
+        }.items()
+        for seed, (value, last) in enumerate(values)
+    ]
+    (tmp_path / "study.json").write_text(json.dumps({"runs": runs}))
+    text = table("gain", tmp_path)
+    assert text.startswith("In 1 of 2 seeds")
+    assert "3D, IoU 0.5: +3.00 ± 12.7; BEV" in text
+
+
 def test_the_table_of_losses_has_the_methods_with_and_without_boxes(tmp_path: Path) -> None:
     arms = ("teacher", "control", "monoskd, labelled", "teacher's boxes + monoskd", "labels")
     runs = [{"table": "arms", "arm": arm, "seed": 0, "3d_loose": 30.0} for arm in arms]
@@ -63,5 +80,5 @@ def test_missing_files_say_so_and_unknown_figures_are_left_out(tmp_path: Path) -
     assert "| teacher | 1,640 | 81.3 |" in table("labels", tmp_path)
     for name in ("summary", "study:arms"):
         assert table(name, tmp_path) == MISSING
-    for name in ("finding", "spread", "losses", "picture"):
+    for name in ("finding", "spread", "gain", "losses", "picture"):
         assert not table(name, tmp_path)

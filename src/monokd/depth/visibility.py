@@ -27,12 +27,19 @@ def remove_hidden(sparse: SparseDepth) -> SparseDepth:
     """
     hidden = _find_hidden(sparse, _nearest_of_blocks(sparse.depth_m))
     depth_m = np.where(hidden, np.float32(0), sparse.depth_m)
-    (height, width), ring_m = sparse.depth_m.shape, sparse.ring_depth_m
-    # In single precision the last row can round up to the image's height.
-    rows, columns = sparse.ring_row_px.astype(int).clip(max=height - 1), np.arange(width)
-    pixel_m = sparse.depth_m[rows, columns]
-    behind = (hidden[rows, columns] & (pixel_m == ring_m)) | (pixel_m < NEARER * ring_m.astype(np.float64))
-    return sparse._replace(depth_m=depth_m, ring_depth_m=np.where(behind, np.float32(0), ring_m))
+    return sparse._replace(depth_m=depth_m, ring_depth_m=_clear_rings(sparse, hidden))
+
+
+@compiled
+def _clear_rings(sparse: SparseDepth, hidden: Bools) -> Floats32:
+    """Set hidden returns of the rings to 0, and those behind an object in their very pixel."""
+    depth_m, ring_m = sparse.depth_m, sparse.ring_depth_m.copy()
+    for (ring, u), z in np.ndenumerate(sparse.ring_depth_m):
+        # In single precision the last row can round up to the image's height.
+        v = min(int(sparse.ring_row_px[ring, u]), depth_m.shape[0] - 1)
+        if z > 0 and ((hidden[v, u] and depth_m[v, u] == z) or depth_m[v, u] < NEARER * z):
+            ring_m[ring, u] = 0
+    return ring_m
 
 
 def _nearest_of_blocks(depth_m: Floats32) -> Floats32:
@@ -40,7 +47,10 @@ def _nearest_of_blocks(depth_m: Floats32) -> Floats32:
     height, width = depth_m.shape
     seen_m = np.where(depth_m > 0, depth_m, np.float32(np.inf))
     padded = np.pad(seen_m, ((0, -height % BLOCK_PX), (0, -width % BLOCK_PX)), constant_values=np.inf)
-    blocks = padded.reshape(padded.shape[0] // BLOCK_PX, BLOCK_PX, -1, BLOCK_PX).min(axis=(1, 3))
+    rows = padded.reshape(-1, BLOCK_PX, padded.shape[1]).min(
+        axis=1
+    )  # first: it is the fast axis, and an eighth is left
+    blocks = rows.reshape(len(rows), -1, BLOCK_PX).min(axis=2)
     return np.asarray(cv2.erode(blocks, np.ones((3, 3), np.uint8)), np.float32)
 
 
