@@ -46,8 +46,9 @@ def main() -> None:
             root = make_frames(Path(name) / "kitti", depth, 16)
         show(f"one frame of {root.folder}, augmented, with targets, one core", one_sample(root, depth))
         show("bytes", moved(root, depth, options.batch))
-        rows = [loader_row(root, depth, options.batch, 8, workers) for workers in options.workers]
-        show(f"loader, batches of {options.batch}, from files", rows)
+        for source, cache in (("files", False), ("memory (machine.cache_images)", True)):
+            rows = [loader_row(root, depth, options.batch, 8, workers, cache=cache) for workers in options.workers]
+            show(f"loader, batches of {options.batch}, from {source}", rows)
 
 
 def frames_of(
@@ -98,10 +99,10 @@ def moved(root: KittiFolder, depth: Path, batch_size: int, size: tuple[int, int]
 
 def loader_row(
     root: KittiFolder, depth: Path, batch_size: int, batches: int, workers: int, *, device: str = "cpu",
-    size: tuple[int, int] = PUBLISHED,
+    size: tuple[int, int] = PUBLISHED, cache: bool = False,
 ) -> Row:  # fmt: skip
     """Samples a second that a loader gives on a device, and the processor time of each."""
-    frames = frames_of(root, depth, size, count=batch_size * batches)
+    frames = frames_of(root, depth, size, count=batch_size * batches, cache=cache)
     loader = build_loader(frames, batch_size=batch_size, seed=0, workers=workers, device=torch.device(device))
     for _ in loader.batches(0):  # starts the workers and loads compiled code
         pass
