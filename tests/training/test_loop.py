@@ -8,6 +8,8 @@ from typing import Any, cast
 import pytest
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.accelerators.cpu import CPUAccelerator
+from lightning_fabric.strategies.single_device import SingleDeviceStrategy
 from torch import Tensor, nn
 
 from monokd.errors import DataError
@@ -95,6 +97,23 @@ def test_the_history_holds_means_weights_and_their_sum(tmp_path: Path) -> None:
 def test_stopping_after_any_epoch_and_going_on_changes_no_bit(tmp_path: Path, whole: Run, stop: int) -> None:
     train(tmp_path, Pull(), stop)
     assert run(tmp_path) == whole
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
+def test_going_on_puts_the_optimisers_tensors_on_the_device_of_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With torch's meta device for a GPU: Fabric moves the module in `setup`; what is loaded before stays behind."""
+    run(tmp_path, 2)
+    step = Pull()
+    optimiser = torch.optim.Adam(step.parameters(), lr=0.1)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    monkeypatch.setattr(CPUAccelerator, "setup_device", lambda self, device: None)
+    fabric._strategy = SingleDeviceStrategy("meta", fabric._strategy.accelerator)
+    train(tmp_path, step, 2, fabric=fabric, optimiser=optimiser)
+    (parameter,) = step.parameters()
+    moments = [optimiser.state[parameter][name] for name in ("exp_avg", "exp_avg_sq")]
+    assert {tensor.device.type for tensor in (parameter, *moments)} == {"meta"}
 
 
 def test_task_weights_go_on_where_they_stopped(tmp_path: Path) -> None:
