@@ -8,8 +8,6 @@ from typing import Any, cast
 import pytest
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.accelerators.cpu import CPUAccelerator
-from lightning_fabric.strategies.single_device import SingleDeviceStrategy
 from torch import Tensor, nn
 
 from monokd.errors import DataError
@@ -99,21 +97,14 @@ def test_stopping_after_any_epoch_and_going_on_changes_no_bit(tmp_path: Path, wh
     assert run(tmp_path) == whole
 
 
-@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
-def test_going_on_puts_the_optimisers_tensors_on_the_device_of_the_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With torch's meta device for a GPU: Fabric moves the module in `setup`; what is loaded before stays behind."""
+def test_going_on_takes_the_optimisers_tensors_to_where_the_weights_are(tmp_path: Path) -> None:
+    """Fabric moves the module in `setup`; here to another type instead of a GPU: torch casts both when it loads."""
     run(tmp_path, 2)
     step = Pull()
     optimiser = torch.optim.Adam(step.parameters(), lr=0.1)
-    fabric = Fabric(accelerator="cpu", devices=1)
-    monkeypatch.setattr(CPUAccelerator, "setup_device", lambda self, device: None)
-    fabric._strategy = SingleDeviceStrategy("meta", fabric._strategy.accelerator)
-    train(tmp_path, step, 2, fabric=fabric, optimiser=optimiser)
-    (parameter,) = step.parameters()
-    moments = [optimiser.state[parameter][name] for name in ("exp_avg", "exp_avg_sq")]
-    assert {tensor.device.type for tensor in (parameter, *moments)} == {"meta"}
+    train(tmp_path, step, 2, fabric=Fabric(accelerator="cpu", devices=1, precision="64-true"), optimiser=optimiser)
+    moments = [optimiser.state[step.x][name] for name in ("exp_avg", "exp_avg_sq")]
+    assert {tensor.dtype for tensor in (step.x, *moments)} == {torch.float64}
 
 
 def test_task_weights_go_on_where_they_stopped(tmp_path: Path) -> None:
