@@ -7,7 +7,11 @@ import torch
 
 from monokd.errors import DataError
 from monokd.models.arithmetic import set_tf32
+from monokd.params import Machine, Training
+from monokd.quirks import Quirks
+from monokd.training import devices
 from monokd.training.devices import pick_accelerator
+from monokd.training.stage import chunking
 
 
 @pytest.mark.parametrize(
@@ -46,3 +50,41 @@ def test_one_switch_decides_on_tf32_convolutions(tf32: bool) -> None:
         assert not torch.backends.cuda.matmul.allow_tf32
     finally:
         torch.backends.cudnn.allow_tf32 = before
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_bfloat16_on_a_cpu_without_it_is_slow_and_a_line_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fast: bool
+) -> None:
+    for name in ("set_tf32", "set_threads", "make_deterministic"):
+        monkeypatch.setattr(devices, name, lambda *_: None)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    machine = Machine.model_construct(accelerator="cpu", precision="bf16-mixed", tf32=False, threads=0)
+    devices.start(machine, seed=0)
+    assert ("no bfloat16 instructions" in capsys.readouterr().err) != fast
+
+
+@pytest.mark.parametrize(
+    ("batch", "chunk", "processes", "result"),
+    [
+        (16, 4, 1, (4, 1)),
+        (16, 4, 4, (1, 1)),
+        (16, 4, 8, (1, 2)),
+        (16, 0, 2, (1, 2)),
+        (16, 4, 3, "params.yaml: batch_size: expected a multiple of the 3 processes, found 16"),
+        (16, 3, 2, "params.yaml: chunk_frames: expected to divide the 8 frames of a process, or to be a multiple"),
+        (12, 4, 6, (1, 2)),
+        (12, 8, 6, "params.yaml: chunk_frames: expected to divide the 2 frames"),
+    ],
+)
+def test_processes_share_a_batch_and_its_chunks(
+    batch: int, chunk: int, processes: int, result: tuple[int, int] | str
+) -> None:
+    """Chunks a process computes in a step, and processes that share one; what does not fit is one line."""
+    settings = Training.model_construct(batch_size=batch, chunk_frames=chunk)
+    if isinstance(result, str):
+        with pytest.raises(DataError, match=result):
+            chunking(settings, Quirks.of("published"), processes)
+    else:
+        assert chunking(settings, Quirks.of("published"), processes) == result
