@@ -22,7 +22,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from statistics import stdev
@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "metrics/study.json")
     parser.add_argument("--seeds", type=int, nargs="*", help="default: 0 to 4 for the arms, 0 to 2 for the others")
     parser.add_argument("--arms", nargs="+", help="some of the table's, by name")
+    parser.add_argument("--labelled", type=int, nargs="+", default=LABELLED_FRAMES, help="frames, for the curve")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of params.yaml, for all arms")
     args = parser.parse_args()
     arms = args.arms or list(TABLES[args.table])
@@ -104,7 +105,7 @@ def main() -> None:
     common = {key: yaml.safe_load(value) for key, _, value in (pair.partition("=") for pair in args.set)}
     seeds = range(5 if args.table == "arms" else 3) if args.seeds is None else args.seeds
     for seed in seeds:
-        for frames, place in places(args.folder, args.table).items():
+        for frames, place in places(args.folder, args.table, args.labelled).items():
             folder = place / f"seed{seed}"
             params = {FRAMES: frames, **common, "seed": seed, "data_seed": seed}
             prepare(folder, params)
@@ -113,10 +114,10 @@ def main() -> None:
     write_study(args.folder, args.out, args.table)
 
 
-def places(folder: Path, table: str) -> dict[int, Path]:
+def places(folder: Path, table: str, labelled: Sequence[int] = LABELLED_FRAMES) -> dict[int, Path]:
     """Folders of the seeds by the number of labelled frames."""
     usual = PARAMS["profiles"]["demo"]["scenes"]["train_frames"]
-    numbers = LABELLED_FRAMES if table == "curve" else (usual,)
+    numbers = labelled if table == "curve" else (usual,)
     return {frames: folder if frames == usual else folder / f"labelled{frames}" for frames in numbers}
 
 
