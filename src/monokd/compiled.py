@@ -1,7 +1,5 @@
 """Compilation of inner loops, with types kept."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Callable, Set

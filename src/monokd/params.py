@@ -1,7 +1,5 @@
 """params.yaml as frozen models: the only place where configuration is a tree."""
 
-from __future__ import annotations
-
 import reprlib
 from collections.abc import Collection
 from dataclasses import replace

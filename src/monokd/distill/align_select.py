@@ -1,7 +1,5 @@
 """MonoASD's align-and-select block: each branch sees the other's attention, then scans its own tokens."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

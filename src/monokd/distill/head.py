@@ -1,7 +1,5 @@
 """Head distillation: the student's outputs follow the teacher's."""
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """The distillation terms of MonoDistill, MonoSKD and MonoASD, and the modules that train with them."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Differentiable ranks: the published soft rank, and true ranks without a sort."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

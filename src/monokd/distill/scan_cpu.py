@@ -3,8 +3,6 @@
 The innermost loops run over channels. A compiler vectorises them only where few arrays can overlap: hence so many.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

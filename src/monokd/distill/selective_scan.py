@@ -1,7 +1,5 @@
 """The selective scan of Mamba (Gu and Dao 2023): a sequential reference, and what is fast at hand."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable
 from functools import cache

@@ -1,7 +1,5 @@
 """The rank-correlation term of MonoSKD: as published (a Pearson correlation), and with true ranks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,11 +1,9 @@
 """Training the student and its control: parameters in, weights and history out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -62,7 +60,7 @@ class DistillationStep(DetectionStep):
         frozen = (teacher.train() if quirks.teacher_train_mode else fold_bn(teacher)).requires_grad_(False)
         self.__dict__["teacher"] = frozen  # not registered as a part of this module
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> DistillationStep:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self.teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self

@@ -1,7 +1,5 @@
 """A detector over frames, into KITTI text."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path

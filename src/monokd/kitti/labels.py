@@ -1,7 +1,5 @@
 """KITTI's label and result files: one object a line."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections import Counter

@@ -1,8 +1,7 @@
 """The objects of a frame, as columns."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +27,11 @@ class Objects:
         """N."""
         return len(self.names)
 
-    def select(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Objects:
+    def select(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Self:
         """The objects that a mask or an index array chooses."""
         index = np.arange(len(self))[chosen]
         names = tuple(self.names[i] for i in index)
-        return Objects(names, *(getattr(self, column.name)[index] for column in fields(self)[1:]))
+        return type(self)(names, *(getattr(self, column.name)[index] for column in fields(self)[1:]))
 
 
 def from_rows(names: tuple[str, ...], rows: Array) -> Objects:

@@ -1,7 +1,5 @@
 """Which frames: the field's split of KITTI (Chen et al. 2015), a folder's own lists, frames without labels."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Boxes written as the labels of frames that have none: result files whose uncertain lines are DontCare."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterable
 from dataclasses import replace

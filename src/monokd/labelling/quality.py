@@ -1,7 +1,5 @@
 """How good a detector's boxes are, and from which score on they can stand for labels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

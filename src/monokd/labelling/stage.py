@@ -1,7 +1,5 @@
 """The label stage, composed: parameters in, label files and their quality out."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The detector's loss terms: heatmap, 2D and 3D boxes, heading and depth."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

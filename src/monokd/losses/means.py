@@ -1,7 +1,5 @@
 """Means over the whole batch of a step, however many processes share it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Hierarchical task learning: a term starts to count when those it builds on have settled (GUPNet, Lu et al. 2021)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

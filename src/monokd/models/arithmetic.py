@@ -1,7 +1,5 @@
 """How devices compute."""
 
-from __future__ import annotations
-
 import torch
 
 

@@ -3,8 +3,6 @@
 One network serves as teacher (depth images) and as student (colour images). Its state dict is the published layout.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -5,8 +5,6 @@ and U hold the averaged interpolation weights of each axis. So the operator need
 backward pass is two more products, and it is deterministic on every device.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

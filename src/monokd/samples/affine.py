@@ -1,7 +1,5 @@
 """The one transform between the image and the network's input, and images warped by it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

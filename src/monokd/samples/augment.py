@@ -1,7 +1,5 @@
 """Augmentation: first a plan, drawn from (seed, epoch, index) alone, then its pure application."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import cv2

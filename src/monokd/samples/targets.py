@@ -1,7 +1,5 @@
 """Training targets of one frame from its labels, camera, crop and dense depth."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray

@@ -4,8 +4,6 @@ torch's own synchronised layer refuses CPU tensors, and loses the property of `R
 passes. On a GPU it is faster than this one, so that there it normalises the maps.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

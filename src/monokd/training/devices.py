@@ -1,7 +1,5 @@
 """Devices, precision, processes and reproducibility, through lightning-fabric."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from typing import TYPE_CHECKING
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-def start(machine: Machine, seed: int) -> Fabric:
+def start(machine: Machine, seed: int) -> "Fabric":
     """Launch Fabric: one process here, or the ones that torchrun started, one a device.
 
     Kernels are deterministic and the seed is set, so that a run on the same machine gives the same bits.
@@ -78,12 +76,12 @@ def make_deterministic() -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def all_processes(fabric: Fabric) -> Processes:
+def all_processes(fabric: "Fabric") -> Processes:
     """Return the processes of `fabric` as losses see them."""
     return neighbours(fabric, fabric.world_size)
 
 
-def neighbours(fabric: Fabric, count: int) -> Processes:
+def neighbours(fabric: "Fabric", count: int) -> Processes:
     """Return the `count` processes, a divisor of all, that share a chunk with this one; every process must call it."""
     if count == 1:
         return Processes()

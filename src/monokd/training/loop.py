@@ -1,7 +1,5 @@
 """The one training loop of teacher, baseline, control and student."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -103,7 +101,7 @@ def fit(
     loader: EpochLoader,
     settings: FitSettings,
     *,
-    fabric: Fabric,
+    fabric: "Fabric",
     optimiser: Optimizer,
     tasks: TaskWeights,
     checkpoint: Path,
@@ -173,7 +171,7 @@ def _optimise(
     factors: dict[str, float],
     losses: _Losses,
     settings: FitSettings,
-    fabric: Fabric,
+    fabric: "Fabric",
     optimiser: Any,
 ) -> None:
     """Do one step of the optimiser."""
@@ -197,7 +195,7 @@ def _row(epoch: int, rate: float, means: dict[str, float], weights: dict[str, fl
     return row | means | {f"{WEIGHT}{name}": weights.get(name, 0.0) for name in means}
 
 
-def _across_processes(fabric: Fabric, means: dict[str, float]) -> dict[str, float]:
+def _across_processes(fabric: "Fabric", means: dict[str, float]) -> dict[str, float]:
     if fabric.world_size == 1:
         return means
     values = fabric.all_reduce(torch.tensor(list(means.values()), dtype=torch.float64).to(fabric.device))
@@ -217,7 +215,7 @@ def _state(
 
 
 def _resume(
-    checkpoint: Path, step: DetectionStep, optimiser: Optimizer, tasks: TaskWeights, fabric: Fabric
+    checkpoint: Path, step: DetectionStep, optimiser: Optimizer, tasks: TaskWeights, fabric: "Fabric"
 ) -> list[dict[str, float]]:
     """Restore what the first process finds saved, in every process; return the history so far."""
     state = fabric.broadcast(load_state(checkpoint) if fabric.is_global_zero else None)

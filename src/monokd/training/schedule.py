@@ -1,7 +1,5 @@
 """Learning rates and the optimiser."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

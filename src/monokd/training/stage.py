@@ -1,7 +1,5 @@
 """A training stage, composed: parameters in, weights and history out."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -22,7 +20,7 @@ from monokd.quirks import Quirks
 from monokd.roles import labelled_frames, teacher_frames
 from monokd.samples.dataset import Frames, SampleSet
 from monokd.samples.loader import EpochLoader, build_loader, loader_workers
-from monokd.samples.order import BatchOrder, Chunks, EpochBatches, MixedBatches
+from monokd.samples.order import BatchOrder, EpochBatches, MixedBatches
 from monokd.training.batch_norm import synchronise
 from monokd.training.data import DEPTH, TEACHER_SEES, input_settings, training_set
 from monokd.training.devices import all_processes, neighbours, start
@@ -136,17 +134,13 @@ class Stage:
 
         Without `epoch_steps`, frames without labels do not add steps: a student takes as many as its control.
         """
-        settings, seed = self.settings, self.params.seed
-        size, steps = settings.batch_size, settings.epoch_steps
-        process = self.fabric.global_rank, self.fabric.world_size
-        order: BatchOrder
-        if unlabelled or steps:
-            share = self.params.active.unlabelled.share if unlabelled else 0.0
-            steps = steps or max(labelled // size, 1)
-            order = MixedBatches((labelled, unlabelled), size, share=share, steps=steps, seed=seed, process=process)
-        else:
-            order = EpochBatches(labelled, size, seed=seed, process=process)
-        return Chunks(order, self.chunks) if self.chunks > 1 else order
+        settings, seed, chunks = self.settings, self.params.seed, self.chunks
+        size, process = settings.batch_size, (self.fabric.global_rank, self.fabric.world_size)
+        if not unlabelled and not settings.epoch_steps:
+            return EpochBatches(labelled, size, seed=seed, process=process, chunks=chunks)
+        share = self.params.active.unlabelled.share if unlabelled else 0.0
+        steps, counts = settings.epoch_steps or max(labelled // size, 1), (labelled, unlabelled)
+        return MixedBatches(counts, size, share=share, steps=steps, seed=seed, process=process, chunks=chunks)
 
     def _fit_settings(self, step: DetectionStep, weights: Mapping[str, float]) -> FitSettings:
         settings, machine = self.settings, self.params.active.machine

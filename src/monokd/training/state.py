@@ -1,7 +1,5 @@
 """Everything a training stage needs to go on after a crash, outside the pipeline's outputs."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

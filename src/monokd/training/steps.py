@@ -1,7 +1,5 @@
 """The detection step: what is computed on one batch, as named loss terms."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn

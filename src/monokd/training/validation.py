@@ -1,7 +1,5 @@
 """Losses on the validation frames during training, for the history alone: the last epoch's weights always count."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,7 +12,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-def validation_losses(step: DetectionStep, loader: EpochLoader, fabric: Fabric) -> dict[str, float]:
+def validation_losses(step: DetectionStep, loader: EpochLoader, fabric: "Fabric") -> dict[str, float]:
     """Return means of the detection terms over all frames, `val_seg` and so on; nothing that trains changes.
 
     A mean weighs batches by their frames. It is what the network would pay in evaluation mode, without augmentation;
