@@ -31,8 +31,7 @@ from monokd.distill.student import DistillationStep
 from monokd.kitti.frames import KittiFolder
 from monokd.losses.means import ALONE, Processes
 from monokd.models.detector import build_detector
-from monokd.models.neck import Upsample
-from monokd.params import PUBLISHED_WEIGHTS, Behaviour, Machine, load_params
+from monokd.params import PUBLISHED_WEIGHTS, Behaviour, Machine, Training, load_params
 from monokd.quirks import Quirks
 from monokd.samples.batch import Batch, collate
 from monokd.samples.dataset import Frames, InputSettings
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 METHODS = ("none", *PUBLISHED_WEIGHTS)
+TRAINING = Training.model_construct(optimiser="adam", learning_rate=1e-4, weight_decay=1e-5)
 CHUNK_FRAMES = 4  # of the published behaviour
 
 
@@ -58,7 +58,6 @@ class StepSettings:
     tf32: bool = False
     channels_last: bool = True
     compile: bool = False
-    shuffled: bool = False  # upsampling, see models.neck.Upsample
     batch: int = 2
     height_px: int = 384
     width_px: int = 1280
@@ -69,7 +68,7 @@ class StepSettings:
     @property
     def label(self) -> str:
         """What differs from the defaults."""
-        switches = [(field.name, getattr(self, field.name), field.default) for field in fields(self)[2:7]]
+        switches = [(field.name, getattr(self, field.name), field.default) for field in fields(self)[2:6]]
         changed = [f"{name} {value}" for name, value, default in switches if value != default]
         return ", ".join([f"{self.method} {self.behaviour}", *changed])
 
@@ -120,7 +119,7 @@ def measure(settings: StepSettings, root: Path, depth: Path) -> dict[str, Row]:
 def _measured(settings: StepSettings, root: Path, depth: Path) -> dict[str, Row]:
     fabric = start(settings.machine, 0)
     step = build_step(settings, fabric.device, all_processes(fabric))
-    optimiser = build_optimiser(step, kind="adam", learning_rate=1e-4, weight_decay=1e-5)
+    optimiser = build_optimiser(step, TRAINING)
     if settings.compile:
         step.compile()
     wrapped, wrapped_optimiser = fabric.setup(step, optimiser)
@@ -151,9 +150,6 @@ def build_step(
     """The step of a training stage, the student's where `method` has terms, with fresh weights."""
     quirks = Quirks.of(settings.behaviour)
     student, teacher = (build_detector(settings.width, quirks=quirks) for _ in range(2))
-    for module in (*student.modules(), *teacher.modules()):
-        if isinstance(module, Upsample):
-            module.shuffled = settings.shuffled
     step = DetectionStep(student, modality=modality, quirks=quirks, processes=processes)
     if settings.method != "none":
         channels = student.channels

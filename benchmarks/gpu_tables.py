@@ -19,13 +19,13 @@ from monokd.params import Behaviour
 
 R = TypeVar("R")
 TF32, BF16 = {"tf32": True}, {"precision": "bf16-mixed"}
-SLOWER = ({"channels_last": False}, {"shuffled": True})
+SLOWER = {"channels_last": False}
 SWITCHES: list[dict[str, Any]] = [
-    *(numbers | switch for numbers in ({}, TF32, BF16) for switch in ({}, *SLOWER)),
+    *(numbers | switch for numbers in ({}, TF32, BF16) for switch in ({}, SLOWER)),
     BF16 | {"compile": True},
     TF32 | {"behaviour": "published"},
 ]
-SMALL_SWITCHES = [{}, BF16 | SLOWER[1]]
+SMALL_SWITCHES = [{}, BF16 | SLOWER]
 SMALL_SIZES: dict[str, Sequence[Size]] = {"ranks": [(2, 3000)], "scans": [(48, 8)]}
 WORKERS, BATCHES = (4, 8, 16), 24
 

@@ -13,27 +13,18 @@ from monokd.models.dla import ConvNormReLU
 
 
 class Upsample(nn.Module):
-    """Learned upsampling of each channel by an even factor, a transposed convolution; starts as bilinear.
-
-    With `shuffled` it is a depthwise convolution whose factor² outputs a channel become pixels, for devices where a
-    transposed one is slow: the same weights, the same result up to rounding.
-    """
+    """Learned upsampling of each channel by an even factor, a transposed convolution; starts as bilinear."""
 
     def __init__(self, channels: int, factor: int) -> None:
         super().__init__()
-        self.factor, self.shuffled = factor, False
+        self.factor = factor
         ramp = 1 - (torch.arange(2 * factor) - (factor - 0.5)).abs() / factor
         self.weight = nn.Parameter((ramp[:, None] * ramp).repeat(channels, 1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W → B×C×fH×fW."""
-        channels, factor = len(self.weight), self.factor
-        if not self.shuffled:
-            return F.conv_transpose2d(x, self.weight, stride=factor, padding=factor // 2, groups=channels)
-        # Output pixel f·q + r sees input pixel q + k − 1, k < 3, through tap f·(1 − k) + r + f/2 of the weight.
-        taps = F.pad(self.weight, [factor // 2] * 4).view(channels, 3, factor, 3, factor).flip(1, 3)
-        kernel = taps.permute(0, 2, 4, 1, 3).reshape(-1, 1, 3, 3)
-        return F.pixel_shuffle(F.conv2d(x, kernel, padding=1, groups=channels), factor)
+        factor = self.factor
+        return F.conv_transpose2d(x, self.weight, stride=factor, padding=factor // 2, groups=len(self.weight))
 
 
 class IterativeUp(nn.Module):

@@ -20,13 +20,10 @@ def epoch_order(seed: int, epoch: int, count: int, part: int = 0) -> Ints:
 
 
 class BatchOrder(Sampler[list[Key]]):
-    """This process's part of every batch of an epoch, as the (epoch, index) of its frames. Set `epoch` before iterating.
+    """This process's part of every batch of `epoch`, which is set before iterating: (epoch, index) of its frames.
 
-    Args:
-        steps: batches of an epoch.
-        batch_size: over all processes.
-        process: the number of this one, and how many share each batch, evenly (ValueError).
-        chunks: equal pieces in which each part comes, one after the other; their number divides a part.
+    An epoch has `steps` batches of `batch_size` over all processes. `process` is the number of this one, and how many
+    share each batch, evenly (ValueError). Each part comes in as many equal `chunks`, which divide it, one by one.
     """
 
     def __init__(self, steps: int, batch_size: int, process: tuple[int, int], chunks: int) -> None:
@@ -83,15 +80,8 @@ class MixedBatches(BatchOrder):
     epochs' borders. A frame's key holds the number of its set's pass in place of the epoch, so that a frame that
     comes again within an epoch is augmented anew. The sets are spread evenly over a batch, its processes and chunks.
 
-    Args:
-        counts: frames of the first and of the second set; the second's indices go on from the first's. A set without
-            frames that a batch needs is a DataError.
-        batch_size: over all processes.
-        share: of each batch that comes from the second set, rounded to whole frames.
-        steps: batches of an epoch.
-        seed: of the order.
-        process: see `BatchOrder`.
-        chunks: see `BatchOrder`.
+    `counts` are the frames of both; the second's indices go on from the first's. `share` of each batch comes from the
+    second, rounded to whole frames; a set without frames that a batch needs is a DataError.
     """
 
     def __init__(

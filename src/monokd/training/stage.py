@@ -57,16 +57,10 @@ def chunking(settings: Training, quirks: Quirks, processes: int) -> tuple[int, i
 
 
 class Stage:
-    """One run of a training stage; devices and processes have started.
+    """One run of the training stage `name` of dvc.yaml, whose devices and processes have started.
 
-    Args:
-        name: as in dvc.yaml.
-        params: the whole tree.
-        out: file of the trained detector.
-        history: the CSV file.
-
-    Raises:
-        DataError: devices cannot be had, or processes cannot share the batch.
+    `out` is the file of the trained detector, `history` the CSV file. DataError where devices cannot be had, or
+    processes cannot share the batch.
     """
 
     def __init__(self, name: StageName, params: Params, out: Path, history: Path) -> None:
@@ -88,13 +82,8 @@ class Stage:
     ) -> None:
         """Train `step` in place, write the detector's weights, and remove the saved state.
 
-        Args:
-            step: what trains.
-            frames: labelled ones, then those without.
-            info: what the file of weights says about the detector.
-            unlabelled: how many of the frames have no labels.
-            starts: files of networks that the training starts from or learns from.
-            weights: of the distillation terms, in the order of the published history (quirk Q1).
+        The last `unlabelled` of `frames` have no labels; `starts` are files of networks that the training starts from
+        or learns from; `weights` those of the distillation terms, in the order of the published history (quirk Q1).
         """
         machine, fabric, settings, folder = self.params.active.machine, self.fabric, self.settings, Path()
         if self.chunk.count > 1 and (machine.sync_batch_norm or self.chunk.count < fabric.world_size):
@@ -102,9 +91,9 @@ class Stage:
             synchronise(step, self.chunk.sum, cuda=whole and fabric.device.type == "cuda")
         if machine.channels_last:
             step.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimiser = build_optimiser(
-            step, kind=settings.optimiser, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        if machine.compile:
+            step.compile()
+        optimiser = build_optimiser(step, settings)
         cores = max(worker_count(0) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
         workers = loader_workers(-1 if machine.workers == "auto" else machine.workers, cores)
         order = self._order(len(frames) - unlabelled, unlabelled)
@@ -155,7 +144,6 @@ class Stage:
             accumulate=settings.accumulate,
             chunks=self.chunks,
             zero_weight_gradients=self.quirks.zero_weight_gradients,
-            compiled=machine.compile,
             evaluate=None if validation is None else partial(validation_losses, plain, validation, self.fabric),
             evaluate_every=settings.evaluate_every,
             save_minutes=machine.save_minutes,

@@ -16,12 +16,8 @@ def validation_losses(step: DetectionStep, loader: EpochLoader, fabric: "Fabric"
     """Return means of the detection terms over all frames, `val_seg` and so on; nothing that trains changes.
 
     A mean weighs batches by their frames. It is what the network would pay in evaluation mode, without augmentation;
-    average precision needs the stages that follow, on which training does not depend.
-
-    Args:
-        step: around the detector in training, with terms of its own process alone.
-        loader: plain frames with labels, in order, this process's part of each batch.
-        fabric: device, precision, processes.
+    average precision needs the stages that follow, on which training does not depend. The step's terms are of its own
+    process alone; the loader gives this process's part of each batch of plain frames.
     """
     training = step.detector.training
     step.detector.eval()
