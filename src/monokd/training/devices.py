@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from monokd.errors import DataError, say
+from monokd.errors import say
 from monokd.losses.means import Processes
-from monokd.models.arithmetic import set_tf32, set_threads
+from monokd.models.arithmetic import pick_accelerator, set_tf32, set_threads
 from monokd.params import Machine
 
 if TYPE_CHECKING:
@@ -47,23 +47,6 @@ def start(machine: Machine, seed: int) -> "Fabric":
         fabric.launch()
     torch.manual_seed(seed)
     return fabric
-
-
-def pick_accelerator(wanted: str, processes: int = 1) -> str:
-    """Return cpu or cuda; `auto` takes CUDA where it is there, and the CPU everywhere else (Apple's GPUs lack float64).
-
-    Raises:
-        DataError: CUDA is wanted and not there, or this machine has fewer GPUs than `processes`.
-    """
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if wanted == "cuda" and not gpus:
-        reason = "machine.accelerator: expected a GPU for cuda, found none; cpu or auto run without"
-        raise DataError(reason, "params.yaml")
-    if wanted == "cpu" or not gpus:
-        return "cpu"
-    if processes > gpus:
-        raise DataError(f"expected at most one process a GPU, found {processes} processes for {gpus} GPUs")
-    return "cuda"
 
 
 def make_deterministic() -> None:
