@@ -66,10 +66,7 @@ def laplace(depth_m: Tensor, target_m: Tensor, log_uncertainty: Tensor, weight: 
 def heatmap_focal(logits: Tensor, target: Tensor, ignored: Tensor | None = None) -> Mean:
     """Focal loss of CornerNet (Law and Deng 2018; α 2, β 4) over the number of peaks; without any, the plain sum.
 
-    Args:
-        logits: B×C×h×w.
-        target: B×C×h×w in [0, 1], 1 at peaks.
-        ignored: B×h×w bool, cells that do not count.
+    Logits and target, in [0, 1] and 1 at peaks, are B×C×h×w; cells that are `ignored` (B×h×w bool) do not count.
     """
     probability = torch.sigmoid(logits.float()).clamp(MARGIN, 1 - MARGIN)
     peak = target == 1
