@@ -35,7 +35,7 @@ from monokd.params import PUBLISHED_WEIGHTS, Behaviour, Machine, Training, load_
 from monokd.quirks import Quirks
 from monokd.samples.batch import Batch, collate
 from monokd.samples.dataset import Frames, InputSettings
-from monokd.training.devices import all_processes, start
+from monokd.training.devices import neighbours, start
 from monokd.training.schedule import build_optimiser
 from monokd.training.steps import DetectionStep
 from monokd.typing import Modality
@@ -118,7 +118,7 @@ def measure(settings: StepSettings, root: Path, depth: Path) -> dict[str, Row]:
 
 def _measured(settings: StepSettings, root: Path, depth: Path) -> dict[str, Row]:
     fabric = start(settings.machine, 0)
-    step = build_step(settings, fabric.device, all_processes(fabric))
+    step = build_step(settings, fabric.device, neighbours(fabric, fabric.world_size))
     optimiser = build_optimiser(step, TRAINING)
     if settings.compile:
         step.compile()

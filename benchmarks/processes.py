@@ -46,7 +46,7 @@ from monokd.samples.dataset import Frame, Frames, InputSettings
 from monokd.samples.loader import EpochLoader
 from monokd.samples.order import EpochBatches, epoch_order
 from monokd.training.batch_norm import synchronise
-from monokd.training.devices import all_processes, start
+from monokd.training.devices import neighbours, start
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -124,7 +124,7 @@ def trained(folder: Path, methods: list[str], behaviours: list[Any], steps: int)
 
 def run(fabric: Fabric, folder: Path, method: str, behaviour: Any, count: int, dtype: torch.dtype) -> dict[str, Any]:
     """Train one method for some steps."""
-    processes, quirks = all_processes(fabric), Quirks.of(behaviour)
+    processes, quirks = neighbours(fabric, fabric.world_size), Quirks.of(behaviour)
     torch.manual_seed(0)
     settings = replace(TINY, method=method if method in PUBLISHED_WEIGHTS else "none", behaviour=behaviour)
     step = build_step(settings, fabric.device, processes, "depth" if method == "teacher" else "image").to(dtype)

@@ -27,7 +27,7 @@ from monokd.samples.dataset import Frame, Frames, InputSettings
 from monokd.samples.loader import EpochLoader
 from monokd.samples.order import EpochBatches, epoch_order
 from monokd.training.batch_norm import synchronise
-from monokd.training.devices import all_processes, neighbours, start
+from monokd.training.devices import neighbours, start
 from monokd.training.loop import FitSettings, fit
 from monokd.training.stage import chunking
 
@@ -69,7 +69,7 @@ def worker(rank: int, count: int, port: int, data: Path, out: Path) -> None:
     for behaviour in behaviours[: 2 if count < 4 else 1]:
         quirks = replace(Quirks.of(behaviour), teacher_train_mode=False)
         chunks, sharing = chunking(Training.model_construct(batch_size=BATCH, chunk_frames=2), quirks, count)
-        processes, chunk = all_processes(fabric), neighbours(fabric, sharing)
+        processes, chunk = neighbours(fabric, count), neighbours(fabric, sharing)
         order = EpochBatches(len(frames), BATCH, seed=0, process=(rank, count), chunks=chunks)
         for epochs in (1, 2):
             torch.manual_seed(0)

@@ -47,8 +47,8 @@ def heading_loss(
     logp = heading[:, :HEADING_BINS].log_softmax(1)
     own, other = (logp.gather(1, b[:, None])[:, 0] for b in (heading_bin, opposite))
     log_likelihood = torch.where(axis_only, torch.logaddexp(own, other), own)
-    miss, turned = ((bin_residual(heading, b) - residual_rad).abs() for b in (heading_bin, opposite))
-    residual = torch.where(axis_only, (miss + turned) / 2, miss)
+    own_miss, other_miss = ((bin_residual(heading, b) - residual_rad).abs() for b in (heading_bin, opposite))
+    residual = torch.where(axis_only, (own_miss + other_miss) / 2, own_miss)
     count = weight.sum()
     return Mean(-(log_likelihood * weight).sum(), count), Mean((residual * weight).sum(), count)
 

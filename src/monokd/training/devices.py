@@ -2,9 +2,10 @@
 
 import os
 import warnings
-from typing import TYPE_CHECKING
 
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 
 from monokd.errors import say
@@ -12,11 +13,8 @@ from monokd.losses.means import Processes
 from monokd.models.arithmetic import pick_accelerator, set_tf32, set_threads
 from monokd.params import Machine
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
-
-def start(machine: Machine, seed: int) -> "Fabric":
+def start(machine: Machine, seed: int) -> Fabric:
     """Launch Fabric: one process here, or the ones that torchrun started, one a device.
 
     Kernels are deterministic and the seed is set, so that a run on the same machine gives the same bits.
@@ -34,9 +32,6 @@ def start(machine: Machine, seed: int) -> "Fabric":
         say("precision bf16-mixed: this CPU has no bfloat16 instructions, so it is slower than 32")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from lightning_fabric import Fabric  # noqa: PLC0415  (its import takes two seconds)
-        from lightning_fabric.strategies.ddp import DDPStrategy  # noqa: PLC0415
-
         fabric = Fabric(
             accelerator=accelerator,
             devices=local,
@@ -59,13 +54,8 @@ def make_deterministic() -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def all_processes(fabric: "Fabric") -> Processes:
-    """Return the processes of `fabric` as losses see them."""
-    return neighbours(fabric, fabric.world_size)
-
-
-def neighbours(fabric: "Fabric", count: int) -> Processes:
-    """Return the `count` processes, a divisor of all, that share a chunk with this one; every process must call it."""
+def neighbours(fabric: Fabric, count: int) -> Processes:
+    """Return the `count` processes, a divisor of all, that compute with this one; every process must call it."""
     if count == 1:
         return Processes()
     group = None if count == fabric.world_size else torch.distributed.new_subgroups(count)[0]  # type: ignore[no-untyped-call]

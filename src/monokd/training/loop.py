@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -20,9 +21,6 @@ from monokd.samples.loader import EpochLoader
 from monokd.training.history import WEIGHT, history_line, write_history
 from monokd.training.state import load_state, save_state
 from monokd.training.steps import DetectionStep
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 READ_EVERY = 50  # steps between reads of the losses on an accelerator, each of which waits for it
 
@@ -85,7 +83,7 @@ def fit(
     loader: EpochLoader,
     settings: FitSettings,
     *,
-    fabric: "Fabric",
+    fabric: Fabric,
     optimiser: Optimizer,
     tasks: TaskWeights,
     checkpoint: Path,
@@ -148,7 +146,7 @@ def _optimise(
     factors: dict[str, float],
     losses: _Losses,
     settings: FitSettings,
-    fabric: "Fabric",
+    fabric: Fabric,
     optimiser: Any,
 ) -> None:
     """Do one step of the optimiser."""
@@ -172,14 +170,14 @@ def _row(epoch: int, rate: float, means: dict[str, float], weights: dict[str, fl
     return row | means | {f"{WEIGHT}{name}": weights.get(name, 0.0) for name in means}
 
 
-def _across_processes(fabric: "Fabric", means: dict[str, float]) -> dict[str, float]:
+def _across_processes(fabric: Fabric, means: dict[str, float]) -> dict[str, float]:
     if fabric.world_size == 1:
         return means
     values = fabric.all_reduce(torch.tensor(list(means.values()), dtype=torch.float64).to(fabric.device))
     return dict(zip(means, torch.as_tensor(values).tolist(), strict=True))
 
 
-def _resume(checkpoint: Path, kept: Mapping[str, Any], fabric: "Fabric") -> list[dict[str, float]]:
+def _resume(checkpoint: Path, kept: Mapping[str, Any], fabric: Fabric) -> list[dict[str, float]]:
     """Restore what the first process finds saved, in every process; return the history so far."""
     state = fabric.broadcast(load_state(checkpoint) if fabric.is_global_zero else None)
     if state is None:

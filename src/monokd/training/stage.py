@@ -23,7 +23,7 @@ from monokd.samples.loader import EpochLoader, build_loader, loader_workers
 from monokd.samples.order import BatchOrder, EpochBatches, MixedBatches
 from monokd.training.batch_norm import synchronise
 from monokd.training.data import DEPTH, TEACHER_SEES, input_settings, training_set
-from monokd.training.devices import all_processes, neighbours, start
+from monokd.training.devices import neighbours, start
 from monokd.training.loop import FitSettings, fit
 from monokd.training.schedule import build_optimiser, learning_rate
 from monokd.training.state import checkpoint_folder, fingerprint
@@ -68,7 +68,7 @@ class Stage:
         self.settings, self.quirks = params.stage_settings(name), params.resolved_quirks()
         self.fabric = start(params.active.machine, params.seed)
         self.chunks, sharing = chunking(self.settings, self.quirks, self.fabric.world_size)
-        self.processes, self.chunk = all_processes(self.fabric), neighbours(self.fabric, sharing)
+        self.processes, self.chunk = (neighbours(self.fabric, count) for count in (self.fabric.world_size, sharing))
 
     def train(
         self,

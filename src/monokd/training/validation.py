@@ -1,18 +1,14 @@
 """Losses on the validation frames during training, for the history alone: the last epoch's weights always count."""
 
-from typing import TYPE_CHECKING
-
 import torch
+from lightning_fabric import Fabric
 
 from monokd.losses.task_weights import DETECTION_TERMS
 from monokd.samples.loader import EpochLoader
 from monokd.training.steps import DetectionStep
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
-
-def validation_losses(step: DetectionStep, loader: EpochLoader, fabric: "Fabric") -> dict[str, float]:
+def validation_losses(step: DetectionStep, loader: EpochLoader, fabric: Fabric) -> dict[str, float]:
     """Return means of the detection terms over all frames, `val_seg` and so on; nothing that trains changes.
 
     A mean weighs batches by their frames. It is what the network would pay in evaluation mode, without augmentation;
