@@ -32,11 +32,11 @@ from monokd.kitti.frames import KittiFolder
 from monokd.losses.means import ALONE, Processes
 from monokd.models.detector import build_detector
 from monokd.models.neck import Upsample
-from monokd.params import PUBLISHED_WEIGHTS, Behaviour, Machine, load_params
+from monokd.params import PUBLISHED_WEIGHTS, Behaviour, Machine, Training, load_params
 from monokd.quirks import Quirks
 from monokd.samples.batch import Batch, collate
 from monokd.samples.dataset import Frames, InputSettings
-from monokd.training.devices import all_processes, start
+from monokd.training.devices import neighbours, start
 from monokd.training.schedule import build_optimiser
 from monokd.training.steps import DetectionStep
 from monokd.typing import Modality
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 METHODS = ("none", *PUBLISHED_WEIGHTS)
+TRAINING = Training.model_construct(optimiser="adam", learning_rate=1e-4, weight_decay=1e-5)
 CHUNK_FRAMES = 4  # of the published behaviour
 
 
@@ -119,8 +120,8 @@ def measure(settings: StepSettings, root: Path, depth: Path) -> dict[str, Row]:
 
 def _measured(settings: StepSettings, root: Path, depth: Path) -> dict[str, Row]:
     fabric = start(settings.machine, 0)
-    step = build_step(settings, fabric.device, all_processes(fabric))
-    optimiser = build_optimiser(step, kind="adam", learning_rate=1e-4, weight_decay=1e-5)
+    step = build_step(settings, fabric.device, neighbours(fabric, fabric.world_size))
+    optimiser = build_optimiser(step, TRAINING)
     if settings.compile:
         step.compile()
     wrapped, wrapped_optimiser = fabric.setup(step, optimiser)

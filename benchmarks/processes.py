@@ -44,9 +44,9 @@ from monokd.quirks import Quirks
 from monokd.samples.augment import Augmentation
 from monokd.samples.dataset import Frame, Frames, InputSettings
 from monokd.samples.loader import EpochLoader
-from monokd.samples.order import Chunks, EpochBatches, epoch_order
+from monokd.samples.order import EpochBatches, epoch_order
 from monokd.training.batch_norm import synchronise
-from monokd.training.devices import all_processes, start
+from monokd.training.devices import neighbours, start
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -124,7 +124,7 @@ def trained(folder: Path, methods: list[str], behaviours: list[Any], steps: int)
 
 def run(fabric: Fabric, folder: Path, method: str, behaviour: Any, count: int, dtype: torch.dtype) -> dict[str, Any]:
     """Train one method for some steps."""
-    processes, quirks = all_processes(fabric), Quirks.of(behaviour)
+    processes, quirks = neighbours(fabric, fabric.world_size), Quirks.of(behaviour)
     torch.manual_seed(0)
     settings = replace(TINY, method=method if method in PUBLISHED_WEIGHTS else "none", behaviour=behaviour)
     step = build_step(settings, fabric.device, processes, "depth" if method == "teacher" else "image").to(dtype)
@@ -161,8 +161,7 @@ def batches(folder: Path, steps: int, fabric: Fabric, quirks: Quirks) -> Iterato
     frames.empty = frozenset(names[i] for i in epoch_order(0, 0, len(names))[: BATCH // 2])
     process = (fabric.global_rank, fabric.world_size)
     pieces = 2 // fabric.world_size if quirks.per_replica_normaliser else 1
-    order = EpochBatches(len(names), BATCH, seed=0, process=process)
-    loader = EpochLoader(frames, Chunks(order, pieces))
+    loader = EpochLoader(frames, EpochBatches(len(names), BATCH, seed=0, process=process, chunks=pieces))
     endless = (batch for epoch in range(steps) for batch in loader.batches(epoch))
     return ([next(endless) for _ in range(pieces)] for _ in range(steps))
 

@@ -1,7 +1,5 @@
 """KITTI's classes and levels of difficulty, in one place and one order."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, get_args
 

@@ -1,7 +1,5 @@
 """Compilation of inner loops, with types kept."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Callable, Set
@@ -38,12 +36,9 @@ def compiled(
 ) -> F | Callable[[F], F]:
     """Compile `function` with numba on its first call; it releases the GIL and is cached on disk.
 
-    Division by zero gives infinity or NaN, as in C.
-
-    Args:
-        function: what to compile; without, a decorator.
-        fastmath: LLVM's names of the rules of arithmetic that may be broken; without, nothing is reordered or fused.
-        inline: copied into its callers, for small functions of inner loops: this spares reference counts.
+    Division by zero gives infinity or NaN, as in C. `fastmath` are LLVM's names of the rules of arithmetic that may be
+    broken; without, nothing is reordered or fused. With `inline` it is copied into its callers, for small functions of
+    inner loops: this spares reference counts.
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath) or False}
     options["inline"] = "always" if inline else "never"

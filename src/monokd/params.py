@@ -1,7 +1,5 @@
 """params.yaml as frozen models: the only place where configuration is a tree."""
 
-from __future__ import annotations
-
 import reprlib
 from collections.abc import Collection
 from dataclasses import replace
@@ -12,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from monokd.classes import ClassName
 from monokd.errors import DataError
 from monokd.files import read_bytes
 from monokd.quirks import QUIRK_NAMES, Quirks
@@ -24,7 +23,6 @@ Pixels = Annotated[int, Field(gt=0, le=16_384)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-ClassName = Literal["Pedestrian", "Car", "Cyclist"]
 Behaviour = Literal["published", "corrected"]
 
 

@@ -1,9 +1,7 @@
 """What the published code does differently from what it means, as one value that is handed down."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class Quirks:
     published_initialisation: bool = True
 
     @classmethod
-    def of(cls, behaviour: Literal["published", "corrected"]) -> Quirks:
+    def of(cls, behaviour: Literal["published", "corrected"]) -> Self:
         """All of them, or none."""
         return cls(**dict.fromkeys(QUIRK_NAMES, behaviour == "published"))
 

@@ -1,7 +1,5 @@
 """Types that the packages share: arrays, and the names that parameters and files may hold."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from monokd.kitti.objects import Objects
-from monokd.labelling.files import as_labels, nothing_known
 from monokd.labelling.quality import Matches, Thresholds, choose_thresholds, match, quality
+from monokd.labelling.stage import as_labels, nothing_known
 
 
 def cars(*rows: tuple[float, float, float], names: tuple[str, ...] | None = None) -> Objects:

@@ -89,5 +89,3 @@ def test_a_restart_continues_with_the_same_weights() -> None:
 def test_what_is_wrong_is_said() -> None:
     with pytest.raises(DataError, match=r"missing .*heading"):
         TaskWeights().update({"seg": 1.0}, 1)
-    with pytest.raises(DataError, match="ramp_epochs"):
-        TaskWeights(ramp_epochs=5)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monokd.errors import DataError
-from monokd.samples.order import Chunks, EpochBatches, MixedBatches, epoch_order
+from monokd.samples.order import EpochBatches, MixedBatches, epoch_order
 
 
 @given(st.integers(0, 100), st.integers(0, 200), st.integers(1, 50))
@@ -93,8 +93,7 @@ def test_each_set_is_used_up_before_it_repeats() -> None:
 
 def test_a_mixed_batch_is_cut_alike_by_processes_and_by_chunks() -> None:
     """Quirk Q5: a chunk holds the same frames whoever computes it, and its share of both sets."""
-    whole = MixedBatches((10, 20), 16, share=0.5, steps=3, seed=0)
-    chunks = list(Chunks(whole, 4))
+    chunks = list(MixedBatches((10, 20), 16, share=0.5, steps=3, seed=0, chunks=4))
     by_process = [list(MixedBatches((10, 20), 16, share=0.5, steps=3, seed=0, process=(rank, 4))) for rank in range(4)]
     for step in range(3):
         assert [chunks[4 * step + rank] for rank in range(4)] == [own[step] for own in by_process]

@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from monokd.errors import DataError
-from monokd.models.arithmetic import set_tf32
+from monokd.models.arithmetic import pick_accelerator, set_tf32
 from monokd.params import Machine, Training
 from monokd.quirks import Quirks
 from monokd.training import devices
-from monokd.training.devices import pick_accelerator
 from monokd.training.stage import chunking
 
 
@@ -21,13 +20,8 @@ from monokd.training.stage import chunking
         ("auto", 2, 2, "cuda"),
         ("cpu", 2, 4, "cpu"),
         ("cuda", 1, 1, "cuda"),
-        (
-            "cuda",
-            0,
-            1,
-            "params.yaml: machine.accelerator: expected a GPU for cuda, found none; cpu or auto run without",
-        ),
-        ("auto", 1, 2, "expected at most one process a GPU, found 2 processes for 1 GPUs"),
+        ("cuda", 0, 1, "accelerator: expected a GPU for cuda, found none; cpu or auto run without"),
+        ("auto", 1, 2, "accelerator: expected at most one process a GPU, found 2 for 1"),
     ],
 )
 def test_cuda_where_it_is_there_and_wanted(

@@ -214,7 +214,7 @@ def test_q18_weight_decay_of_a_part_whose_term_is_off(tmp_path: Path, published:
     assert (step.waits.item() < 0.9) == published
 
 
-def test_a_state_is_saved_in_the_background_at_most_every_few_minutes(tmp_path: Path, whole: Run) -> None:
+def test_a_state_is_saved_at_most_every_few_minutes(tmp_path: Path, whole: Run) -> None:
     train(tmp_path, Pull(), 2, save_minutes=60.0)
     assert not (tmp_path / "state.pt").exists()
     assert run(tmp_path, save_minutes=1e-9) == whole

@@ -25,9 +25,9 @@ from monokd.quirks import Quirks
 from monokd.samples.batch import Batch
 from monokd.samples.dataset import Frame, Frames, InputSettings
 from monokd.samples.loader import EpochLoader
-from monokd.samples.order import Chunks, EpochBatches, epoch_order
+from monokd.samples.order import EpochBatches, epoch_order
 from monokd.training.batch_norm import synchronise
-from monokd.training.devices import all_processes, neighbours, start
+from monokd.training.devices import neighbours, start
 from monokd.training.loop import FitSettings, fit
 from monokd.training.stage import chunking
 
@@ -69,8 +69,8 @@ def worker(rank: int, count: int, port: int, data: Path, out: Path) -> None:
     for behaviour in behaviours[: 2 if count < 4 else 1]:
         quirks = replace(Quirks.of(behaviour), teacher_train_mode=False)
         chunks, sharing = chunking(Training.model_construct(batch_size=BATCH, chunk_frames=2), quirks, count)
-        processes, chunk = all_processes(fabric), neighbours(fabric, sharing)
-        order = EpochBatches(len(frames), BATCH, seed=0, process=(rank, count))
+        processes, chunk = neighbours(fabric, count), neighbours(fabric, sharing)
+        order = EpochBatches(len(frames), BATCH, seed=0, process=(rank, count), chunks=chunks)
         for epochs in (1, 2):
             torch.manual_seed(0)
             student, teacher = (build_detector(WIDTH, quirks=quirks) for _ in range(2))
@@ -82,7 +82,7 @@ def worker(rank: int, count: int, port: int, data: Path, out: Path) -> None:
             with patch.object(Tensor, "float", Tensor.double):
                 fit(
                     step.double(),
-                    Float64(frames, Chunks(order, chunks)),
+                    Float64(frames, order),
                     FitSettings("test", epochs, lambda *_: 1e-5, WEIGHTS, chunks=chunks),
                     fabric=fabric,
                     optimiser=torch.optim.SGD([p for p in step.parameters() if p.requires_grad]),

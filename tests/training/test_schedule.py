@@ -35,7 +35,8 @@ def test_the_cosine_rises_to_the_base_and_falls_to_a_hundredth() -> None:
 def test_biases_are_not_decayed_and_frozen_parameters_are_not_trained() -> None:
     module = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     module[1].weight.requires_grad_(False)
-    optimiser = build_optimiser(module, kind="adam", learning_rate=1e-3, weight_decay=0.1)
+    settings = Training.model_construct(optimiser="adam", learning_rate=1e-3, weight_decay=0.1)
+    optimiser = build_optimiser(module, settings)
     decayed, free = optimiser.param_groups
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
     assert [p.shape for p in decayed["params"]] == [(3, 2)]

@@ -1,7 +1,5 @@
 """Affinity distillation: positions that resemble each other in the teacher shall do so in the student."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """MonoASD's align-and-select block: each branch sees the other's attention, then scans its own tokens."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -107,14 +105,11 @@ class Squeeze(nn.Module):
 
 
 class AlignSelect(nn.Module):
-    """Align and select on every level; attribute names are the published ones (`compute_align_select_loss.*`).
+    """Align and select on every level, finest first; attribute names are those of `compute_align_select_loss.*`.
 
-    Args:
-        channels: of the levels, finest first.
-        running_level_sums: quirk Q14: the sum over levels is added to the loss at every level, so of four levels
-            the first counts 4 times, the last once.
-        trainable_teacher_side: quirk Q15: the modules of the teacher's branch train with the student's, so the
-            target moves; without, they keep their first values.
+    With quirk Q14 (`running_level_sums`) the sum over levels is added to the loss at every level, so of four levels the
+    first counts 4 times, the last once. With quirk Q15 (`trainable_teacher_side`) the modules of the teacher's branch
+    train with the student's, so the target moves; without, they keep their first values.
     """
 
     def __init__(

@@ -1,7 +1,5 @@
 """Foreground feature distillation: the teacher's features inside 2D boxes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Review fusion of backbone levels, coarse to fine (Review-KD, Chen et al. 2021)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,13 +1,11 @@
 """Head distillation: the student's outputs follow the teacher's."""
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor
 
 from monokd.losses.detection import bin_residual, mean_l1, rows, trained_slots
 from monokd.losses.means import Mean, Terms
-from monokd.models.outputs import DetectorOutput, RoiOutput
+from monokd.models.outputs import DetectorOutput
 from monokd.samples.batch import Targets, head_cells
 from monokd.samples.constants import HEADING_BINS
 
@@ -22,12 +20,16 @@ def head_terms(
     mask = head_cells(targets, unclipped_masks=unclipped_masks)
     s, t = student.roi, teacher.roi
     slots = trained_slots(targets.mask_2d, s.heading.shape[0])
+
+    def regions_l1(name: str) -> Mean:
+        return mean_l1(getattr(s, name), getattr(t, name).detach().float())
+
     return {
         "offset2d": (_masked_l1(student.offset_2d, teacher.offset_2d, mask),),
         "size2d": (_masked_l1(student.size_2d, teacher.size_2d, mask),),
-        "offset3d": (mean_l1(s.offset_3d, t.offset_3d.detach().float()),),
-        "size3d": (mean_l1(s.size_3d, t.size_3d.detach().float()),),
-        "depth": _depth(s, t),
+        "offset3d": (regions_l1("offset_3d"),),
+        "size3d": (regions_l1("size_3d"),),
+        "depth": tuple(map(regions_l1, ("vis_depth_m", "att_depth_m", "ins_depth_m"))),
         "heading": _heading(s.heading, t.heading.detach(), rows(targets.heading_bin, slots)),
     }
 
@@ -37,11 +39,6 @@ def _masked_l1(student: Tensor, teacher: Tensor, mask: Tensor) -> Mean:
     difference = student.float() - teacher.detach().float()
     difference = difference.masked_fill(mask[:, None] == 0, 0.0)  # before any other arithmetic: NaN where not computed
     return Mean(difference.abs().sum(), mask.sum() * student.shape[1])
-
-
-def _depth(student: RoiOutput, teacher: RoiOutput) -> tuple[Mean, ...]:
-    names = "vis_depth_m", "att_depth_m", "ins_depth_m"
-    return tuple(mean_l1(getattr(student, name), getattr(teacher, name).detach().float()) for name in names)
 
 
 def _heading(student: Tensor, teacher: Tensor, heading_bin: Tensor) -> tuple[Mean, Mean]:

@@ -1,7 +1,5 @@
 """The distillation terms of MonoDistill, MonoSKD and MonoASD, and the modules that train with them."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from typing import Literal
 
@@ -42,14 +40,8 @@ class DistillationLoss(nn.Module):
     (MonoDistill). Attribute names are those of published checkpoints: `adapt_layer4` to `adapt_layer32`, `rgb_fs`,
     `compute_align_select_loss`.
 
-    Args:
-        terms: which to compute, of `TERMS`.
-        fused_channels: of the fused maps, strides 4, 8, 16, 32; the teacher has the same.
-        backbone_channels: of the backbone maps, strides 4, 8, 16, 32.
-        quirks: Q2, Q9, Q14 and Q15 matter here.
-
-    Raises:
-        ValueError: an unknown term.
+    Channels are those of the fused maps, which the teacher has too, and of the backbone maps of strides 4, 8, 16, 32.
+    Of the quirks, Q2, Q9, Q14 and Q15 count. An unknown term is a ValueError.
     """
 
     def __init__(

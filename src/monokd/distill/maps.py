@@ -1,7 +1,5 @@
 """Shared arithmetic on feature maps."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """Differentiable ranks: the published soft rank, and true ranks without a sort."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -36,16 +34,13 @@ def soft_rank(values: Tensor, strength: float) -> Tensor:
 
 
 def smooth_rank(values: Tensor, strength: float) -> Tensor:
-    """Ranks from −½ to ½ of every row, from a histogram: value i's is the mean over j of S(x_i, x_j).
+    """Ranks from −½ to ½ of every row of B×N values, from a histogram: value i's is the mean over j of S(x_i, x_j).
 
     Values are spread linearly over the two nearest of evenly spaced bins, `strength` standard deviations apart. S is ½
     for a smaller x_j, −½ for a greater one, 0 for an equal one, and in between for those less than two bins away.
     So ties get their average rank and all ranks sum to 0, exactly, and the gradient is that of the smoothed ranks, the
-    empirical density included. O(N) work, no sort.
-
-    Args:
-        values: B×N; a row with a value that is not finite gets NaN.
-        strength: width of a bin in standard deviations of the row; the smaller, the closer to the true ranks.
+    empirical density included. O(N) work, no sort. The smaller `strength`, the closer to the true ranks; a row with a
+    value that is not finite gets NaN.
     """
     ranks: Tensor = _SmoothRank.apply(values, strength)  # type: ignore[no-untyped-call]
     return ranks

@@ -3,8 +3,6 @@
 The innermost loops run over channels. A compiler vectorises them only where few arrays can overlap: hence so many.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from monokd.compiled import compiled
+from monokd.typing import Floats32
 
-Floats32 = NDArray[np.float32]
 FAST = frozenset({"contract", "reassoc", "nsz"})
 CHUNK = 16  # tokens between the states that the forward pass keeps; the backward pass computes those between again
 SHIFT, BIAS, LOWEST = np.int32(23), np.int32(127), np.float32(-126.0)  # of float32's exponent

@@ -1,7 +1,5 @@
 """The selective scan of Mamba (Gu and Dao 2023): a sequential reference, and what is fast at hand."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable
 from functools import cache
@@ -15,13 +13,7 @@ from monokd.errors import say
 def reference_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
     """Scan one token after the other: h ← exp(δA)·h + δB·u, y = C·h + D·u; what every faster form must equal.
 
-    Args:
-        u: batch×L×d inputs; so is what is returned.
-        delta: batch×L×d positive step sizes.
-        A: d×n negative decay rates.
-        B: batch×L×n.
-        C: batch×L×n.
-        D: d, direct path.
+    Inputs u, positive step sizes δ and outputs are batch×L×d, negative decay rates A d×n, B and C batch×L×n, D d.
     """
     state = u.new_zeros(u.shape[0], u.shape[2], A.shape[1])
     outputs = []

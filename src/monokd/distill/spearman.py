@@ -1,7 +1,5 @@
 """The rank-correlation term of MonoSKD: as published (a Pearson correlation), and with true ranks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -27,16 +25,12 @@ def spearman_loss(
 ) -> Mean:
     """1 − correlation of student and teacher features, summed over levels (MonoSKD, Wang et al. 2023).
 
-    Every level is resized to the coarsest and flattened to B×N; the correlation is over the whole block, those of all
-    processes together, so that the value is the same everywhere.
+    Maps are B×C×h×w, finest first. Every level is resized to the coarsest and flattened to B×N; the correlation is over
+    the whole block, those of all processes together, so that the value is the same everywhere.
 
-    Args:
-        student: maps B×C×h×w, finest first.
-        teacher: maps of the same shapes.
-        processes: those that share the batch.
-        rank_teacher_only: quirk Q2: as published, the student enters raw and the teacher's soft ranks at
-            `PUBLISHED_STRENGTH` are affine in its values, so that this is Pearson's correlation; else Spearman's.
-        strength: of true ranks: their resolution in standard deviations.
+    It is Spearman's, by true ranks of a resolution of `strength` standard deviations. As published (quirk Q2,
+    `rank_teacher_only`) it is Pearson's: the student enters raw, and the teacher's soft ranks at `PUBLISHED_STRENGTH`
+    are affine in its values.
     """
     own = [level.float().flatten(1) for level in to_coarsest(student)]
     their = [level.float().flatten(1) for level in to_coarsest([t.detach() for t in teacher])]

@@ -1,11 +1,9 @@
 """Training the student and its control: parameters in, weights and history out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -13,7 +11,7 @@ from torch import Tensor
 from monokd.distill.loss import DistillationLoss
 from monokd.errors import say
 from monokd.losses.detection import detection_terms
-from monokd.losses.means import ALONE, Processes, Terms, joined, over_processes
+from monokd.losses.means import ALONE, Processes, Terms, merged, over_processes
 from monokd.models.checkpoint import load_detector
 from monokd.models.detector import Detector
 from monokd.models.fold_bn import fold_bn
@@ -35,13 +33,9 @@ BOTH: tuple[Modality, ...] = ("image", TEACHER_SEES)
 class DistillationStep(DetectionStep):
     """Detection terms of the student and distillation terms between it and a frozen teacher.
 
-    Args:
-        student: what is trained.
-        teacher: what it learns from; it follows to devices and types, but is neither trained nor saved.
-        distillation: the terms, with their adapters.
-        quirks: Q3 (the teacher on batch statistics that drift) and Q11 count.
-        processes: that share the batch.
-        chunk: that share a chunk, whose own the distillation terms are (quirk Q5).
+    The teacher follows the student to devices and types, but is neither trained nor saved. `processes` share the batch,
+    `chunk` those of a chunk, whose own the distillation terms are (quirk Q5). Of the quirks, Q3 (the teacher on batch
+    statistics that drift) and Q11 count.
     """
 
     teacher: Detector
@@ -62,7 +56,7 @@ class DistillationStep(DetectionStep):
         frozen = (teacher.train() if quirks.teacher_train_mode else fold_bn(teacher)).requires_grad_(False)
         self.__dict__["teacher"] = frozen  # not registered as a part of this module
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> DistillationStep:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self.teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
@@ -70,7 +64,7 @@ class DistillationStep(DetectionStep):
     def forward(self, chunks: Sequence[Batch]) -> dict[str, Tensor]:
         """Return named terms, scalars, detection first."""
         pairs = [self._terms(chunk) for chunk in in_turn(chunks, self.detector, self.teacher, self.distillation)]
-        terms = over_processes(joined([own for own, _ in pairs]), self.processes)
+        terms = over_processes(merged([own for own, _ in pairs]), self.processes)
         each = [over_processes(distillation, self.chunk) for _, distillation in pairs]
         return terms | {name: torch.stack([chunk[name] for chunk in each]).mean() for name in each[0]}
 

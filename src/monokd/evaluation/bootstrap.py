@@ -4,8 +4,6 @@ A resample is a data set of its own: its objects are counted and its thresholds 
 the benchmark would say about those frames. Percentile intervals (Efron 1979) at 95 %.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial

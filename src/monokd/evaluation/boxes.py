@@ -3,8 +3,6 @@
 A row is a line of KITTI's label and result files as 15 numbers (pixels, metres, radians).
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

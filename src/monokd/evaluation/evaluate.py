@@ -1,7 +1,5 @@
 """From two folders of text to the curves of every class, metric and difficulty."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections import Counter

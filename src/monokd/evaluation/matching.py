@@ -6,8 +6,6 @@ module records those changes: sums over frames at *any* threshold, and over any 
 without a second matching.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

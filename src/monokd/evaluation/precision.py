@@ -1,7 +1,5 @@
 """Precision at 41 recalls and its mean, for the frames as they are or for any resampling of them."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

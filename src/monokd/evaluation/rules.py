@@ -1,7 +1,5 @@
 """What KITTI's object benchmark counts: classes, difficulties, overlaps."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """The table that every output is made from: one row for each average precision; and the tables beside it."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """A detector over frames, into KITTI text."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ from monokd.errors import DataError
 from monokd.kitti.frames import FrameSource
 from monokd.kitti.labels import write_results
 from monokd.kitti.objects import Objects
+from monokd.models.arithmetic import pick_accelerator
 from monokd.models.checkpoint import DetectorInfo
 from monokd.models.decode import decode
 from monokd.models.detector import Detector
@@ -39,17 +38,8 @@ def detect(
 ) -> Iterator[tuple[str, Objects]]:
     """Yield the id and the objects of every frame, in order.
 
-    Args:
-        detector: a copy of it runs, laid out for speed.
-        frames: without augmentation.
-        modality: what it sees.
-        score_threshold: lowest peak.
-        batch_size: frames at a time.
-        workers: processes that read, see `loader_workers`.
-        device: default the CPU.
-
-    Raises:
-        DataError: a frame's file is missing or broken.
+    A copy of the detector runs, laid out for speed, on the CPU where no `device` is given. `score_threshold` is the
+    lowest peak; `workers` processes read, see `loader_workers`. DataError where a frame's file is missing or broken.
     """
     device = device or torch.device("cpu")
     fast = fold_bn(detector).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -99,11 +89,7 @@ def write_predictions(
 
 
 def full_batches(names: Sequence[str], batch_size: int) -> list[str]:
-    """The frames that fill whole batches: all that the published validation predicts (quirk Q6).
-
-    Raises:
-        DataError: fewer frames than one batch.
-    """
+    """The frames that fill whole batches: all that the published validation predicts (quirk Q6), or DataError."""
     if len(names) < batch_size:
         raise DataError(f"drop_last_validation: expected at least one full batch of {batch_size}, found {len(names)}")
     return list(names[: len(names) // batch_size * batch_size])
@@ -121,14 +107,6 @@ def share_of_process(names: Sequence[str]) -> list[str]:
 
 
 def pick_device(accelerator: Accelerator) -> torch.device:
-    """The device of this process: the GPU with its number on this machine, or the CPU, where there is none by `auto`.
-
-    Raises:
-        DataError: `cuda` where there is none, or more processes than GPUs.
-    """
-    if accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    number, available = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
-    if number >= available:
-        raise DataError(f"accelerator: expected {number + 1} CUDA device{'s' * (number > 0)}, found {available}")
-    return torch.device("cuda", number)
+    """The device of this process: the GPU with its number on this machine, or the CPU; see `pick_accelerator`."""
+    number = int(os.environ.get("LOCAL_RANK", "0"))
+    return torch.device("cuda", number) if pick_accelerator(accelerator, number + 1) == "cuda" else torch.device("cpu")

@@ -4,8 +4,6 @@ Camera coordinates: x right, y down, z ahead (metres). A box's place is the cent
 rotated about y, and at heading 0 its length runs along x.
 """
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 import numpy as np

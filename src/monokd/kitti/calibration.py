@@ -1,11 +1,10 @@
 """Calibration files and the camera they describe."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -49,7 +48,7 @@ class Calibration:
         y = (pixels[:, 1] * depth_m - self.P2[1, 2] * z_m - self.P2[1, 3]) / self.P2[1, 1]
         return np.stack([x, y, z_m], axis=1)
 
-    def flipped(self, width_px: int) -> Calibration:
+    def flipped(self, width_px: int) -> Self:
         """Give the camera that sees the mirrored image: cu' = W − cu and the sign of tx changed (as DID-M3D)."""
         P2 = self.P2.copy()
         P2[0, 2] = width_px - P2[0, 2]

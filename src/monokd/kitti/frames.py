@@ -1,7 +1,5 @@
 """Where frames come from: the seam of every source, and KITTI's object layout."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path

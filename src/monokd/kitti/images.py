@@ -1,7 +1,5 @@
 """PNG and JPEG files: Pillow says what they claim and whether they are whole, OpenCV decodes PNGs fast."""
 
-from __future__ import annotations
-
 import io
 import os
 import warnings

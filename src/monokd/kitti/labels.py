@@ -1,7 +1,5 @@
 """KITTI's label and result files: one object a line."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections import Counter
@@ -71,12 +69,12 @@ def read_table(folder: str | Path, frames: Sequence[str], *, scores: bool, missi
     return LabelTable(rows, classes, offsets, missing, dict(unknown))
 
 
-def write_labels(path: str | Path, objects: Objects, decimals: int = 2) -> None:
+def write_labels(path: str | Path, objects: Objects) -> None:
     """Write a label file without scores, whole or not at all; numbers that are not finite are a DataError."""
-    write_text(path, "".join(f"{_line(objects, i, decimals, path)}\n" for i in range(len(objects))))
+    write_text(path, "".join(f"{_line(objects, i, path)}\n" for i in range(len(objects))))
 
 
-def write_results(path: str | Path, objects: Objects, score_decimals: int = 6, decimals: int = 2) -> None:
+def write_results(path: str | Path, objects: Objects, score_decimals: int = 6) -> None:
     """Write a result file, whole or not at all; no objects make an empty file, as KITTI's server wants it.
 
     2 digits of the score are published (quirk Q13), which makes ties that move AP by up to half a point; 6 correct it.
@@ -86,7 +84,7 @@ def write_results(path: str | Path, objects: Objects, score_decimals: int = 6, d
         line = int(np.argmin(np.isfinite(objects.scores)))
         raise DataError(f"score: expected a finite number to write, found {objects.scores[line]}", path, line + 1)
     scores = (f"{score:.{score_decimals}f}" for score in objects.scores.tolist())
-    lines = [f"{_line(objects, i, decimals, path)} {score}\n" for i, score in enumerate(scores)]
+    lines = [f"{_line(objects, i, path)} {score}\n" for i, score in enumerate(scores)]
     write_text(path, "".join(lines))
 
 
@@ -135,8 +133,7 @@ def _fault(contents: Sequence[bytes], paths: Sequence[str], fields: int) -> Data
     """The first fault of the first file at fault."""
     for content, path in zip(contents, paths, strict=True):
         for number, line in enumerate(content.split(b"\n"), start=1):
-            reason = _reason(line, fields)
-            if reason:
+            if reason := _reason(line, fields):
                 return DataError(reason, path, number)
     raise AssertionError("a fault that no line has")
 
@@ -160,12 +157,12 @@ def _reason(line: bytes, fields: int) -> str | None:
     return f"{name}: expected a finite number{limit}, found '{word}'"
 
 
-def _line(objects: Objects, i: int, decimals: int, path: str | Path) -> str:
+def _line(objects: Objects, i: int, path: str | Path) -> str:
     """One line without its score; −1 stays short where a file does not say."""
     name, truncation, occlusion = objects.names[i], objects.truncation[i], objects.occlusion[i]
     boxes = *objects.boxes_px[i], *objects.sizes_m[i], *objects.locations_m[i]
     numbers = [objects.alpha_rad[i], *boxes, objects.rotation_y_rad[i]]
     if not np.isfinite([truncation, occlusion, *numbers]).all():
         raise DataError(f"expected finite numbers to write, found {[truncation, occlusion, *numbers]}", path, i + 1)
-    first = "-1" if truncation == -1 else f"{truncation:.{decimals}f}"
-    return " ".join([name, first, f"{occlusion:.0f}", *(f"{x:.{decimals}f}" for x in numbers)])
+    first = "-1" if truncation == -1 else f"{truncation:.2f}"
+    return " ".join([name, first, f"{occlusion:.0f}", *(f"{x:.2f}" for x in numbers)])

@@ -1,7 +1,5 @@
 """Frames of the testing half that look like a val frame: from which drives that half is was never published."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

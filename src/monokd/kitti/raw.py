@@ -3,8 +3,6 @@
 Layout: DATE/DATE_drive_NNNN_sync/{image_02,velodyne_points,oxts}/data/NUMBER.*, calibration once a date.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

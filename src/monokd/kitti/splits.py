@@ -1,7 +1,5 @@
 """Which frames: the field's split of KITTI (Chen et al. 2015), a folder's own lists, frames without labels."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -90,13 +88,9 @@ def unlabelled_frames(
 ) -> tuple[FrameSource, list[str]]:
     """Choose frames to learn from without labels, none of which tells anything about a val frame.
 
-    Args:
-        name: `test`: the object benchmark's testing half, less what ImageSets/near_val.txt lists. `drives`: raw drives
-            that hold no val frame. `places`: of these, only frames away from every val frame, since streets recur.
-        root: the folder that holds `training` and `testing`.
-        raw: the folder of raw drives, with the development kit's mapping.
-        every: of raw drives, keep the frames whose number this divides.
-        apart_m: for `places`, the least distance from a val frame.
+    `test` is the testing half of the object benchmark in `root`, less what ImageSets/near_val.txt lists. `drives` are
+    the drives in `raw` (with the development kit's mapping) that hold no val frame, of which the frames whose number
+    `every` divides. `places` are those of them at least `apart_m` from every val frame, since streets recur.
 
     Raises:
         DataError: no such split, drives, mapping or positions, or no frame left.

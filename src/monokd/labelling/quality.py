@@ -1,7 +1,5 @@
 """How good a detector's boxes are, and from which score on they can stand for labels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,23 +16,14 @@ REACHED = 0.95  # share of the objects found in the image down to which a box is
 
 
 class Matches(NamedTuple):
-    """N detections of several frames against labels.
-
-    Attributes:
-        scores: of the detections.
-        correct: takes a label of its class.
-        counted: correct, or takes none; one that takes a label too small or hidden to count is neither.
-        depth_error_m: distances along the camera's axis to the label taken, NaN without.
-        flipped: the heading is nearer to the label's opposite.
-        labels: how many labels count.
-    """
+    """N detections of several frames against labels."""
 
     scores: Floats
-    correct: Bools
-    counted: Bools
-    depth_error_m: Floats
-    flipped: Bools
-    labels: int
+    correct: Bools  # takes a label of its class
+    counted: Bools  # correct, or takes none; one that takes a label too small or hidden to count is neither
+    depth_error_m: Floats  # distance along the camera's axis to the label taken, NaN without
+    flipped: Bools  # the heading is nearer to the label's opposite
+    labels: int  # how many labels count
 
 
 class Thresholds(NamedTuple):

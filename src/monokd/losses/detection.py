@@ -1,7 +1,5 @@
 """The detector's loss terms: heatmap, 2D and 3D boxes, heading and depth."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -49,8 +47,8 @@ def heading_loss(
     logp = heading[:, :HEADING_BINS].log_softmax(1)
     own, other = (logp.gather(1, b[:, None])[:, 0] for b in (heading_bin, opposite))
     log_likelihood = torch.where(axis_only, torch.logaddexp(own, other), own)
-    miss, turned = ((bin_residual(heading, b) - residual_rad).abs() for b in (heading_bin, opposite))
-    residual = torch.where(axis_only, (miss + turned) / 2, miss)
+    own_miss, other_miss = ((bin_residual(heading, b) - residual_rad).abs() for b in (heading_bin, opposite))
+    residual = torch.where(axis_only, (own_miss + other_miss) / 2, own_miss)
     count = weight.sum()
     return Mean(-(log_likelihood * weight).sum(), count), Mean((residual * weight).sum(), count)
 
@@ -68,10 +66,7 @@ def laplace(depth_m: Tensor, target_m: Tensor, log_uncertainty: Tensor, weight: 
 def heatmap_focal(logits: Tensor, target: Tensor, ignored: Tensor | None = None) -> Mean:
     """Focal loss of CornerNet (Law and Deng 2018; α 2, β 4) over the number of peaks; without any, the plain sum.
 
-    Args:
-        logits: B×C×h×w.
-        target: B×C×h×w in [0, 1], 1 at peaks.
-        ignored: B×h×w bool, cells that do not count.
+    Logits and target, in [0, 1] and 1 at peaks, are B×C×h×w; cells that are `ignored` (B×h×w bool) do not count.
     """
     probability = torch.sigmoid(logits.float()).clamp(MARGIN, 1 - MARGIN)
     peak = target == 1

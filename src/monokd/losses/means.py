@@ -1,7 +1,5 @@
 """Means over the whole batch of a step, however many processes share it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -58,7 +56,7 @@ def over_processes(terms: Mapping[str, Sequence[Mean]], processes: Processes) ->
     return {name: torch.stack([next(values).float() for _ in parts]).sum() for name, parts in terms.items()}
 
 
-def joined(chunks: Sequence[Terms]) -> Terms:
+def merged(chunks: Sequence[Terms]) -> Terms:
     """Return the terms of a batch whose chunks were computed one by one: means over the elements of all chunks."""
     if len(chunks) == 1:
         return chunks[0]

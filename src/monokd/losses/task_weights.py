@@ -1,7 +1,5 @@
 """Hierarchical task learning: a term starts to count when those it builds on have settled (GUPNet, Lu et al. 2021)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,22 +23,15 @@ WAITS_FOR: dict[str, tuple[str, ...]] = {
 
 
 class TaskWeights:
-    """Weights of the detection terms over the epochs.
+    """Weights of the detection terms over the epochs; all are 1 from the start where it is not `enabled`.
 
-    Call `update` once at the start of every epoch with the epoch means of the *previous* epoch's losses (at epoch 0:
-    anything, it is not kept); it returns the weights to train this epoch with. The weight of a waiting term is
-    t^(1 − Π c), c = 1 − relu(d/d₀) for each term it waits for, d its trend over the last `window` epoch means, d₀ the
-    first trend seen.
+    The weight of a waiting term is t^(1 − Π c), t = min((epoch − window) / (ramp_epochs − window), 1); for each term it
+    waits for, c = 1 − relu(d/d₀), d its trend over the last `window` epoch means, d₀ the first trend seen.
 
-    Args:
-        window: epochs that a trend spans.
-        ramp_epochs: epoch at which t reaches 1: t = min((epoch − window) / (ramp_epochs − window), 1).
-        shifted_task_history: quirk Q1: in a distillation run the history holds the distillation terms first, but is
-            read at the positions of the detection terms alone, so a trend belongs to another term than its name says.
-        distillation_terms: names of the distillation terms, in the order in which they enter the history.
-        enabled: without, every weight is 1 from the start.
-        unbounded_trends: as published, c falls below 0 where a term falls faster than at first; two such factors make a
-            positive product, and the weight can grow far beyond 1. Without, c is at least 0 and weights at most 1.
+    With quirk Q1 (`shifted_task_history`) the history of a distillation run holds `distillation_terms` first, but is
+    read at the positions of the detection terms alone, so a trend belongs to another term than its name says.
+    With `unbounded_trends`, as published, c falls below 0 where a term falls faster than at first; two such factors
+    make a positive product, and the weight can grow far beyond 1. Without, c is at least 0 and weights at most 1.
     """
 
     def __init__(
@@ -53,8 +44,6 @@ class TaskWeights:
         enabled: bool = True,
         unbounded_trends: bool = False,
     ) -> None:
-        if ramp_epochs <= window:
-            raise DataError(f"ramp_epochs: expected more than window ({window}), found {ramp_epochs}")
         self.window, self.ramp_epochs, self.enabled = window, ramp_epochs, enabled
         self.unbounded_trends = unbounded_trends
         shifted = (*distillation_terms, *DETECTION_TERMS)[: len(DETECTION_TERMS)]
@@ -63,10 +52,10 @@ class TaskWeights:
         self._first_trend: list[float] | None = None
 
     def update(self, epoch_means: Mapping[str, float], epoch: int) -> dict[str, float]:
-        """Weights for `epoch` (counted from 0), and remember `epoch_means`, of unweighted terms.
+        """Return the weights to train `epoch` (from 0) with, and remember the means of the epoch before it.
 
-        Raises:
-            DataError: a term that the trends need is missing.
+        Call it once at the start of every epoch; `epoch_means` are of unweighted terms (DataError where one that the
+        trends need is missing), and not kept at epoch 0.
         """
         weights = {name: 1.0 if not before or not self.enabled else 0.0 for name, before in WAITS_FOR.items()}
         if not self.enabled or epoch == 0:

@@ -1,8 +1,24 @@
-"""How devices compute."""
-
-from __future__ import annotations
+"""Which device computes, and how."""
 
 import torch
+
+from monokd.errors import DataError
+
+
+def pick_accelerator(wanted: str, processes: int = 1) -> str:
+    """Return cpu or cuda; `auto` takes CUDA where it is there, and the CPU everywhere else (Apple's GPUs lack float64).
+
+    Raises:
+        DataError: CUDA is wanted and not there, or this machine has fewer GPUs than `processes`.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "cuda" and not gpus:
+        raise DataError("accelerator: expected a GPU for cuda, found none; cpu or auto run without")
+    if wanted == "cpu" or not gpus:
+        return "cpu"
+    if processes > gpus:
+        raise DataError(f"accelerator: expected at most one process a GPU, found {processes} for {gpus}")
+    return "cuda"
 
 
 def set_tf32(wanted: bool) -> None:

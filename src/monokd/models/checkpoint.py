@@ -1,7 +1,5 @@
 """A detector's file: its weights in safetensors, and what they need to be used rightly. And the ImageNet backbone."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

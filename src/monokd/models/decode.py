@@ -1,7 +1,5 @@
 """From head outputs to objects in camera coordinates (DID-M3D, Peng et al., ECCV 2022, section 3)."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

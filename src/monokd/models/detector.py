@@ -3,8 +3,6 @@
 One network serves as teacher (depth images) and as student (colour images). Its state dict is the published layout.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch
@@ -27,15 +25,11 @@ CORRECTED = Quirks.of("corrected")
 
 
 class Detector(nn.Module):
-    """Monocular 3D detector.
+    """Monocular 3D detector: a backbone from B×3×H×W to maps of strides 1 to 32, a neck that fuses four, heads.
 
-    Args:
-        backbone: B×3×H×W → maps of strides 1, 2, 4, 8, 16, 32.
-        neck: the last four of them → fused maps of the same strides and channels.
-        channels: of the fused maps, finest first.
-        hidden: channels inside every head.
-        quirks: Q7 (see `points_to_image`); Q17: the visual depth is scaled by the ratio of the predicted box's heights
-            on the input and in the image, each at least 1 px, not by the scale of input to image; Q19, how it starts.
+    `channels` are those of the fused maps, finest first, `hidden` those inside every head. Of the quirks count Q7 (see
+    `points_to_image`), Q19, how it starts, and Q17: the visual depth is scaled by the ratio of the predicted box's
+    heights on the input and in the image, each at least 1 px, not by the scale of input to image.
     """
 
     def __init__(

@@ -3,8 +3,6 @@
 Attribute names spell the published checkpoints' keys, so that a state dict needs no translation.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

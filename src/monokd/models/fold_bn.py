@@ -1,7 +1,5 @@
 """Batch normalisation by fixed statistics, folded into the convolution before it."""
 
-from __future__ import annotations
-
 from copy import deepcopy
 from itertools import pairwise
 from typing import TypeVar

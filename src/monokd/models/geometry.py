@@ -1,7 +1,5 @@
 """From the feature map to the image and to camera rays."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

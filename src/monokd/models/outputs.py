@@ -1,7 +1,5 @@
 """What the detector returns."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import Tensor

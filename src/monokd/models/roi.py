@@ -5,8 +5,6 @@ and U hold the averaged interpolation weights of each axis. So the operator need
 backward pass is two more products, and it is deterministic on every device.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -18,14 +16,9 @@ CANDIDATES = 6  # a pixel's two-pixel support holds at most four adaptive sample
 def roi_align(features: Tensor, boxes: Tensor, boxes_per_frame: Sequence[int], *, cells: int = 7) -> Tensor:
     """Average bilinear samples of B×C×h×w features in P×P `cells` over each box: M×C×P×P.
 
-    A cell has as many samples an axis as it is pixels long, rounded up. The first pixel's centre is at 0, and boxes are
-    widened to at least one pixel (the operator's older convention). Gradients reach `features` only.
-
-    Args:
-        features: of B frames.
-        boxes: M×4 left, top, right, bottom in feature pixels, frame after frame.
-        boxes_per_frame: B numbers that sum to M.
-        cells: side of the grid.
+    Boxes are M×4 left, top, right, bottom in feature pixels, frame after frame; `boxes_per_frame` are B numbers that
+    sum to M. A cell has as many samples an axis as it is pixels long, rounded up. The first pixel's centre is at 0, and
+    boxes are widened to at least one pixel (the operator's older convention). Gradients reach `features` only.
     """
     height, width = features.shape[-2:]
     with torch.no_grad():

@@ -1,7 +1,5 @@
 """Tensors on disk, as safetensors or as torch writes them. No file can run code."""
 
-from __future__ import annotations
-
 import io
 import json
 import pickle

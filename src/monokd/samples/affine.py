@@ -1,7 +1,5 @@
 """The one transform between the image and the network's input, and images warped by it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2
@@ -9,20 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monokd.compiled import compiled
+from monokd.typing import Bytes, Floats, Floats32, Uint16s
 
-Array = NDArray[np.float64]
 Pixels = NDArray[np.integer]
 Sources = NDArray[np.intp]
-Columns = tuple[Sources, Sources, Array, int, int]  # see `_columns`
+Columns = tuple[Sources, Sources, Floats, int, int]  # see `_columns`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Affine:
     """A similarity between image pixels and network input pixels; pixel centres lie at halves."""
 
-    forward: Array  # 2×3, image to input
-    inverse: Array  # 2×3, input to image
-    coord_range_px: NDArray[np.float32]  # 2×2 float32, the crop's top-left and bottom-right corners in image pixels
+    forward: Floats  # 2×3, image to input
+    inverse: Floats  # 2×3, input to image
+    coord_range_px: Floats32  # 2×2 float32, the crop's top-left and bottom-right corners in image pixels
     width_px: int  # width of the input
     height_px: int  # height of the input
 
@@ -43,13 +41,13 @@ def crop_affine(
     return Affine(np.asarray(forward, float), np.asarray(inverse, float), corners, width_px, height_px)
 
 
-def transform_points(matrix: Array, points: NDArray[np.floating]) -> Array:
+def transform_points(matrix: Floats, points: NDArray[np.floating]) -> Floats:
     """Apply a 2×3 matrix to N×2 points, rounded to single precision first as the published code does."""
     rounded = points.astype(np.float32).astype(np.float64)
     return rounded @ matrix[:, :2].T + matrix[:, 2]
 
 
-def warp_image(image: NDArray[np.uint8], affine: Affine, *, flip: bool) -> NDArray[np.uint8]:
+def warp_image(image: Bytes, affine: Affine, *, flip: bool) -> Bytes:
     """Sample an H×W×3 image at every input pixel, bilinear, truncated to 8 bits, black outside: 3×h×w.
 
     Where an input pixel steps over two image pixels or more, the image is averaged over that many first;
@@ -61,14 +59,14 @@ def warp_image(image: NDArray[np.uint8], affine: Affine, *, flip: bool) -> NDArr
     return out
 
 
-def warp_depth(stored: NDArray[np.uint16], affine: Affine, *, flip: bool) -> NDArray[np.float32]:
+def warp_depth(stored: Uint16s, affine: Affine, *, flip: bool) -> Floats32:
     """Sample an H×W depth map (metres × 256) as `warp_image` does, 0 outside: h×w float32 metres."""
     out = np.empty((affine.height_px, affine.width_px), dtype=np.float32)
     _warp_depth(*_sources(stored, affine, flip), out)
     return out
 
 
-def _three_points(centre_px: tuple[float, float], width_px: float) -> NDArray[np.float32]:
+def _three_points(centre_px: tuple[float, float], width_px: float) -> Floats32:
     points = np.zeros((3, 2), dtype=np.float32)
     points[0] = centre_px
     points[1] = centre_px[0], centre_px[1] - width_px / 2
@@ -77,9 +75,7 @@ def _three_points(centre_px: tuple[float, float], width_px: float) -> NDArray[np
     return points
 
 
-def _sources(
-    image: NDArray[np.uint8] | NDArray[np.uint16], affine: Affine, flip: bool
-) -> tuple[Pixels, Columns, Array, float, int]:
+def _sources(image: Bytes | Uint16s, affine: Affine, flip: bool) -> tuple[Pixels, Columns, Floats, float, int]:
     """The image averaged over blocks of `factor` pixels, its columns, the rows' matrix, the whole height, `factor`."""
     height, width = image.shape[:2]
     factor = max(1, min(int(affine.inverse[0, 0] + 1e-6), height, width))
@@ -107,14 +103,14 @@ def _columns(step: float, origin: float, size: int, count: int, factor: int, fli
 
 
 @compiled(inline=True)
-def _row(matrix: Array, x: int, y: int) -> float:
+def _row(matrix: Floats, x: int, y: int) -> float:
     """Image row at the centre of input pixel (x, y); the order of the sums is Pillow's."""
     row: float = matrix[0] * (x + 0.5) + matrix[1] * (y + 0.5) + matrix[2]
     return row
 
 
 @compiled
-def _blend_columns(image: Pixels, source: int, columns: Columns, out: Array) -> None:
+def _blend_columns(image: Pixels, source: int, columns: Columns, out: Floats) -> None:
     """One source row at every input column, by channel."""
     left, right, weight, first, last = columns
     for x in range(first, last):
@@ -125,7 +121,7 @@ def _blend_columns(image: Pixels, source: int, columns: Columns, out: Array) -> 
 
 
 @compiled
-def _warp_rgb(image: Pixels, columns: Columns, matrix: Array, size: float, factor: int, out: NDArray[np.uint8]) -> None:
+def _warp_rgb(image: Pixels, columns: Columns, matrix: Floats, size: float, factor: int, out: Bytes) -> None:
     rows = image.shape[0]
     _, _, _, first, last = columns
     kept = np.empty((2, 3, out.shape[2]))
@@ -154,9 +150,7 @@ def _warp_rgb(image: Pixels, columns: Columns, matrix: Array, size: float, facto
 
 
 @compiled
-def _warp_depth(
-    image: Pixels, columns: Columns, matrix: Array, size: float, factor: int, out: NDArray[np.float32]
-) -> None:
+def _warp_depth(image: Pixels, columns: Columns, matrix: Floats, size: float, factor: int, out: Floats32) -> None:
     rows = image.shape[0]
     left, right, weight, first, last = columns
     for y in range(out.shape[0]):

@@ -1,7 +1,5 @@
 """Augmentation: first a plan, drawn from (seed, epoch, index) alone, then its pure application."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import cv2
@@ -98,14 +96,10 @@ def mirror_objects(objects: Objects, width_px: int) -> Objects:
 
 
 def image_map(image: Bytes, jitter: Jitter | None) -> Floats32:
-    """Compose jitter with ImageNet's mean and standard deviation, as `map_channels` applies them: 3×4.
+    """Compose the jitter of a 3×h×w image with ImageNet's mean and standard deviation, for `map_channels`: 3×4.
 
     Brightness, contrast and saturation blend with the greys of the image as it was before all three, so their
     product is affine in the pixel. Nothing is clipped.
-
-    Args:
-        image: 3×h×w RGB, as the network shows it.
-        jitter: None leaves the colours.
     """
     matrix, offset = np.eye(3), np.zeros(3)
     if jitter is not None:

@@ -1,13 +1,12 @@
 """What a training step receives."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import register_dataclass, tree_leaves, tree_map, tree_map_only
 from torch.utils.data import default_collate
 
 from monokd.samples.augment import map_channels
@@ -79,22 +78,31 @@ class Batch:
             raise ValueError(f"this network sees {modality}, but the batch carries {carried}")
         return map_channels(self.inputs[modality], self.channel_maps[modality])
 
-    def to(self, device: torch.device) -> Batch:
+    def to(self, device: torch.device) -> Self:
         """Return the same batch on `device`; from page-locked memory nobody waits for the copy."""
         return self.each(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pin_memory(self) -> Batch:
+    def pin_memory(self) -> Self:
         """Return the same batch in page-locked memory; a DataLoader calls this."""
         return self.each(Tensor.pin_memory)
 
-    def each(self, move: Callable[[Tensor], Tensor]) -> Batch:
+    def each(self, move: Callable[[Tensor], Tensor]) -> Self:
         """Return the same batch of moved tensors."""
-        return _map_tensors(self, move)  # type: ignore[no-any-return]
+        moved: Self = tree_map_only(Tensor, move, self)
+        return moved
+
+
+register_dataclass(Targets)
+register_dataclass(Batch)
 
 
 def collate(samples: Sequence[Batch]) -> Batch:
-    """Stack samples of the same modalities in their order, and find `box_cells` where they have targets."""
-    batch: Batch = _stack(samples)
+    """Stack samples of the same modalities in their order, and find `box_cells` where they have targets.
+
+    In a worker process torch stacks in memory that is shared with the main one.
+    """
+    batch: Batch = tree_map(lambda *values: _stack(values), *samples)
+    batch.frames = tuple(name for sample in samples for name in sample.frames)
     if batch.targets is not None:
         batch.box_cells = box_cells(batch.targets)
     return batch
@@ -102,14 +110,7 @@ def collate(samples: Sequence[Batch]) -> Batch:
 
 def tensors_of(batch: Batch) -> list[Tensor]:
     """List a batch's tensors."""
-    found: list[Tensor] = []
-
-    def keep(tensor: Tensor) -> Tensor:
-        found.append(tensor)
-        return tensor
-
-    batch.each(keep)
-    return found
+    return [leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor)]
 
 
 def box_cells(targets: Targets) -> Tensor:
@@ -133,22 +134,5 @@ def head_cells(targets: Targets, *, unclipped_masks: bool) -> Tensor:
     return centre_mask(targets.boxes_px, STRIDE, height, width, targets.object_count, unclipped_masks=unclipped_masks)
 
 
-def _map_tensors(value: Any, move: Callable[[Tensor], Tensor]) -> Any:
-    """The same structure of moved tensors."""
-    if isinstance(value, Tensor):
-        return move(value)
-    if isinstance(value, dict):
-        return {name: _map_tensors(one, move) for name, one in value.items()}
-    if isinstance(value, Batch | Targets):
-        return type(value)(*(_map_tensors(getattr(value, f.name), move) for f in fields(value)))
-    return value
-
-
 def _stack(values: Sequence[Any]) -> Any:
-    """One structure whose tensors are stacked; in a worker torch does so in memory shared with the main process."""
-    first = values[0]
-    if isinstance(first, tuple):
-        return tuple(name for names in values for name in names)
-    if isinstance(first, Batch | Targets):
-        return type(first)(*(_stack([getattr(value, f.name) for value in values]) for f in fields(first)))
-    return None if first is None else default_collate(list(values))
+    return default_collate(list(values)) if isinstance(values[0], Tensor) else values[0]

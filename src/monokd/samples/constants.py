@@ -1,7 +1,5 @@
 """What inputs, targets and networks agree on."""
 
-from __future__ import annotations
-
 import numpy as np
 
 CLASSES = ("Pedestrian", "Car", "Cyclist")

@@ -1,7 +1,5 @@
 """Masks of map cells that 2D boxes cover."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Which frames make which batch: a function of (seed, epoch) alone, whatever the number of workers and processes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -22,47 +20,57 @@ def epoch_order(seed: int, epoch: int, count: int, part: int = 0) -> Ints:
 
 
 class BatchOrder(Sampler[list[Key]]):
-    """This process's part of every batch of an epoch, as the (epoch, index) of its frames.
+    """This process's part of every batch of `epoch`, which is set before iterating: (epoch, index) of its frames.
 
-    An epoch has `steps` batches of `batch_size` over all processes; `process` is the number of this one, and how many
-    share each batch, evenly (ValueError). Set `epoch` before iterating.
+    An epoch has `steps` batches of `batch_size` over all processes. `process` is the number of this one, and how many
+    share each batch, evenly (ValueError). Each part comes in as many equal `chunks`, which divide it, one by one.
     """
 
-    def __init__(self, steps: int, batch_size: int, process: tuple[int, int]) -> None:
+    def __init__(self, steps: int, batch_size: int, process: tuple[int, int], chunks: int) -> None:
         if batch_size < 1 or batch_size % process[1]:
             raise ValueError(f"batch size {batch_size} must be a positive multiple of the {process[1]} processes")
-        self.steps, self.batch_size, self.process, self.epoch = steps, batch_size, process, 0
+        self.steps, self.batch_size, self.process, self.chunks, self.epoch = steps, batch_size, process, chunks, 0
 
     def __len__(self) -> int:
-        """Count the batches of an epoch."""
-        return self.steps
+        """Count the chunks of an epoch."""
+        return self.steps * self.chunks
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        """Give this process's chunks of each batch of `epoch`."""
+        rank, processes = self.process
+        pieces = processes * self.chunks
+        for batch in self.batches():
+            for i in range(rank * self.chunks, (rank + 1) * self.chunks):
+                chunk = batch[len(batch) * i // pieces : len(batch) * (i + 1) // pieces]
+                if chunk:
+                    yield chunk
+
+    def batches(self) -> Iterator[list[Key]]:
+        """Give the whole batches of `epoch`."""
+        raise NotImplementedError
 
 
 class EpochBatches(BatchOrder):
     """Each of `count` frames once an epoch; the processes' parts, in their order, are the batch that one would see.
 
-    With a seed the order changes each epoch and a last batch that is not full is left out. Without, frames come as they
-    are, and of a last batch that is not full some processes may get no part.
-
-    Raises:
-        DataError: not one full batch.
+    With a seed the order changes each epoch and a last batch that is not full is left out (DataError where none is).
+    Without, frames come as they are, and of a last batch that is not full some processes may get no part.
     """
 
-    def __init__(self, count: int, batch_size: int, *, seed: int | None, process: tuple[int, int] = (0, 1)) -> None:
-        super().__init__(-(-count // batch_size) if seed is None else count // batch_size, batch_size, process)
-        if not self.steps:
+    def __init__(
+        self, count: int, batch_size: int, *, seed: int | None, process: tuple[int, int] = (0, 1), chunks: int = 1
+    ) -> None:
+        steps = -(-count // batch_size) if seed is None else count // batch_size
+        super().__init__(steps, batch_size, process, chunks)
+        if not steps:
             raise DataError(f"expected at least one full batch of {batch_size} frames, found {count} frames")
         self.count, self.seed = count, seed
 
-    def __iter__(self) -> Iterator[list[Key]]:
-        """Give this process's part of each batch of `epoch`."""
+    def batches(self) -> Iterator[list[Key]]:
+        """Give the whole batches of `epoch`."""
         order = np.arange(self.count) if self.seed is None else epoch_order(self.seed, self.epoch, self.count)
-        rank, processes = self.process
-        for step in range(self.steps):
-            whole = order[step * self.batch_size : (step + 1) * self.batch_size]
-            part = np.array_split(whole, processes)[rank]
-            if len(part):
-                yield [(self.epoch, int(index)) for index in part]
+        for first in range(0, self.steps * self.batch_size, self.batch_size):
+            yield [(self.epoch, int(index)) for index in order[first : first + self.batch_size]]
 
 
 class MixedBatches(BatchOrder):
@@ -70,18 +78,10 @@ class MixedBatches(BatchOrder):
 
     Each set is shuffled and drawn from without repetition until it is used up, then shuffled anew, whatever the
     epochs' borders. A frame's key holds the number of its set's pass in place of the epoch, so that a frame that
-    comes again within an epoch is augmented anew.
+    comes again within an epoch is augmented anew. The sets are spread evenly over a batch, its processes and chunks.
 
-    Args:
-        counts: frames of the first and of the second set; the second's indices go on from the first's.
-        batch_size: over all processes.
-        share: of each batch that comes from the second set, rounded to whole frames.
-        steps: batches of an epoch.
-        seed: of the order.
-        process: see `BatchOrder`; the sets are spread evenly over a batch, its processes and its chunks.
-
-    Raises:
-        DataError: a set without frames that a batch needs.
+    `counts` are the frames of both; the second's indices go on from the first's. `share` of each batch comes from the
+    second, rounded to whole frames; a set without frames that a batch needs is a DataError.
     """
 
     def __init__(
@@ -93,41 +93,23 @@ class MixedBatches(BatchOrder):
         steps: int,
         seed: int,
         process: tuple[int, int] = (0, 1),
+        chunks: int = 1,
     ) -> None:
-        super().__init__(steps, batch_size, process)
+        super().__init__(steps, batch_size, process, chunks)
         second = round(batch_size * share)
         self.counts, self.drawn, self.seed = counts, (batch_size - second, second), seed
         for count, drawn in zip(counts, self.drawn, strict=True):
             if drawn > 0 and count < 1:
                 raise DataError(f"expected frames for {drawn} of each batch of {batch_size}, found none")
 
-    def __iter__(self) -> Iterator[list[Key]]:
-        """Give this process's part of each batch of `epoch`."""
+    def batches(self) -> Iterator[list[Key]]:
+        """Give the whole batches of `epoch`."""
         order = lru_cache(maxsize=4)(epoch_order)
-        rank, processes = self.process
         for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
-            whole: list[tuple[float, Key]] = []
+            batch: list[tuple[float, Key]] = []
             for part, (count, drawn) in enumerate(zip(self.counts, self.drawn, strict=True)):
                 for number in range(step * drawn, (step + 1) * drawn):
                     turn, place = divmod(number, count)
                     index = int(order(self.seed, turn, count, part)[place])
-                    whole.append(((number - step * drawn + 0.5) / drawn, (turn, index + part * self.counts[0])))
-            keys = [key for _, key in sorted(whole, key=lambda placed: placed[0])]
-            size = len(keys) // processes
-            yield keys[rank * size : (rank + 1) * size]
-
-
-class Chunks(BatchOrder):
-    """The batches of an order, each in `pieces` equal pieces one after the other; these divide a process's part."""
-
-    def __init__(self, order: BatchOrder, pieces: int) -> None:
-        super().__init__(order.steps * pieces, order.batch_size, order.process)
-        self.order, self.pieces = order, pieces
-
-    def __iter__(self) -> Iterator[list[Key]]:
-        """Give the pieces of this process's part of each batch of `epoch`."""
-        self.order.epoch = self.epoch
-        for part in self.order:
-            size = len(part) // self.pieces
-            for first in range(0, size * self.pieces, size):
-                yield part[first : first + size]
+                    batch.append(((number - step * drawn + 0.5) / drawn, (turn, index + part * self.counts[0])))
+            yield [key for _, key in sorted(batch, key=lambda placed: placed[0])]

@@ -1,7 +1,5 @@
 """Training targets of one frame from its labels, camera, crop and dense depth."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
@@ -30,16 +28,11 @@ def frame_targets(
 ) -> Targets:
     """Compute what a frame's labels ask of the network (DID-M3D, Peng et al. 2022, section 4.1).
 
-    Label lines past `MAX_OBJECTS` are ignored. Boxes of a detector, which have scores, weigh as much as their score,
-    and its DontCare lines are boxes that are too uncertain: what is in them is unknown, not background.
-
-    Args:
-        objects: labels or results, mirrored with the frame if the frame is.
-        calibration: the camera, mirrored likewise.
-        affine: image to input.
-        depth_m: the warped dense depth, h×w, metres; None leaves `vis_depth_m` empty.
-        classes: names that train; Van, Truck and DontCare, if listed, only draw peaks on Car's heatmap.
-        axis_headings: headings of a detector's boxes may be off by half a turn.
+    Label lines past `MAX_OBJECTS` are ignored; those of `classes` train, where Van, Truck and DontCare only draw peaks
+    on Car's heatmap. Boxes of a detector, which have scores, weigh as much as their score, and their headings may be
+    off by half a turn (`axis_headings`); its DontCare lines are boxes that are too uncertain: what is in them is
+    unknown, not background. Objects and calibration are mirrored if the frame is. `depth_m` is the warped dense depth,
+    h×w; None leaves `vis_depth_m` empty.
     """
     height, width = affine.height_px // STRIDE, affine.width_px // STRIDE
     wanted = np.array([name in classes and name in (*CLASSES, *DRAWN_AS_CAR) for name in objects.names], dtype=bool)

@@ -4,8 +4,6 @@ torch's own synchronised layer refuses CPU tensors, and loses the property of `R
 passes. On a GPU it is faster than this one, so that there it normalises the maps.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -35,11 +33,8 @@ class _Sum(torch.autograd.Function):
 class GlobalBatchNorm(nn.BatchNorm2d):
     """`BatchNorm2d` with the statistics of all processes; it shares parameters, buffers and names with `like`.
 
-    A process without elements takes part; where no process has any, the running statistics stand in and stay.
-
-    Args:
-        like: the layer to take the place of.
-        total: sum of a tensor over the processes.
+    A process without elements takes part; where no process has any, the running statistics stand in and stay. `total`
+    sums a tensor over the processes.
     """
 
     def __init__(self, like: nn.BatchNorm2d, total: Total) -> None:
@@ -82,10 +77,7 @@ class GlobalBatchNorm(nn.BatchNorm2d):
 def synchronise(module: nn.Module, total: Total, *, cuda: bool) -> None:
     """Replace every batch normalisation inside `module`, in place; parameters, buffers and their names stay.
 
-    Args:
-        module: changed in place; not itself a batch normalisation.
-        total: sum of a tensor over the processes.
-        cuda: whether it runs on GPUs.
+    `total` sums a tensor over the processes; `cuda` says whether the module runs on GPUs.
     """
     for name, child in module.named_children():
         if not isinstance(child, nn.BatchNorm2d):

@@ -1,7 +1,5 @@
 """Frames of a stage as samples."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

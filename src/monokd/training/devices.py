@@ -1,21 +1,17 @@
 """Devices, precision, processes and reproducibility, through lightning-fabric."""
 
-from __future__ import annotations
-
 import os
 import warnings
-from typing import TYPE_CHECKING
 
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 
-from monokd.errors import DataError, say
+from monokd.errors import say
 from monokd.losses.means import Processes
-from monokd.models.arithmetic import set_tf32, set_threads
+from monokd.models.arithmetic import pick_accelerator, set_tf32, set_threads
 from monokd.params import Machine
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 
 def start(machine: Machine, seed: int) -> Fabric:
@@ -36,9 +32,6 @@ def start(machine: Machine, seed: int) -> Fabric:
         say("precision bf16-mixed: this CPU has no bfloat16 instructions, so it is slower than 32")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from lightning_fabric import Fabric  # noqa: PLC0415  (its import takes two seconds)
-        from lightning_fabric.strategies.ddp import DDPStrategy  # noqa: PLC0415
-
         fabric = Fabric(
             accelerator=accelerator,
             devices=local,
@@ -51,23 +44,6 @@ def start(machine: Machine, seed: int) -> Fabric:
     return fabric
 
 
-def pick_accelerator(wanted: str, processes: int = 1) -> str:
-    """Return cpu or cuda; `auto` takes CUDA where it is there, and the CPU everywhere else (Apple's GPUs lack float64).
-
-    Raises:
-        DataError: CUDA is wanted and not there, or this machine has fewer GPUs than `processes`.
-    """
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if wanted == "cuda" and not gpus:
-        reason = "machine.accelerator: expected a GPU for cuda, found none; cpu or auto run without"
-        raise DataError(reason, "params.yaml")
-    if wanted == "cpu" or not gpus:
-        return "cpu"
-    if processes > gpus:
-        raise DataError(f"expected at most one process a GPU, found {processes} processes for {gpus} GPUs")
-    return "cuda"
-
-
 def make_deterministic() -> None:
     """Take deterministic kernels alone."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -78,13 +54,8 @@ def make_deterministic() -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def all_processes(fabric: Fabric) -> Processes:
-    """Return the processes of `fabric` as losses see them."""
-    return neighbours(fabric, fabric.world_size)
-
-
 def neighbours(fabric: Fabric, count: int) -> Processes:
-    """Return the `count` processes, a divisor of all, that share a chunk with this one; every process must call it."""
+    """Return the `count` processes, a divisor of all, that compute with this one; every process must call it."""
     if count == 1:
         return Processes()
     group = None if count == fabric.world_size else torch.distributed.new_subgroups(count)[0]  # type: ignore[no-untyped-call]

@@ -1,7 +1,5 @@
 """The history of a training stage: one CSV row an epoch, the file always whole."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from pathlib import Path
 

@@ -1,16 +1,15 @@
 """The one training loop of teacher, baseline, control and student."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -23,44 +22,25 @@ from monokd.training.history import WEIGHT, history_line, write_history
 from monokd.training.state import StateWriter, load_state
 from monokd.training.steps import DetectionStep
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
 READ_EVERY = 50  # steps between reads of the losses on an accelerator, each of which waits for it
 
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """How `fit` trains.
+    """How `fit` trains."""
 
-    Attributes:
-        name: of the stage, for progress and messages.
-        epochs: how many; the weights of the last one count.
-        rate: learning rate at (epoch, share of the epoch done).
-        weights: constant ones of the distillation terms.
-        gradient_clip: largest norm of the gradient, 0 for no limit.
-        accumulate: batches a step of the optimiser; each counts alike, whatever it holds. Left-over ones are left out.
-        chunks: batches of the loader that make up one batch of a process (quirk Q5).
-        zero_weight_gradients: quirk Q18: terms of weight 0 give gradients of 0, which weight decay acts on; otherwise
-            none.
-        compiled: whether torch compiles the step.
-        evaluate: gives columns of the history beside the losses; must leave what is trained as it is.
-        evaluate_every: epochs between evaluations; the last epoch is always among them.
-        save_minutes: least time between two saved states, 0 saves after every epoch.
-    """
-
-    name: str
-    epochs: int
-    rate: Callable[[int, float], float]
-    weights: Mapping[str, float] = field(default_factory=dict)
-    gradient_clip: float = 0.0
-    accumulate: int = 1
-    chunks: int = 1
+    name: str  # of the stage, for progress and messages
+    epochs: int  # the weights of the last one count
+    rate: Callable[[int, float], float]  # learning rate at (epoch, share of the epoch done)
+    weights: Mapping[str, float] = field(default_factory=dict)  # constant ones, of the distillation terms
+    gradient_clip: float = 0.0  # largest norm of the gradient, 0 for no limit
+    accumulate: int = 1  # batches a step of the optimiser; each counts alike, whatever it holds
+    chunks: int = 1  # batches of the loader that make up one batch of a process (quirk Q5)
+    # quirk Q18: terms of weight 0 give gradients of 0, which weight decay acts on; otherwise none
     zero_weight_gradients: bool = False
-    compiled: bool = False
-    evaluate: Callable[[], dict[str, float]] | None = None
-    evaluate_every: int = 1
-    save_minutes: float = 0.0
+    evaluate: Callable[[], dict[str, float]] | None = None  # gives more columns of the history; trains nothing
+    evaluate_every: int = 1  # epochs between evaluations; the last epoch is always among them
+    save_minutes: float = 0.0  # least time between two saved states, 0 saves after every epoch
 
 
 @dataclass(slots=True)
@@ -111,15 +91,8 @@ def fit(
 ) -> None:
     """Train `step` in place, from `checkpoint` where one exists; write `history` after every epoch.
 
-    Args:
-        step: everything in it that needs gradients is trained.
-        loader: the data; each epoch is a function of its number alone.
-        settings: how.
-        fabric: device, precision, processes; the first process alone reads and writes files.
-        optimiser: over the parameters of `step`.
-        tasks: weights of the detection terms.
-        checkpoint: the file of the saved state.
-        history: the CSV file.
+    Each epoch of `loader` is a function of its number alone; batches left over from whole steps are left out. `tasks`
+    weighs the detection terms. The first process alone reads and writes files: the saved state and the history's CSV.
 
     Raises:
         DataError: a loss is not finite (names the term, epoch and frames), or fewer batches than a step takes.
@@ -129,10 +102,9 @@ def fit(
     if len(loader) < needed:
         raise DataError(f"expected at least {needed} batches a step, found {len(loader)} in an epoch")
     steps = len(loader) // needed
-    if settings.compiled:
-        step.compile()
     wrapped, wrapped_optimiser = fabric.setup(step, optimiser)
-    rows = _resume(checkpoint, step, optimiser, tasks, fabric)  # after setup: the optimiser's tensors go to its device
+    kept: dict[str, Any] = {"step": step, "optimiser": optimiser, "tasks": tasks}
+    rows = _resume(checkpoint, kept, fabric)  # after setup: the optimiser's tensors go to its device
     first = len(rows)
     if first and leader:
         say(f"{settings.name}: goes on after epoch {first} of {settings.epochs}")
@@ -158,7 +130,8 @@ def fit(
                 rows[-1] |= settings.evaluate()
             if leader:
                 if writer.due():
-                    writer.write(_state(step, optimiser, tasks, rows))
+                    states = {name: each.state_dict() for name, each in kept.items()}
+                    writer.write({"epoch": len(rows), "rows": rows, **states})
                 write_history(history, rows)
                 left_s = (time.monotonic() - began) / (epoch + 1 - first) * (settings.epochs - epoch - 1)
                 bar.console.print(history_line(rows[-1], settings.epochs, left_s), highlight=False, soft_wrap=True)
@@ -204,29 +177,14 @@ def _across_processes(fabric: Fabric, means: dict[str, float]) -> dict[str, floa
     return dict(zip(means, torch.as_tensor(values).tolist(), strict=True))
 
 
-def _state(
-    step: DetectionStep, optimiser: Optimizer, tasks: TaskWeights, rows: list[dict[str, float]]
-) -> dict[str, Any]:
-    return {
-        "epoch": len(rows),
-        "step": step.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "tasks": tasks.state_dict(),
-        "rows": rows,
-    }
-
-
-def _resume(
-    checkpoint: Path, step: DetectionStep, optimiser: Optimizer, tasks: TaskWeights, fabric: Fabric
-) -> list[dict[str, float]]:
+def _resume(checkpoint: Path, kept: Mapping[str, Any], fabric: Fabric) -> list[dict[str, float]]:
     """Restore what the first process finds saved, in every process; return the history so far."""
     state = fabric.broadcast(load_state(checkpoint) if fabric.is_global_zero else None)
     if state is None:
         return []
     try:
-        step.load_state_dict(state["step"])
-        optimiser.load_state_dict(state["optimiser"])
-        tasks.load_state_dict(state["tasks"])
+        for name, each in kept.items():
+            each.load_state_dict(state[name])
         return list(state["rows"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = "expected the saved state of this training, found another one; remove it to start anew"

@@ -1,9 +1,6 @@
 """Learning rates and the optimiser."""
 
-from __future__ import annotations
-
 import math
-from typing import Literal
 
 from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
@@ -32,13 +29,11 @@ def learning_rate(settings: Training, epoch: int, fraction: float) -> float:
     return base * (0.01 + 0.99 * (1 + math.cos(math.pi * min(progress, 1.0))) / 2)
 
 
-def build_optimiser(
-    module: nn.Module, *, kind: Literal["adam", "adamw"], learning_rate: float, weight_decay: float
-) -> Optimizer:
+def build_optimiser(module: nn.Module, settings: Training) -> Optimizer:
     """Build Adam or AdamW; names that contain 'bias' are not decayed, as in the published code."""
     trained = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
     groups = [
-        {"params": [p for name, p in trained if "bias" not in name], "weight_decay": weight_decay},
+        {"params": [p for name, p in trained if "bias" not in name], "weight_decay": settings.weight_decay},
         {"params": [p for name, p in trained if "bias" in name], "weight_decay": 0.0},
     ]
-    return Adam(groups, lr=learning_rate) if kind == "adam" else AdamW(groups, lr=learning_rate)
+    return (Adam if settings.optimiser == "adam" else AdamW)(groups, lr=settings.learning_rate)

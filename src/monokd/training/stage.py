@@ -1,7 +1,5 @@
 """A training stage, composed: parameters in, weights and history out."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -22,10 +20,10 @@ from monokd.quirks import Quirks
 from monokd.roles import labelled_frames, teacher_frames
 from monokd.samples.dataset import Frames, SampleSet
 from monokd.samples.loader import EpochLoader, build_loader, loader_workers
-from monokd.samples.order import BatchOrder, Chunks, EpochBatches, MixedBatches
+from monokd.samples.order import BatchOrder, EpochBatches, MixedBatches
 from monokd.training.batch_norm import synchronise
 from monokd.training.data import DEPTH, TEACHER_SEES, input_settings, training_set
-from monokd.training.devices import all_processes, neighbours, start
+from monokd.training.devices import neighbours, start
 from monokd.training.loop import FitSettings, fit
 from monokd.training.schedule import build_optimiser, learning_rate
 from monokd.training.state import checkpoint_folder, fingerprint
@@ -59,16 +57,10 @@ def chunking(settings: Training, quirks: Quirks, processes: int) -> tuple[int, i
 
 
 class Stage:
-    """One run of a training stage; devices and processes have started.
+    """One run of the training stage `name` of dvc.yaml, whose devices and processes have started.
 
-    Args:
-        name: as in dvc.yaml.
-        params: the whole tree.
-        out: file of the trained detector.
-        history: the CSV file.
-
-    Raises:
-        DataError: devices cannot be had, or processes cannot share the batch.
+    `out` is the file of the trained detector, `history` the CSV file. DataError where devices cannot be had, or
+    processes cannot share the batch.
     """
 
     def __init__(self, name: StageName, params: Params, out: Path, history: Path) -> None:
@@ -76,7 +68,7 @@ class Stage:
         self.settings, self.quirks = params.stage_settings(name), params.resolved_quirks()
         self.fabric = start(params.active.machine, params.seed)
         self.chunks, sharing = chunking(self.settings, self.quirks, self.fabric.world_size)
-        self.processes, self.chunk = all_processes(self.fabric), neighbours(self.fabric, sharing)
+        self.processes, self.chunk = (neighbours(self.fabric, count) for count in (self.fabric.world_size, sharing))
 
     def train(
         self,
@@ -90,13 +82,8 @@ class Stage:
     ) -> None:
         """Train `step` in place, write the detector's weights, and remove the saved state.
 
-        Args:
-            step: what trains.
-            frames: labelled ones, then those without.
-            info: what the file of weights says about the detector.
-            unlabelled: how many of the frames have no labels.
-            starts: files of networks that the training starts from or learns from.
-            weights: of the distillation terms, in the order of the published history (quirk Q1).
+        The last `unlabelled` of `frames` have no labels; `starts` are files of networks that the training starts from
+        or learns from; `weights` those of the distillation terms, in the order of the published history (quirk Q1).
         """
         machine, fabric, settings, folder = self.params.active.machine, self.fabric, self.settings, Path()
         if self.chunk.count > 1 and (machine.sync_batch_norm or self.chunk.count < fabric.world_size):
@@ -104,9 +91,9 @@ class Stage:
             synchronise(step, self.chunk.sum, cuda=whole and fabric.device.type == "cuda")
         if machine.channels_last:
             step.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimiser = build_optimiser(
-            step, kind=settings.optimiser, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        if machine.compile:
+            step.compile()
+        optimiser = build_optimiser(step, settings)
         cores = max(worker_count(0) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
         workers = loader_workers(-1 if machine.workers == "auto" else machine.workers, cores)
         order = self._order(len(frames) - unlabelled, unlabelled)
@@ -136,17 +123,13 @@ class Stage:
 
         Without `epoch_steps`, frames without labels do not add steps: a student takes as many as its control.
         """
-        settings, seed = self.settings, self.params.seed
-        size, steps = settings.batch_size, settings.epoch_steps
-        process = self.fabric.global_rank, self.fabric.world_size
-        order: BatchOrder
-        if unlabelled or steps:
-            share = self.params.active.unlabelled.share if unlabelled else 0.0
-            steps = steps or max(labelled // size, 1)
-            order = MixedBatches((labelled, unlabelled), size, share=share, steps=steps, seed=seed, process=process)
-        else:
-            order = EpochBatches(labelled, size, seed=seed, process=process)
-        return Chunks(order, self.chunks) if self.chunks > 1 else order
+        settings, seed, chunks = self.settings, self.params.seed, self.chunks
+        size, process = settings.batch_size, (self.fabric.global_rank, self.fabric.world_size)
+        if not unlabelled and not settings.epoch_steps:
+            return EpochBatches(labelled, size, seed=seed, process=process, chunks=chunks)
+        share = self.params.active.unlabelled.share if unlabelled else 0.0
+        steps, counts = settings.epoch_steps or max(labelled // size, 1), (labelled, unlabelled)
+        return MixedBatches(counts, size, share=share, steps=steps, seed=seed, process=process, chunks=chunks)
 
     def _fit_settings(self, step: DetectionStep, weights: Mapping[str, float]) -> FitSettings:
         settings, machine = self.settings, self.params.active.machine
@@ -161,7 +144,6 @@ class Stage:
             accumulate=settings.accumulate,
             chunks=self.chunks,
             zero_weight_gradients=self.quirks.zero_weight_gradients,
-            compiled=machine.compile,
             evaluate=None if validation is None else partial(validation_losses, plain, validation, self.fabric),
             evaluate_every=settings.evaluate_every,
             save_minutes=machine.save_minutes,

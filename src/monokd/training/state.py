@@ -1,7 +1,5 @@
 """Everything a training stage needs to go on after a crash, outside the pipeline's outputs."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json
@@ -29,13 +27,9 @@ PROJECT = Path(__file__).resolve().parents[3]
 def fingerprint(stage: str, settings: object, files: Iterable[Path]) -> str:
     """Return sixteen hex digits over what decides a training run.
 
-    Files count by content alone, so that no clock that goes back and no copy that keeps its times leads a run to go on
-    from the state of other data.
-
-    Args:
-        stage: its code counts as far as dvc.yaml lists it.
-        settings: plain values (JSON) of all parameters that count.
-        files: data and start weights, in a fixed order.
+    These are the stage's code as far as dvc.yaml lists it, `settings` as JSON, and `files` of data and start weights in
+    a fixed order. They count by content alone, so that no clock that goes back and no copy that keeps its times leads a
+    run to go on from the state of other data.
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for path in [*stage_code(stage), *files]:
@@ -73,17 +67,12 @@ def checkpoint_folder(stage: str, key: str) -> Path:
 
 
 def previous(path: Path) -> Path:
-    """Return where the state before the one in `path` stays."""
+    """Name the file of the state before the one in `path`."""
     return path.with_name(f"previous-{path.name}")
 
 
 class StateWriter:
-    """Writes states of a training beside it, at most one every so often.
-
-    Args:
-        path: the file; always whole, the one before it is kept.
-        minutes: least time between two states; 0 writes each, and waits for it.
-    """
+    """Writes states in the background, at most one every `minutes`; with 0 each, and waits for it."""
 
     def __init__(self, path: Path, minutes: float = 0.0) -> None:
         self.path, self.seconds, self.written = path, 60 * minutes, time.monotonic()
@@ -95,11 +84,7 @@ class StateWriter:
         return time.monotonic() - self.written >= self.seconds
 
     def write(self, state: dict[str, Any]) -> None:
-        """Write `state` in the background; what it holds is copied from the device first.
-
-        Raises:
-            OSError: the disk refused this state or the last one; the state that was there stays.
-        """
+        """Copy `state` from the device and begin to write it; OSError where the disk refused the one before."""
         self.close()
         self.written = time.monotonic()
         copied = tree_map_only(Tensor, lambda value: value.detach().to("cpu", copy=True), state)
@@ -108,7 +93,7 @@ class StateWriter:
             self.close()
 
     def close(self) -> None:
-        """Wait until the last state is written; raises OSError as `write`."""
+        """Wait until the last state is written; OSError where the disk refuses it."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
@@ -146,7 +131,7 @@ def load_state(path: Path) -> dict[str, Any] | None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Return the content of a whole file, None of a damaged one."""
+    """Read a whole file; None of a damaged one."""
     content = io.BytesIO(read_whole(path, WEIGHTS_LIMIT_BYTES))
     try:
         with zipfile.ZipFile(content) as archive:

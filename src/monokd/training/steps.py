@@ -1,14 +1,12 @@
 """The detection step: what is computed on one batch, as named loss terms."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from monokd.losses.detection import detection_terms
-from monokd.losses.means import ALONE, Processes, Terms, joined, over_processes
+from monokd.losses.means import ALONE, Processes, Terms, merged, over_processes
 from monokd.models.detector import Detector, rois_from_targets
 from monokd.models.outputs import Rois
 from monokd.quirks import Quirks
@@ -33,13 +31,7 @@ class DetectionStep(nn.Module):
     """The detection terms of one detector; calling it maps the chunks of a batch to named loss terms, scalars.
 
     Each chunk passes through the network by itself, so that batch statistics are its own (quirk Q5); usually there is
-    one. Terms are means over the whole batch.
-
-    Args:
-        detector: what is trained.
-        modality: its input.
-        quirks: Q11 counts.
-        processes: that share the batch.
+    one. Terms are means over the whole batch, which `processes` share. Of the quirks, Q11 counts.
     """
 
     def __init__(self, detector: Detector, *, modality: Modality, quirks: Quirks, processes: Processes = ALONE) -> None:
@@ -51,11 +43,10 @@ class DetectionStep(nn.Module):
 
     def forward(self, chunks: Sequence[Batch]) -> dict[str, Tensor]:
         """Return named terms, scalars."""
-        found = [self.detection(chunk) for chunk in in_turn(chunks, self.detector)]
-        return over_processes(joined(found), self.processes)
+        terms = [self._detection(chunk) for chunk in in_turn(chunks, self.detector)]
+        return over_processes(merged(terms), self.processes)
 
-    def detection(self, batch: Batch) -> Terms:
-        """Return the detection terms of one chunk."""
+    def _detection(self, batch: Batch) -> Terms:
         output = self.detector(
             batch.input(self.modality), batch.P2, batch.coord_range_px, trained_rois(batch), box_cells=batch.box_cells
         )

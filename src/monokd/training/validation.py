@@ -1,29 +1,19 @@
 """Losses on the validation frames during training, for the history alone: the last epoch's weights always count."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
+from lightning_fabric import Fabric
 
 from monokd.losses.task_weights import DETECTION_TERMS
 from monokd.samples.loader import EpochLoader
 from monokd.training.steps import DetectionStep
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 
 def validation_losses(step: DetectionStep, loader: EpochLoader, fabric: Fabric) -> dict[str, float]:
     """Return means of the detection terms over all frames, `val_seg` and so on; nothing that trains changes.
 
     A mean weighs batches by their frames. It is what the network would pay in evaluation mode, without augmentation;
-    average precision needs the stages that follow, on which training does not depend.
-
-    Args:
-        step: around the detector in training, with terms of its own process alone.
-        loader: plain frames with labels, in order, this process's part of each batch.
-        fabric: device, precision, processes.
+    average precision needs the stages that follow, on which training does not depend. The step's terms are of its own
+    process alone; the loader gives this process's part of each batch of plain frames.
     """
     training = step.detector.training
     step.detector.eval()
