@@ -1,7 +1,5 @@
 """Where the reference data lies; tests that need it skip in one line where it is absent."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The study runs for hours: what would stop it half way, or lose figures, shows here."""
 
-from __future__ import annotations
-
 import json
 from importlib import import_module
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Every kind of damage to a KITTI folder gives its line and exit status 1; a good folder passes."""
 
-from __future__ import annotations
-
 import shutil
 import tarfile
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """`monokd import`: every published layout, every key accounted for, what is written and printed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

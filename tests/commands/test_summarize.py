@@ -1,7 +1,5 @@
 """Means, spreads and paired differences over seeds, solved by hand."""
 
-from __future__ import annotations
-
 import json
 import math
 import random

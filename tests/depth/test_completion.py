@@ -1,7 +1,5 @@
 """Completion: planes come out as planes, borders stay sharp, nothing below the scan's top stays empty."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

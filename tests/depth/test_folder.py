@@ -1,7 +1,5 @@
 """Whole folders: restart, broken frames, and depth files made elsewhere."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

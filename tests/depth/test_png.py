@@ -1,7 +1,5 @@
 """Depth PNGs: lossless and checked."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

@@ -1,7 +1,5 @@
 """Projection: what lands where, and which returns count."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

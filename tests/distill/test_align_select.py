@@ -1,7 +1,5 @@
 """The align-and-select block: shape of its parts, quirks Q14 and Q15 both ways."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import Tensor

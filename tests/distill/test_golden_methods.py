@@ -1,7 +1,5 @@
 """Whole distillation steps against the published code's: full-size networks, every term, every parameter's gradient."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which maps, modules and terms belong together, and what reaches student, teacher and other processes."""
 
-from __future__ import annotations
-
 from typing import get_args
 
 import pytest

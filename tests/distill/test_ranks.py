@@ -1,7 +1,5 @@
 """Smoothed ranks against scipy and their definition, and the regime of the published soft rank."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

@@ -1,7 +1,5 @@
 """The rank-correlation term: against scipy and torchsort, over processes, and on values that are no good."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

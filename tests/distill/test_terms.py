@@ -1,7 +1,5 @@
 """Affinity, foreground, head and fusion by hand."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

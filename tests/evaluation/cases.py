@@ -1,7 +1,5 @@
 """Frames for the tests of the evaluation, as text lines and as tables."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from pathlib import Path

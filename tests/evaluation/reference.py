@@ -3,8 +3,6 @@
 It shares no code with the package: it matches every frame at every threshold, and shapely intersects the boxes.
 """
 
-from __future__ import annotations
-
 import math
 from collections import namedtuple
 

@@ -1,7 +1,5 @@
 """Error bars: what a resample is, what an interval covers, what a paired difference says."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Overlaps: solved by hand, by their properties, and by shapely."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The whole evaluation: against the official kit's figures, plain Python, and cases with known answers."""
 
-from __future__ import annotations
-
 import json
 import math
 import tarfile

@@ -1,7 +1,5 @@
 """Matching, solved by hand: which detection a label takes, and what each threshold changes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 

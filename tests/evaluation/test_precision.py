@@ -1,7 +1,5 @@
 """Thresholds, curves and their means, solved by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """What counts: difficulties at their limits, neighbours, low detections, metrics without a result."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Broken machines: a disk that is full, a user who may not read; and programs run inside the test."""
 
-from __future__ import annotations
-
 import os
 import re
 import runpy

@@ -1,7 +1,5 @@
 """Small whole files of the formats that others write, from which the broken ones are made."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Files that others wrote, broken in any way: what they say is read, or one line names the file."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from pathlib import Path

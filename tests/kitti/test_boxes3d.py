@@ -1,7 +1,5 @@
 """3D boxes: corners by hand, the near plane, projections against points along the edges, angles."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import example, given

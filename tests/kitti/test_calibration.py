@@ -1,7 +1,5 @@
 """Cameras: read, written, inverted, mirrored, refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

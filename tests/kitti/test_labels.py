@@ -1,7 +1,5 @@
 """Label and result files: what is read, what is refused with file and line, what is written."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

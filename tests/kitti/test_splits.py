@@ -1,7 +1,5 @@
 """The official split is the field's, and a folder's own lists win."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Detection terms by hand, and over processes."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Task weights by hand, and across a restart."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Files of weights: round trips, refusals in one line, no code."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import asdict

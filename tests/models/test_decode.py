@@ -1,7 +1,5 @@
 """Decoding: a hand-solved object, both sides of Q7, what is dropped, and the published code's text on real frames."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

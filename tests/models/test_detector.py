@@ -1,7 +1,5 @@
 """The detector against the published code's numbers, and what it promises to training and losses."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

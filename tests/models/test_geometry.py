@@ -1,7 +1,5 @@
 """From the feature map to the image and to rays: hand-solved boxes, both sides of Q7."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from hypothesis import given

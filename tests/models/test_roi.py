@@ -1,7 +1,5 @@
 """RoIAlign against onnxruntime's operator, hand-solved cases, gradients, determinism."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

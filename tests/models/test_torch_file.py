@@ -1,7 +1,5 @@
 """Files of tensors: what is opened, what is refused in one line, and that no code runs."""
 
-from __future__ import annotations
-
 import os
 import pickle
 import zipfile

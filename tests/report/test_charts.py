@@ -1,7 +1,5 @@
 """Charts hold what the tables say; SVG is well-formed, the same every time, and follows the page's colours."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Boxes land where the camera sees them; colours keep their order; inputs stay as they were."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

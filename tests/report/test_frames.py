@@ -1,7 +1,5 @@
 """Which boxes count as found, where to draw the line, and which frames are shown."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Lines and text can be seen by everyone."""
 
-from __future__ import annotations
-
 import re
 from importlib import resources
 from itertools import product

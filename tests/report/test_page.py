@@ -1,7 +1,5 @@
 """The page: complete, offline, accessible, safe against names in files, the same for the same inputs."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from html.parser import HTMLParser

@@ -1,7 +1,5 @@
 """Files of the stages are read whole; faults are named by file and line."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One table for page, README and terminal."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from monokd.report import tables

@@ -1,7 +1,5 @@
 """The affine maps what it says, and warping is Pillow's resampling to the bit."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """Samples of files: what is read, padded, scaled, cached, and refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

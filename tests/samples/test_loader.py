@@ -1,7 +1,5 @@
 """The bits of batches do not depend on workers; failures of files and of workers are one line."""
 
-from __future__ import annotations
-
 import os
 import signal
 

@@ -1,7 +1,5 @@
 """The order of samples depends on (seed, epoch) alone, and processes share each batch."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """Targets worked out by hand, and the properties that the losses rely on."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

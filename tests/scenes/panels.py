@@ -1,7 +1,5 @@
 """Walls that face the camera, and a straight level road."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from monokd.scenes.geometry import Triangles

@@ -1,7 +1,5 @@
 """Whole frames: labels against pixels and points, and the same bytes from the same seed."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import replace
 from pathlib import Path

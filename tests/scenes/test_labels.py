@@ -1,7 +1,5 @@
 """KITTI's definitions on hand-made cases."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

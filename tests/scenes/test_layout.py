@@ -1,7 +1,5 @@
 """Objects stand where KITTI's stand, clear of each other, at the two decimals that their labels have."""
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """The scanner against walls and planes solved by hand."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

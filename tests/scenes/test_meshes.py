@@ -1,7 +1,5 @@
 """Templates fill the box that their label will claim, and show which end is the front."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The z-buffer against scenes solved by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from monokd.scenes.layout import Road

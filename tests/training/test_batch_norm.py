@@ -1,7 +1,5 @@
 """Batch normalisation over processes: theirs together is that of one process with all their frames."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import Tensor, nn
