@@ -1,7 +1,7 @@
 """Where the reference data lies; tests that need it skip in one line where it is absent."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,15 @@ from monokd.models.detector import build_detector
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def write_detector(path: Path, seed: int = 0, **settings: Any) -> Path:
-    """A narrow network for images of 128×64 pixels, untrained."""
-    with torch.random.fork_rng():
+def write_detector(path: Path, seed: int = 0, biases: Mapping[str, float] | None = None, **settings: Any) -> Path:
+    """A narrow network for images of 128×64 pixels, untrained but for the biases of some layers."""
+    info = DetectorInfo(**({"width": 0.125, "height_px": 64, "width_px": 128} | settings))
+    with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
-        info = DetectorInfo(width=0.125, height_px=64, width_px=128, **settings)
-        save_detector(build_detector(info.width), path, info)
+        detector = build_detector(info.width)
+        for name, value in (biases or {}).items():
+            detector.get_parameter(name).fill_(value)
+        save_detector(detector, path, info)
     return path
 
 

@@ -9,7 +9,7 @@ from monokd.commands.evaluate import evaluate, frames_of
 from monokd.errors import DataError
 from monokd.evaluation.evaluate import evaluate_folders
 from monokd.evaluation.table import ap_table, table_json
-from tests.evaluation.cases import Line, ap, line, place, write_frames
+from tests.evaluation.cases import ap
 
 
 def test_json_is_what_the_library_says(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,15 +27,6 @@ def test_the_table_shows_every_class(folders: tuple[Path, Path], capsys: pytest.
     assert "Pedestrian: no detections, no result." in out
     assert "Fewer than 41 objects count (Cyclist easy: 1" in " ".join(out.split())
     assert err == ""
-
-
-def test_the_few_objects_rule_is_explained_only_where_it_bites(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    many = [[line(**place(k), score=1) for k in range(3)] for _ in range(20)]
-    bare: list[list[Line]] = [[line(**place(k)) for k in range(3)] for _ in range(20)]
-    evaluate(write_frames(tmp_path / "a", bare), write_frames(tmp_path / "b", many))
-    assert "Fewer than" not in capsys.readouterr().out
 
 
 def test_bootstrap_adds_intervals_and_differences_beside_the_fixed_form(

@@ -33,11 +33,6 @@ def test_points_behind_too_near_or_outside_are_left_out() -> None:
     assert sparse.pixels.tolist() == [60 * 200 + 50, -1, -1, -1, -1, -1]
 
 
-def test_all_points_behind_is_an_error_of_one_line() -> None:
-    with pytest.raises(DataError, match="in the image, found none of 1"):
-        project_scan(np.array([[-5.0, 0, 0, 0]], np.float32), camera(), SHAPE)
-
-
 @pytest.mark.parametrize("turn", [1, -1])
 @pytest.mark.parametrize("start_degrees", [0, 40, -180])
 def test_rings_are_separated_whatever_the_sweep_starts_with(turn: int, start_degrees: int) -> None:

@@ -37,33 +37,7 @@ def test_thresholds_stand_nearest_to_multiples_of_a_fortieth() -> None:
     assert figures.tolist() == [100, 100, 50, 50]
 
 
-@pytest.mark.parametrize(
-    ("hits", "objects", "samples", "means"), [(40, 80, 21, (50, 600 / 11)), (3, 3, 3, (100 * 2 / 40, 100 / 11))]
-)
-def test_beyond_the_last_hit_stand_zeros(hits: int, objects: int, samples: int, means: tuple[float, float]) -> None:
-    points, figures = curve(walk("t" * hits, valid=objects))
-    assert len(points) == samples
-    assert points[-1, RECALL] == hits / objects
-    assert figures[:2] == pytest.approx(means)
-
-
 def test_the_envelope_is_the_maximum_to_the_right() -> None:
     points, _ = curve(walk("tfftttt", valid=5))
     assert points[:, PRECISION] == pytest.approx([1, 2 / 4, 3 / 5, 4 / 6, 5 / 7])
     assert points[:, ENVELOPE] == pytest.approx([1, 5 / 7, 5 / 7, 5 / 7, 5 / 7])
-
-
-@pytest.mark.parametrize(("kinds", "objects"), [("fff", 5), ("", 0)])
-def test_nothing_found_is_zero(kinds: str, objects: int) -> None:
-    assert curve(walk(kinds, objects))[1].tolist() == [0, 0, 0, 0]
-
-
-def test_zero_by_zero_stays_undefined() -> None:
-    """A threshold without right or wrong detections has no precision, and the kit's mean is NaN."""
-    one = walk("tt", valid=2)
-    one.counts[0] = 0
-    points, figures = curve(one)
-    assert np.isnan(points[0, ENVELOPE])
-    assert points[1, ENVELOPE] == 1
-    assert np.isnan(figures[1])
-    assert figures[0] == pytest.approx(100 / 40)

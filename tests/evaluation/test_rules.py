@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from monokd.classes import EASY, HARD, MODERATE
-from monokd.evaluation.rules import IGNORED, INVISIBLE, VALID, defined_metrics, label_states, result_states
-from tests.evaluation.cases import Line, dont_care, line, table
+from monokd.evaluation.rules import IGNORED, VALID, defined_metrics, label_states
+from tests.evaluation.cases import Line, line, table
 
 
 def high(height_px: float) -> dict[str, Any]:
@@ -32,23 +32,6 @@ def test_each_limit_of_each_difficulty(difficulty: Any, occlusion: int, truncati
     ]
     assert states_of(*labels, difficulty=difficulty) == [VALID, IGNORED, IGNORED, IGNORED, IGNORED]
     assert states_of(*labels, difficulty=difficulty, rule="lt") == [VALID, VALID, IGNORED, IGNORED, IGNORED]
-
-
-def test_neighbours_are_ignored_others_invisible() -> None:
-    names = ["Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc", "Bus"]
-    labels = [*(line(name) for name in names), dont_care((0, 0, 90, 90))]
-    expected = {"Car": {"Van"}, "Pedestrian": {"Person_sitting"}, "Cyclist": set()}
-    for name, neighbours in expected.items():
-        states = dict(zip([*names, "DontCare"], states_of(*labels, name=name), strict=True))
-        assert {n for n, state in states.items() if state == VALID} == {name}
-        assert {n for n, state in states.items() if state == IGNORED} == neighbours
-
-
-def test_low_detections_are_ignored_whatever_their_class() -> None:
-    """One that is upside down has its height."""
-    low = [line("Car", **high(height_px)) for height_px in (25, 24.99, -30)]
-    results = table([[*low, line("Bus", **high(24)), line("Bus")]])
-    assert result_states(results, "Car", MODERATE).tolist() == [VALID, IGNORED, VALID, IGNORED, INVISIBLE]
 
 
 def test_metrics_need_a_box_of_their_kind() -> None:

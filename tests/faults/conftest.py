@@ -13,16 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 
 from monokd.files import write_json
-from monokd.models.checkpoint import DetectorInfo, save_detector
-from monokd.models.detector import build_detector
 from monokd.training.history import write_history
+from tests.conftest import ROOT, write_detector
 
 MODELS = ("teacher", "baseline", "control", "student")
-ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 
 
@@ -48,10 +45,9 @@ class Ended:
 
 def write_models(folder: Path) -> None:
     """Untrained networks with their histories, and what else the report reads beside their predictions."""
-    torch.manual_seed(0)
-    for name in MODELS:
-        info = DetectorInfo(width=0.125, modality="depth" if name == "teacher" else "image", height_px=64, width_px=128)
-        save_detector(build_detector(0.125), folder / f"data/models/{name}.safetensors", info)
+    for seed, name in enumerate(MODELS):
+        modality = "depth" if name == "teacher" else "image"
+        write_detector(folder / f"data/models/{name}.safetensors", seed, modality=modality)
         write_history(folder / f"metrics/{name}/history.csv", [{"epoch": 1.0, "total": 2.0}])
     write_json(folder / "metrics/depth.json", {"frames": 10})
 

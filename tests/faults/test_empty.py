@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from monokd.evaluation.evaluate import Evaluation, evaluate_folders
-from monokd.evaluation.table import ap_table
 from monokd.files import read_json
 from monokd.inference.predict import write_predictions
 from monokd.kitti.frames import KittiFolder
@@ -41,21 +39,6 @@ def scores(folder: Path, truth: Objects, found: Objects) -> Evaluation:
     return evaluate_folders(folder / "labels", folder / "results", classes=("Car", "Pedestrian"))
 
 
-def test_a_class_without_objects_has_no_figures_where_nothing_is_found_and_zero_where_something_is(
-    tmp_path: Path,
-) -> None:
-    """As in the official kit: boxes without objects are all false, no boxes and no objects are no result."""
-    evaluation = scores(tmp_path, CARS, scored(CARS, [0.9, 0.8]))
-    rows = ap_table(evaluation)
-    assert {row.ap for row in rows if row.name == "Pedestrian"} == {None}
-    assert {row.ap for row in rows if row.name == "Car"} != {None}
-    false = scored(replace(CARS, names=("Car", "Pedestrian")), [0.9, 0.8])
-    invented = scores(tmp_path / "false", objects([("Car", 0.0, 12.0, 0.1)]), false)
-    found = {row.ap for row in ap_table(invented) if row.name == "Pedestrian" and row.iou == "strict"}
-    assert found <= {None, 0.0}
-    assert 0.0 in found
-
-
 def test_an_empty_validation_set_stops_every_stage_that_needs_one(
     workspace: Path, stage: Stage, tmp_path: Path
 ) -> None:
@@ -73,17 +56,6 @@ def test_an_empty_validation_set_stops_every_stage_that_needs_one(
         ended = stage(workspace, *arguments)
         assert ended.code == 2
         assert ended.line == "monokd: data/demo/ImageSets/val.txt: expected frame ids, found none"
-
-
-def test_an_empty_folder_or_list_is_no_evaluation(tmp_path: Path, command: Stage) -> None:
-    (tmp_path / "labels").mkdir()
-    assert command("evaluate", tmp_path / "labels", tmp_path / "labels").line.endswith(
-        "expected label files *.txt, found none"
-    )
-    (tmp_path / "labels/000000.txt").write_text("")
-    (tmp_path / "list.txt").write_text("\n")
-    ended = command("evaluate", tmp_path / "labels", tmp_path / "labels", "--split", tmp_path / "list.txt")
-    assert (ended.code, ended.line) == (2, f"monokd: {tmp_path}/list.txt: expected frame ids, found none")
 
 
 def test_the_report_of_networks_that_find_nothing_is_a_page(workspace: Path, stage: Stage) -> None:

@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 import torch
 
-from monokd.models.checkpoint import DetectorInfo, save_detector
-from monokd.models.detector import build_detector
+from tests.conftest import ROOT, write_detector
 
 LABELS = b"""\
 Car 0.00 1 -1.57 100.00 120.50 300.25 220.75 1.50 1.60 3.90 -2.00 1.65 15.00 -1.70
@@ -33,14 +32,12 @@ SCAN = RANDOM.uniform(-60, 60, (12, 4)).astype("<f4").tobytes()
 PIXELS = RANDOM.integers(0, 255, (5, 9, 3), dtype=np.uint8)
 PNG, JPEG = (cv2.imencode(suffix, PIXELS)[1].tobytes() for suffix in (".png", ".jpg"))
 DEPTH_MAP = cv2.imencode(".png", RANDOM.integers(0, 65535, (5, 9), dtype=np.uint16))[1].tobytes()
-PARAMS = (Path(__file__).resolve().parents[2] / "params.yaml").read_bytes()
+PARAMS = (ROOT / "params.yaml").read_bytes()
 
 
 def detector(folder: Path) -> bytes:
     """A model file."""
-    torch.manual_seed(0)
-    save_detector(build_detector(1 / 64), folder / "seed.safetensors", DetectorInfo(width=1 / 64))
-    return (folder / "seed.safetensors").read_bytes()
+    return write_detector(folder / "seed.safetensors", width=1 / 64).read_bytes()
 
 
 def checkpoint(*, new: bool = True) -> bytes:

@@ -8,13 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from monokd.cli import app
 from monokd.kitti.labels import read_results
-from monokd.models.checkpoint import DetectorInfo, save_detector
-from monokd.models.detector import build_detector
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_detector
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -39,12 +36,8 @@ def demo(tiny_workspace: Path, tmp_path: Path) -> Path:
             source = training / name / f"000002.{suffix}"
             shutil.copy(source, tmp_path / "data" / half / name / f"{number}.{suffix}")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    torch.manual_seed(0)
-    detector = build_detector(0.125)
-    bias = detector.get_parameter("heatmap.2.bias")
-    torch.nn.init.constant_(bias, 0.0)  # so that peaks reach the threshold
-    info = DetectorInfo(width=0.125, anisotropic_decode=False, height_px=64, width_px=128)
-    save_detector(detector, tmp_path / "data/models/student.safetensors", info)
+    model, peaks_above_the_threshold = tmp_path / "data/models/student.safetensors", {"heatmap.2.bias": 0.0}
+    write_detector(model, biases=peaks_above_the_threshold, anisotropic_decode=False)
     return tmp_path
 
 

@@ -113,14 +113,6 @@ def test_a_table_has_the_rows_of_single_files(tmp_path: Path) -> None:
     assert table.rows[:, 14].tolist() == np.concatenate(singles).tolist()
 
 
-def test_every_class_name_is_known_and_no_frames_make_an_empty_table(tmp_path: Path) -> None:
-    write(tmp_path / "a.txt", *(f"{name}{CAR[3:]}" for name in CLASSES))
-    table = read_table(tmp_path, ["a"], scores=False)
-    assert (table.classes.tolist(), table.unknown) == (list(range(len(CLASSES))), {})
-    empty = read_table(tmp_path, [], scores=False)
-    assert (empty.rows.shape, empty.offsets.tolist()) == ((0, 15), [0])
-
-
 def test_a_table_names_the_file_at_fault(tmp_path: Path) -> None:
     write(tmp_path / "a.txt", CAR)
     write(tmp_path / "b.txt", CAR, CAR.replace("15.00", "nan"))

@@ -19,16 +19,14 @@ from monokd.models.checkpoint import (
     save_detector,
 )  # fmt: skip
 from monokd.models.detector import build_detector
+from tests.conftest import write_detector
 
 INFO = DetectorInfo(0.125, "depth", ("Car",), 96, 320, True, True, True)
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path / "detector.safetensors"
-    save_detector(build_detector(INFO.width), path, INFO)
-    return path
+    return write_detector(tmp_path / "detector.safetensors", **asdict(INFO))
 
 
 def rewritten(path: Path, **changes: object) -> Path:

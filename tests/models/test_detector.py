@@ -110,15 +110,6 @@ def test_every_architecture_that_files_and_parameters_may_name_has_a_builder() -
     assert set(get_args(Architecture)) == set(ARCHITECTURES)
 
 
-def test_given_regions_equal_found_ones(tiny: Detector) -> None:
-    """The two paths (peaks, targets) compute the same numbers for the same regions."""
-    found = run(tiny.eval(), None)
-    given_ = run(tiny, found.rois)
-    assert found.rois.frame_index.tolist() == [0] * 50 + [1] * 50
-    for key in ROI_KEYS.values():
-        torch.testing.assert_close(getattr(found.roi, key), getattr(given_.roi, key))
-
-
 def test_what_a_step_does_not_ask_for_changes_nothing_else(tiny: Detector) -> None:
     """Distillation reads no heatmap of the teacher; losses read boxes in some cells, and NaN in all others."""
     rois = some_rois(2, 3)

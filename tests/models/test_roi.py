@@ -59,14 +59,6 @@ def test_gradient_reaches_the_features_alone() -> None:
     assert features.grad is not None
 
 
-def test_no_boxes() -> None:
-    features = torch.randn(2, 5, 8, 8, requires_grad=True)
-    result = roi_align(features, torch.zeros(0, 4), [0, 0])
-    assert result.shape == (0, 5, 7, 7)
-    torch.autograd.backward(result.sum())
-    assert torch.equal(torch.as_tensor(features.grad), torch.zeros_like(features))
-
-
 @pytest.mark.parametrize("box", [(0.0, 0.0, float("inf"), 4.0), (9.0, 9.0, 2.0, 2.0), (-1e9, 0.0, 1e9, 5.0)])
 def test_odd_boxes_stay_finite(box: tuple[float, ...]) -> None:
     """An untrained network predicts such boxes."""

@@ -11,7 +11,7 @@ from monokd.kitti.frames import read_image
 from monokd.report import drawing
 from monokd.report.drawing import Layer, draw_birds_eye, draw_boxes_3d
 from monokd.report.networks import STYLES
-from tests.report.fakes import camera, objects, scored, spot
+from tests.report.fakes import camera, objects, scored
 
 STUDENT = STYLES["student"]
 GREY = np.full((96, 320, 3), 90, dtype=np.uint8)
@@ -49,16 +49,6 @@ def test_dont_care_has_no_3d_box() -> None:
     assert drawing.placed(marked).names == ("Car",)
 
 
-def test_labels_never_cover_each_other() -> None:
-    """Of ten cars at one place only the nearest is labelled, so its text stays readable."""
-    written = []
-    for count in (1, 10):
-        cars = scored(objects([("Car", 0.0, 12.0 + i / 100, 0.2) for i in range(count)]), [0.5] * count)
-        bare, labelled = (draw_boxes_3d(GREY, [Layer(cars, STUDENT)], camera(), labels=b) for b in (False, True))
-        written.append((bare != labelled).any(axis=2).sum())
-    assert 0 < written[1] <= 1.1 * written[0]
-
-
 def test_nearer_depth_is_brighter_and_unknown_is_grey() -> None:
     """Brightness falls with distance up to 80 m, so the map reads in greyscale and for every kind of colour vision."""
     drawn = drawing.colour_depth(np.array([[0.5, 2.0, 4, 8, 16, 32, 64, 80, 200, 0]], dtype=np.float32))
@@ -67,12 +57,6 @@ def test_nearer_depth_is_brighter_and_unknown_is_grey() -> None:
     assert drawn[0, -1].tolist() == [110, 110, 110]
     bar = drawing.add_colour_bar(np.zeros((20, 320, 3), dtype=np.uint8))[21, [0, -1]]
     np.testing.assert_allclose(bar.astype(int), drawn[0, [1, 7]].astype(int), atol=2)
-
-
-def test_heat_map_is_colourless_at_zero_and_bright_at_the_peak() -> None:
-    drawn = drawing.draw_heat_map(GREY, spot()).astype(int)
-    assert np.ptp(drawn[5, 5]) == 0
-    assert drawn[50, 162].sum() > drawn[5, 5].sum() + 150
 
 
 def drawn_from_above(x: float, z: float, rotation: float = 0.0) -> np.ndarray:

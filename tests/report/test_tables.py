@@ -3,7 +3,7 @@
 from typing import Any
 
 from monokd.report import tables
-from monokd.report.tables import Cell, Column, Table, changes, headline, key_values, to_markdown
+from monokd.report.tables import Cell, Column, Table, changes, headline, to_markdown
 from tests.report.fakes import table
 
 NETWORKS = ("teacher", "student")
@@ -73,24 +73,3 @@ def test_details_order_metrics_and_skip_networks_without_figures() -> None:
         f"{m} {p}" for p in ("R40", "R11") for m in ("3D", "BEV", "2D", "AOS")
     ]
     assert [cell.text for cell in made.rows[0][1:]] == ["–", "1.00", "–", "–", "–", "–"]
-
-
-def test_nested_settings_get_dotted_names() -> None:
-    assert tables.flatten({"a": {"b": 1, "c": {"d": None}}, "e": True}) == [("a.b", 1), ("a.c.d", None), ("e", True)]
-    assert key_values("t", {"a": 1}).groups == ()
-    texts = [line[1].text for line in key_values("t", {"n": None, "b": True, "f": 0.00012345, "s": [1, 2]}).rows]
-    assert texts == ["–", "yes", "0.0001234", "[1, 2]"]
-
-
-def test_depth_errors_by_band() -> None:
-    bands: dict[str, Any] = {"0_10_m": {"rmse_m": 0.3, "mae_m": 0.1, "returns": 7}}
-    nothing = bands["60_256_m"] = {"rmse_m": None, "mae_m": None, "returns": 0}
-    metrics = {"filled": 0.991, "rmse_m": 1.5, "mae_m": 0.5, "returns": 9, "objects": nothing, "bands": bands}
-    made = tables.depth_errors(metrics)
-    assert "99.1 % of pixels filled" in made.caption
-    assert [[c.text for c in line] for line in made.rows] == [
-        ["All returns", "1.50", "0.50", "9"],
-        ["On labelled objects", "–", "–", "0"],
-        ["At 0 to 10 m", "0.30", "0.10", "7"],
-        ["At 60 to 256 m", "–", "–", "0"],
-    ]

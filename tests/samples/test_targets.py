@@ -13,7 +13,6 @@ from monokd.samples.affine import Affine, crop_affine
 from monokd.samples.batch import Targets
 from monokd.samples.constants import CLASSES, MEAN_SIZES_M
 from monokd.samples.targets import (
-    area_average,
     draw_gaussian,
     frame_targets,
     heading_classes,
@@ -145,11 +144,6 @@ def test_gaussian_by_hand() -> None:
     assert heatmap[3, 0] == 1
     assert heatmap[2, 1] == 1
     assert heatmap[2, 0] == heatmap[3, 1] == pytest.approx(math.exp(-2))
-
-
-def test_area_average_by_hand() -> None:
-    values = np.arange(32, dtype=np.float32).reshape(4, 8)
-    np.testing.assert_allclose(area_average(values), [[(0 + 3 + 24 + 27) / 4, (4 + 7 + 28 + 31) / 4]])
 
 
 def test_roi_align_of_a_ramp() -> None:

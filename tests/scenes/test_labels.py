@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from monokd.scenes import meshes
-from monokd.scenes.labels import box_2d, label_lines, occlusion, truncation
+from monokd.scenes.labels import box_2d, label_lines, occlusion
 from monokd.scenes.layout import Placed
 from monokd.scenes.palette import look
 from monokd.scenes.rasteriser import Camera, View
@@ -22,19 +22,6 @@ def view(extents: list[float], visible: int, silhouette: int, inside: tuple[int,
 
 def car(x: float, z: float, rotation: float) -> Placed:
     return Placed("Car", meshes.car(0), look({}), (1.5, 1.6, 3.9), (x, 1.65, z), rotation)
-
-
-@pytest.mark.parametrize(
-    ("extents", "share"),
-    [
-        ((10.0, 10.0, 50.0, 60.0), 0.0),
-        ((-30.0, 10.0, 10.0, 60.0), 0.75),
-        ((-10.0, 364.0, 10.0, 384.0), 0.75),
-        ((-90.0, 10.0, -50.0, 60.0), 1.0),
-    ],
-)
-def test_truncation_is_the_share_outside(extents: tuple[float, ...], share: float) -> None:
-    assert truncation(np.array(extents), CAMERA) == pytest.approx(share)
 
 
 def test_the_box_of_a_cut_object_is_that_of_its_pixels() -> None:

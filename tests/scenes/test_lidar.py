@@ -8,7 +8,6 @@ from monokd.kitti.calibration import Calibration
 from monokd.scenes.layout import CAMERA_HEIGHT_M
 from monokd.scenes.lidar import BEAMS_DEG, scan_rays, scan_world
 from monokd.scenes.palette import GLASS, MATTE
-from monokd.scenes.raycast import cast
 from monokd.typing import Floats
 from tests.scenes.panels import ROAD, panel, triangles
 
@@ -39,28 +38,6 @@ def test_every_ray_ends_on_the_wall_or_the_ground_in_its_own_direction() -> None
     np.testing.assert_allclose(np.diff(azimuth, axis=1), 0.17, atol=0.02)
     elevation = np.degrees(np.arctan2(points[:, 2], np.hypot(points[:, 0], points[:, 1]))).reshape(64, -1)
     np.testing.assert_allclose(elevation, np.tile(BEAMS_DEG[::-1, None], elevation.shape[1]), atol=0.03)
-
-
-def test_a_triangle_is_met_by_exactly_the_rays_that_cross_it() -> None:
-    """Against the test of Möller and Trumbore for every ray."""
-    rng = np.random.default_rng(7)
-    across = np.tile(RAYS.lines[:, None], 64)
-    rays = np.stack([np.ones_like(across), across, RAYS.stretch[:, None] * RAYS.steps], axis=-1)
-    met = 0
-    for _ in range(60):
-        centre = np.array([rng.uniform(4, 30), rng.uniform(-3, 3), rng.uniform(-1.5, 0.5)])
-        corners = centre + rng.uniform(-1.0, 1.0, (3, 3))
-        first, second = corners[1] - corners[0], corners[2] - corners[0]
-        p = np.cross(rays, second)
-        u, q = -(p @ corners[0]) / (p @ first), np.cross(-corners[0], first)
-        v, distance = (rays @ q) / (p @ first), (second @ q) / (p @ first)
-        expected = (u >= 0) & (v >= 0) & (u + v <= 1) & (distance > 0)
-        hits = cast(corners[None], np.array([0]), 1, np.array([0.0, 0.0, -1e-9]), RAYS)
-        np.testing.assert_array_equal(hits.triangle == 0, expected)
-        np.testing.assert_allclose(1 / hits.inverse[expected], distance[expected], rtol=1e-5)
-        assert hits.silhouette[0] == expected.sum()
-        met += int(expected.sum())
-    assert met > 1000
 
 
 def test_range_noise_has_the_asked_deviation_along_the_ray() -> None:

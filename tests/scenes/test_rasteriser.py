@@ -35,13 +35,6 @@ def test_a_nearer_square_hides_half_and_the_silhouette_remains() -> None:
         assert view.visible_px[1 - first] == view.silhouette_px[1 - first]
 
 
-def test_extents_go_beyond_the_image_and_the_silhouette_does_not() -> None:
-    view = draw(panel(-5.0, 0.0, 10.0, 1.05, 0.55))  # u −10.5 to 10.5
-    np.testing.assert_allclose(view.extents_px, [[-10.5, 24.5, 10.5, 35.5]], atol=1e-9)
-    assert view.silhouette_px[0] == 11 * 11
-    assert view.inside_px.tolist() == [[0, 25, 10, 35]]
-
-
 def test_neighbouring_triangles_leave_no_crack() -> None:
     """A fan of slivers over a convex outline covers every row without a gap."""
     rng = np.random.default_rng(0)
