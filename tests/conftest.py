@@ -27,6 +27,19 @@ def write_detector(path: Path, seed: int = 0, biases: Mapping[str, float] | None
     return path
 
 
+def set_params(folder: Path, **values: Any) -> None:
+    """Set dotted keys, written with __, in the folder's params.yaml; mappings are merged into those there."""
+    path = folder / "params.yaml"
+    tree = yaml.safe_load(path.read_text())
+    for dotted, value in values.items():
+        *parents, last = dotted.split("__")
+        node = tree
+        for parent in parents:
+            node = node[parent]
+        node[last] = node[last] | value if isinstance(value, dict) and last in node else value
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+
+
 def write_labels_as_results(labels: Path, folder: Path, class_name: str = "") -> Path:
     """Result files of score 0.9 that repeat the labels of a class, or of all but DontCare."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from monokd.evaluation.evaluate import evaluate_folders
 from monokd.evaluation.table import AP_COLUMNS, ap_table
@@ -20,6 +19,7 @@ from monokd.report.tables import headline, to_markdown
 from monokd.samples.constants import CLASSES, MEAN_SIZES_M
 from monokd.samples.dataset import Frames, InputSettings
 from monokd.training.stage import train_detector
+from tests.conftest import set_params
 
 NAMES = ("Car", "Pedestrian", "Cyclist")
 LABELS = """\
@@ -56,10 +56,7 @@ def test_targets_hold_each_class_with_its_own_mean_size(tiny_workspace: Path, tm
 
 @pytest.mark.usefixtures("settings_restored")
 def test_three_classes_from_training_to_tables(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tree = yaml.safe_load((workspace / "params.yaml").read_text())
-    tree["profiles"]["demo"]["data"]["classes"] = list(NAMES)
-    tree["profiles"]["demo"]["baseline"]["epochs"] = 1
-    (workspace / "params.yaml").write_text(yaml.safe_dump(tree))
+    set_params(workspace, profiles__demo__data__classes=list(NAMES), profiles__demo__baseline__epochs=1)
     monkeypatch.chdir(workspace)
     model, results = workspace / "model.safetensors", workspace / "results"
     train_detector(load_params(), "baseline", out=model, history=workspace / "history.csv")

@@ -6,7 +6,7 @@ import pytest
 from monokd.evaluation.precision import SAMPLE_COLUMNS, Walk, average_precision
 from monokd.typing import Floats
 
-SCORE, RECALL, PRECISION, SIMILARITY, ENVELOPE, _ = range(len(SAMPLE_COLUMNS))
+SCORE, PRECISION, ENVELOPE = map(SAMPLE_COLUMNS.index, ("score", "precision", "precision_envelope"))
 
 
 def curve(one: Walk) -> tuple[Floats, Floats]:

@@ -7,13 +7,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from monokd.files import write_json
 from monokd.training.history import write_history
@@ -88,14 +87,6 @@ def command(ended: Callable[..., Ended]) -> Callable[..., Ended]:
     from monokd.cli import main
 
     return lambda *arguments: ended(main, "monokd", *map(str, arguments))
-
-
-def change_params(folder: Path, profile: Mapping[str, Mapping[str, object]]) -> None:
-    """Change sections of the demo profile in the folder's params.yaml."""
-    tree = yaml.safe_load((folder / "params.yaml").read_text())
-    for section, values in profile.items():
-        tree["profiles"]["demo"][section].update(values)
-    (folder / "params.yaml").write_text(yaml.safe_dump(tree))
 
 
 def resize(disk: Path, size: str) -> None:

@@ -23,7 +23,8 @@ from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.detector import build_detector
 from monokd.params import load_params
 from monokd.report.drawing import write_picture
-from tests.faults.conftest import Ended, change_params, resize, tree, without_rights
+from tests.conftest import set_params
+from tests.faults.conftest import Ended, resize, tree, without_rights
 
 Disk = Callable[[str], Path]
 Stage = Callable[..., Ended]
@@ -70,7 +71,7 @@ def test_a_stage_on_a_full_disk_stops_in_one_line_and_goes_on_when_there_is_room
 ) -> None:
     disk = small_disk("60k")
     size = {"train_frames": 1, "val_frames": 1, "unlabelled_frames": 0, "width_px": 416, "height_px": 128}
-    change_params(workspace, {"scenes": size})
+    set_params(workspace, profiles__demo__scenes=size)
     (disk / "out").mkdir()
     (workspace / "data/depth").unlink()
     (workspace / "data/depth").symlink_to(disk / "out")

@@ -14,7 +14,8 @@ from rich.console import Console
 from monokd.errors import DataError, printable
 from monokd.params import load_params
 from monokd.report.tables import headline, to_rich
-from tests.faults.conftest import ROOT, Ended, change_params
+from tests.conftest import ROOT, set_params
+from tests.faults.conftest import Ended
 from tests.report.fakes import table
 
 ESCAPE = "\x1b]0;taken\x07\x1b[2J"
@@ -35,7 +36,7 @@ for name, *arguments in (("depth", "labelled"), ("teacher",)):
 
 
 def test_imports_and_stages_work_without_a_network(workspace: Path) -> None:
-    change_params(workspace, {"teacher": {"epochs": 1}})
+    set_params(workspace, profiles__demo__teacher__epochs=1)
     (workspace / "data/depth").unlink()
     code = f"STAGES = {str(ROOT / 'stages')!r}\n{NO_NETWORK}"
     command = [sys.executable, "-W", "ignore", "-c", code]

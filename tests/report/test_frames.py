@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from monokd.kitti.objects import Objects
-from monokd.report.frames import FALSE, HIT, IGNORED, Counts, choose, match
+from monokd.report.frames import FALSE, HIT, IGNORED, Counts, best_threshold, choose, match
 from tests.report.fakes import objects, scored
 
 
@@ -24,6 +24,7 @@ def test_found_missed_and_false_by_hand() -> None:
     assert result.outcome.tolist() == [HIT, FALSE]
     assert result.at(0.0).f1 == 2 / (2 + 1 + 1)
     assert result.at(0.85).f1 == 2 / (2 + 1)
+    assert 0.8 < best_threshold([result]) <= 0.9
 
 
 def test_surer_boxes_choose_first_and_objects_are_found_once() -> None:

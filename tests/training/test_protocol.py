@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.test_stages import digest, refused, run, set_params
+from tests.conftest import set_params
+from tests.training.test_stages import digest, refused, run
 
 
 @pytest.fixture
