@@ -23,12 +23,10 @@ def changed(tmp_path: Path, **values: Any) -> Path:
     ("values", "message"),
     [
         ({"surprise": 1}, "surprise: unknown parameter"),
-        ({"profiles__demo__student__epochz": 3}, "profiles.demo.student.epochz: unknown parameter"),
         ({"profiles__demo__student__epochs": "many"}, "profiles.demo.student.epochs: "),
         ({"profiles__demo__student__epochs": 0}, "profiles.demo.student.epochs: "),
         ({"profiles__demo__data__width_px": 100}, "profiles.demo.data.width_px: "),
         ({"profiles__demo__data__classes": ["Tram"]}, "profiles.demo.data.classes.0: "),
-        ({"losses__monoskd__spearman": -1.0}, "losses.monoskd.spearman: "),
         ({"losses__monoskd__spearman": float("nan")}, "losses.monoskd.spearman: "),
         ({"losses__monoskd__typo": 1.0}, "losses.monoskd.typo: input should be 'foreground', "),
         ({"loss": "monosk"}, "loss: expected one of none, monodistill, monoskd, monoasd, found 'monosk'"),
@@ -36,7 +34,6 @@ def changed(tmp_path: Path, **values: Any) -> Path:
         ({"quirks": {"typo": True}}, "quirks: expected one of"),
         ({"loss": "a" * 9000}, f"monoasd, found '{'a' * 80}'"),
         ({"profiles__new": {}}, "profiles.new.behaviour: missing parameter"),
-        ({"seed": -1}, "seed: "),
         ({"seed": None}, "seed: "),
     ],
 )

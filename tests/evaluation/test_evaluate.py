@@ -2,7 +2,6 @@
 
 import json
 import math
-import tarfile
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from monokd.errors import DataError
 from monokd.evaluation.evaluate import evaluate_folders, evaluate_results, read_result_set
 from monokd.evaluation.rules import CLASSES, IOU_SETS, METRICS
-from tests.evaluation.cases import Line, all_aps, ap, dont_care, line, place, score
+from tests.evaluation.cases import Line, all_aps, ap, dont_care, extract_texts, line, place, score
 from tests.evaluation.reference import Reference
 
 LEVELS = ("easy", "moderate", "hard")
@@ -22,9 +21,9 @@ LEVELS = ("easy", "moderate", "hard")
 
 def test_published_results_score_as_the_official_kit_says(kitti_eval_dir: Path, tmp_path: Path) -> None:
     """Every figure that the official development kit prints, by both of its rules, to 1e-6 points."""
-    results = _extracted(kitti_eval_dir / "pointgnn_car.tar.xz", tmp_path / "results")
+    results = extract_texts(kitti_eval_dir / "pointgnn_car.tar.xz", tmp_path / "results")
     frames = sorted(path.stem for path in results.iterdir())
-    labels = _extracted(kitti_eval_dir / "label_2.tar.xz", tmp_path / "labels", set(frames))
+    labels = extract_texts(kitti_eval_dir / "label_2.tar.xz", tmp_path / "labels", set(frames))
     official = json.loads((kitti_eval_dir / "pointgnn_car.official.json").read_text())
     result_set = read_result_set(labels, results, frames)
     assert result_set.warnings(results) == []
@@ -34,19 +33,6 @@ def test_published_results_score_as_the_official_kit_says(kitti_eval_dir: Path, 
             for metric, figures in metrics.items():
                 ours = [aps["strict", name, *metric.split("_"), level] for level in LEVELS]
                 assert ours == (pytest.approx(figures, abs=1e-6) if figures else [None] * 3), (rule, name, metric)
-
-
-def _extracted(archive: Path, folder: Path, frames: set[str] | None = None) -> Path:
-    """The *.txt files of an archive, or those of some frames, in one folder."""
-    folder.mkdir()
-    with tarfile.open(archive) as files:
-        files.extraction_filter = getattr(tarfile, "data_filter", None)  # older Pythons have none
-        for member in files:
-            name = Path(member.name)
-            if name.suffix == ".txt" and (frames is None or name.stem in frames):
-                member.name = name.name
-                files.extract(member, folder)
-    return folder
 
 
 # --- against plain Python -------------------------------------------------------------------------------------------

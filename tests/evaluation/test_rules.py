@@ -18,8 +18,7 @@ def states_of(*labels: Line, name: str = "Car", difficulty: Any = MODERATE, rule
 
 
 @pytest.mark.parametrize(
-    "difficulty, occlusion, truncation, height",
-    [(EASY, 0, 0.15, 40), (MODERATE, 1, 0.30, 25), (HARD, 2, 0.50, 25)],
+    "difficulty, occlusion, truncation, height", [(EASY, 0, 0.15, 40), (MODERATE, 1, 0.30, 25), (HARD, 2, 0.50, 25)]
 )
 def test_each_limit_of_each_difficulty(difficulty: Any, occlusion: int, truncation: float, height: float) -> None:
     at_limits: dict[str, Any] = {"occlusion": occlusion, "truncation": truncation}

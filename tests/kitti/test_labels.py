@@ -139,14 +139,6 @@ def test_results_round_trip_at_their_decimals(tmp_path: Path) -> None:
     assert (back.truncation.tolist(), back.occlusion.tolist()) == ([-1, 0.15], [-1, 2])
 
 
-def test_two_score_decimals_make_ties_as_published(tmp_path: Path) -> None:
-    """Quirk Q13: the published files cannot tell these two detections apart, the corrected ones can."""
-    write_results(tmp_path / "published.txt", some_objects(), score_decimals=2)
-    write_results(tmp_path / "corrected.txt", some_objects(), score_decimals=6)
-    assert len(set(read_results(tmp_path / "published.txt").scores)) == 1
-    assert len(set(read_results(tmp_path / "corrected.txt").scores)) == 2
-
-
 def test_labels_round_trip_without_scores(tmp_path: Path) -> None:
     write_labels(tmp_path / "0.txt", some_objects(), decimals=3)
     back = read_labels(tmp_path / "0.txt")

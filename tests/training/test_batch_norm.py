@@ -1,4 +1,4 @@
-"""Batch normalisation over processes: theirs together is that of one process with all their frames."""
+"""Batch normalisation over processes; that theirs together is one's is tested in `test_processes.py`."""
 
 import pytest
 import torch
@@ -20,11 +20,6 @@ def layer(seed: int) -> nn.BatchNorm2d:
     return made
 
 
-def close(found: object, expected: object) -> None:
-    """Statistics are taken in float32."""
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
-
-
 def test_without_any_element_anywhere_the_statistics_stay_and_a_step_still_trains() -> None:
     def work(process: int, replicas: Replicas) -> GlobalBatchNorm:
         norm = GlobalBatchNorm(layer(0), replicas.sum)
@@ -32,7 +27,7 @@ def test_without_any_element_anywhere_the_statistics_stay_and_a_step_still_train
         return norm
 
     for norm in together(2, work):
-        close(norm.state_dict(), layer(0).state_dict())
+        torch.testing.assert_close(norm.state_dict(), layer(0).state_dict())
         assert norm.weight.grad is not None
         assert not norm.weight.grad.any()
 

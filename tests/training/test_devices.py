@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from monokd.errors import DataError
-from monokd.models.arithmetic import set_tf32
 from monokd.training.devices import pick_accelerator
 
 
@@ -35,14 +34,3 @@ def test_cuda_where_it_is_there_and_wanted(
     with pytest.raises(DataError) if " " in taken else nullcontext() as refused:
         assert pick_accelerator(wanted, processes) == taken
     assert refused is None or str(refused.value) == taken
-
-
-@pytest.mark.parametrize("tf32", [True, False])
-def test_one_switch_decides_on_tf32_convolutions(tf32: bool) -> None:
-    before = torch.backends.cudnn.allow_tf32
-    try:
-        set_tf32(tf32)
-        assert torch.backends.cudnn.allow_tf32 == tf32
-        assert not torch.backends.cuda.matmul.allow_tf32
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
