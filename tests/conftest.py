@@ -40,6 +40,11 @@ def set_params(folder: Path, **values: Any) -> None:
     path.write_text(yaml.safe_dump(tree, sort_keys=False))
 
 
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file under a folder by name, left-overs included."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
 def write_labels_as_results(labels: Path, folder: Path, class_name: str = "") -> Path:
     """Result files of score 0.9 that repeat the labels of a class, or of all but DontCare."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ import pytest
 
 from monokd.commands.unpack import unpack_archives
 from monokd.errors import DataError
+from tests.conftest import tree
 
 FILES = {
     "training/image_2/000000.png": b"\x89PNG" * 400,
@@ -31,10 +32,6 @@ def pack(path: Path, files: dict[str, bytes] | None = None, **settings: int) -> 
             info.external_attr = settings.get("external_attr", 0)
             stream.writestr(info, content, settings.get("compress_type", zipfile.ZIP_DEFLATED))
     return path
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_every_file_arrives_and_a_second_run_keeps_them(tmp_path: Path) -> None:

@@ -59,16 +59,6 @@ def test_terms_modules_and_gradients(method: str) -> None:
     assert all(level.grad is None for level in (*teacher.fused, *teacher.backbone, teacher.offset_2d))
 
 
-def test_terms_of_different_methods_share_the_maps() -> None:
-    """With `foreground` all terms on maps are on the backbone's."""
-    t = fakes.targets(2)
-    student = fakes.output(t, 1, leaves=True)
-    terms = values(build(*TERMS)(student, fakes.output(t, 2), t))
-    assert tuple(terms) == tuple(TERMS)
-    torch.autograd.backward(total(terms))
-    assert student.fused[0].grad is None
-
-
 def test_every_term_that_parameters_may_name_is_there() -> None:
     assert set(get_args(Term)) == set(TERMS)
 

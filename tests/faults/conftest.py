@@ -22,11 +22,6 @@ MODELS = ("teacher", "baseline", "control", "student")
 NOBODY = 65534
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    """Every file under a folder by name, left-overs included."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 @dataclass(frozen=True)
 class Ended:
     """How a program ended."""

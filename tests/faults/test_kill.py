@@ -19,8 +19,8 @@ import torch
 
 from monokd.errors import DataError
 from monokd.progress import map_frames
-from tests.conftest import ROOT, set_params
-from tests.faults.conftest import MODELS, tree, write_models
+from tests.conftest import ROOT, set_params, tree
+from tests.faults.conftest import MODELS, write_models
 
 KILLS = 3
 

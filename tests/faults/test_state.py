@@ -12,7 +12,8 @@ import torch
 
 from monokd.errors import DataError
 from monokd.training.state import fingerprint, load_state, previous, save_state
-from tests.faults.conftest import resize, tree
+from tests.conftest import tree
+from tests.faults.conftest import resize
 from tests.training.test_loop import Pull, train
 
 

@@ -17,6 +17,7 @@ from monokd.report.networks import NETWORKS
 from monokd.report.page import Background, write_report
 from monokd.report.previous import Previous
 from monokd.report.results import Results
+from tests.conftest import tree
 from tests.report.fakes import write_frames, write_results_of
 
 VOID = {"meta", "link", "img", "br", "line", "path", "use", "circle", "rect"}
@@ -142,8 +143,7 @@ def test_nothing_comes_from_a_network_and_nothing_runs(folder: Path, page: Page)
 
 def test_same_inputs_give_the_same_bytes(tmp_path: Path, folder: Path, inputs: tuple[FrameSource, Results]) -> None:
     write(tmp_path / "report.html", inputs)
-    again = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert again == {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert tree(tmp_path) == tree(folder)
 
 
 def test_names_from_files_are_text(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:

@@ -61,15 +61,3 @@ def test_changes_show_sign_and_former_value_and_stand_out_beyond_the_interval() 
     assert all(cell.text == "–" for cell in (*teacher[1:], *student[3:]))
     before["student"]["loose"]["Car"]["3d_R40"]["moderate"] = 50.0
     assert changes(AP, before, "Car", NETWORKS).rows[1][1] == Cell("+5.25", "was 50.00", True)
-
-
-def test_details_order_metrics_and_skip_networks_without_figures() -> None:
-    rows = [row("loose", "3d", 2, points="R11"), row("loose", "3d", 1), row("strict", "aos", None)]
-    rows.append(row("loose", "bev", 3))
-    (made,) = tables.details(
-        table({"student": rows, "teacher": [row("loose", "3d", None)]}), "Car", ("student", "teacher")
-    )
-    assert [line[0].text for line in made.rows] == [
-        f"{m} {p}" for p in ("R40", "R11") for m in ("3D", "BEV", "2D", "AOS")
-    ]
-    assert [cell.text for cell in made.rows[0][1:]] == ["–", "1.00", "–", "–", "–", "–"]
