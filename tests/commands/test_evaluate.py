@@ -77,17 +77,6 @@ def test_missing_files_and_unknown_classes_are_one_warning_each(
     assert "classes that KITTI does not know count as other classes: Bus (2 lines), Wheelchair (1 line)" in unknown
 
 
-def test_results_one_folder_deeper_are_pointed_at(
-    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "outer").mkdir()
-    folders[1].rename(tmp_path / "outer" / "data")
-    evaluate(folders[0], tmp_path / "outer")
-    out, err = capsys.readouterr()
-    assert f"did you mean {tmp_path / 'outer' / 'data'}?" in err
-    assert "Car: no detections, no result." in out
-
-
 def test_a_split_is_a_name_or_a_file(
     folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

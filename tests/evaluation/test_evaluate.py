@@ -6,14 +6,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monokd.errors import DataError
 from monokd.evaluation.evaluate import evaluate_folders, evaluate_results, read_result_set
-from monokd.evaluation.rules import CLASSES, IOU_SETS, METRICS
-from tests.evaluation.cases import Line, all_aps, ap, dont_care, extract_texts, line, place, score
+from monokd.evaluation.rules import CLASSES, IOU_SETS, METRICS, defined_metrics
+from tests.evaluation.cases import Line, all_aps, ap, dont_care, extract_texts, line, place, score, table
 from tests.evaluation.reference import Reference
 
 LEVELS = ("easy", "moderate", "hard")
@@ -80,6 +81,25 @@ def test_any_small_case_scores_as_plain_python_does(frames: list[tuple[list[Line
         for points, value in zip(("R40", "R11"), expected, strict=True):
             wanted = None if math.isnan(value) else pytest.approx(value, abs=1e-9)
             assert aps[iou, name, metric, points, level] == wanted, (iou, name, metric, points, level)
+
+
+def test_many_objects_score_as_plain_python_does() -> None:
+    """More hits than the 41 thresholds, which then stand nearest to multiples of 1/40 of recall."""
+    random = np.random.default_rng(0)
+    labels = [[line(**place(k)) for k in range(3)] for _ in range(40)]
+    results = [[line(**place(k, score=random.random())) for k in range(4) if random.random() < 0.8] for _ in labels]
+    evaluation = score(labels, results)
+    means = ap(evaluation, "bbox"), ap(evaluation, "bbox", points="R11")
+    assert means == pytest.approx(Reference(labels, results, "Car", "bbox", "moderate", False, "le").ap())
+
+
+def test_metrics_need_a_box_of_their_kind() -> None:
+    flat: Line = line(size=(-1, -1, -1), location=(-1000, -1000, -1000), score=1)
+    assert defined_metrics(table([[flat]]), "Car") == ("bbox", "aos")
+    assert defined_metrics(table([[line(location=(0, -1000, 20), score=1)]]), "Car") == ("bev", "bbox", "aos")
+    assert defined_metrics(table([[line(box=(-1, 0, 50, 50), score=1)]]), "Car") == ("3d", "bev")
+    assert defined_metrics(table([[line(score=1)], [line("Van", alpha=-10, score=1)]]), "Car") == ("3d", "bev", "bbox")
+    assert defined_metrics(table([[line(score=1)]]), "Cyclist") == ()
 
 
 # --- cases with known answers ---------------------------------------------------------------------------------------

@@ -33,17 +33,12 @@ def figures(tree: Any) -> Iterator[Any]:
         yield tree
 
 
-def test_an_empty_validation_set_stops_every_stage_that_needs_one(
-    workspace: Path, stage: Stage, tmp_path: Path
-) -> None:
-    root = tmp_path / "empty"
-    (root / "training").mkdir(parents=True)
-    for kind in ("image_2", "calib", "label_2", "velodyne"):
-        (root / "training" / kind).symlink_to((workspace / "data/demo").resolve() / "training" / kind)
-    (root / "ImageSets").mkdir()
-    (root / "ImageSets/val.txt").write_text("")
+def test_an_empty_validation_set_stops_every_stage_that_needs_one(workspace: Path, stage: Stage) -> None:
+    frames = (workspace / "data/demo").resolve()
     (workspace / "data/demo").unlink()
-    (workspace / "data/demo").symlink_to(root)
+    (workspace / "data/demo/ImageSets").mkdir(parents=True)
+    (workspace / "data/demo/training").symlink_to(frames / "training")
+    (workspace / "data/demo/ImageSets/val.txt").write_text("")
     write_models(workspace)
     (workspace / "data/predictions/student").mkdir(parents=True)
     for arguments in (("predict", "student"), ("evaluate", "student")):

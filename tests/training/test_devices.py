@@ -16,12 +16,7 @@ from monokd.training.devices import pick_accelerator
         ("auto", 2, 2, "cuda"),
         ("cpu", 2, 4, "cpu"),
         ("cuda", 1, 1, "cuda"),
-        (
-            "cuda",
-            0,
-            1,
-            "params.yaml: machine.accelerator: expected a GPU for cuda, found none; cpu or auto run without",
-        ),
+        ("cuda", 0, 1, "machine.accelerator: expected a GPU for cuda, found none; cpu or auto run without"),
         ("auto", 1, 2, "expected at most one process a GPU, found 2 processes for 1 GPUs"),
     ],
 )
@@ -31,6 +26,5 @@ def test_cuda_where_it_is_there_and_wanted(
     """On a machine that pretends to have as many GPUs."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    with pytest.raises(DataError) if " " in taken else nullcontext() as refused:
+    with pytest.raises(DataError, match=taken) if " " in taken else nullcontext():
         assert pick_accelerator(wanted, processes) == taken
-    assert refused is None or str(refused.value) == taken
