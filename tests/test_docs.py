@@ -143,12 +143,6 @@ def understood_by_dvc(line: Line, words: list[str]) -> None:
         raise AssertionError(f"{line}: {errors.getvalue()}") from error
 
 
-def test_every_command_has_an_example() -> None:
-    sections = (ROOT / "docs/commands.md").read_text().split("\n## ")[1:]
-    for section in sections:
-        assert re.search(rf"^monokd {section.splitlines()[0]} ", section, flags=re.MULTILINE) or "summarize" in section
-
-
 def test_the_walk_through_of_a_new_loss_works(tmp_path: Path) -> None:
     """Its very blocks: the file, the test, the edits."""
     page = ROOT / "docs/add_a_loss.md"

@@ -25,11 +25,8 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture
 def root(tiny_workspace: Path, tmp_path: Path) -> Path:
     """A folder with three test frames."""
-    for name, suffix in (("image_2", "png"), ("calib", "txt")):
-        (tmp_path / "kitti/testing" / name).mkdir(parents=True)
-        for number in range(3):
-            source = tiny_workspace / "data/demo/training" / name / f"{number:06d}.{suffix}"
-            shutil.copy(source, tmp_path / "kitti/testing" / name)
+    others = shutil.ignore_patterns("label*", "velodyne", "00000[3-9]*", "00001*")
+    shutil.copytree(tiny_workspace / "data/demo/training", tmp_path / "kitti/testing", ignore=others)
     return tmp_path / "kitti"
 
 

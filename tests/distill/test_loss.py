@@ -63,11 +63,6 @@ def test_every_term_that_parameters_may_name_is_there() -> None:
     assert set(get_args(Term)) == set(TERMS)
 
 
-def test_an_unknown_term_is_named() -> None:
-    with pytest.raises(ValueError, match="foreground, affinity, head, spearman, align_select, found \\['cosine'\\]"):
-        build("head", "cosine")
-
-
 @pytest.mark.parametrize("method", LOSSES)
 def test_bfloat16_gives_finite_single_precision_terms(method: str) -> None:
     t = fakes.targets(2)

@@ -46,12 +46,6 @@ def test_ground_boxes_by_hand(b: Row, expected: float) -> None:
     assert overlaps(row(), b)[1] == pytest.approx(expected, abs=1e-14)
 
 
-def test_height_by_hand() -> None:
-    """The y of a box is its bottom and points down: a box 1 m lower shares 0.5 of 1.5 m."""
-    assert overlaps(row(), row(y=2.7))[1:] == pytest.approx((1, 0.5 / 2.5))
-    assert overlaps(row(), row(y=3.2))[2] == 0
-
-
 sizes = [st.floats(0.2, 12)] * 2
 rest = st.floats(-2 * math.pi, 2 * math.pi), st.floats(-1, 3), st.floats(0.2, 4)
 rows = st.builds(row, st.floats(-60, 60), st.floats(-60, 60), *sizes, *rest)

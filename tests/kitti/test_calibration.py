@@ -37,10 +37,6 @@ def test_unproject_inverts_project(x: float, y: float, z: float) -> None:
     np.testing.assert_allclose(CAMERA.unproject(pixels, point[:, 2]), point, atol=1e-8)
 
 
-def test_flipped_twice_is_nothing() -> None:
-    np.testing.assert_allclose(CAMERA.flipped(1242).flipped(1242).P2, P2)
-
-
 @pytest.mark.parametrize(
     ("change", "says"),
     [

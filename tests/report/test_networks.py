@@ -6,7 +6,7 @@ from importlib import resources
 from itertools import product
 
 from monokd.report.drawing import GROUND
-from monokd.report.networks import STYLES, TRUTH
+from monokd.report.networks import STYLES
 
 
 def contrast(one: Iterable[int], two: Iterable[int]) -> float:
@@ -30,9 +30,3 @@ def test_text_and_lines_can_be_read_on_both_pages_and_from_above() -> None:
         for style in STYLES.values():
             assert contrast(bytes.fromhex(getattr(style, scheme)[1:]), colours["paper"]) >= 4.5
             assert contrast(style.rgb, GROUND) >= 3
-
-
-def test_no_reader_depends_on_hue() -> None:
-    assert len({style.dashes for style in STYLES.values()}) == len(STYLES)
-    assert len({style.marker for style in STYLES.values()}) == len(STYLES)
-    assert contrast(TRUTH.rgb, STYLES["student"].rgb) > 1.8  # both are solid

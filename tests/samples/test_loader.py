@@ -35,11 +35,6 @@ def test_workers_change_nothing(frames: Frames) -> None:
         assert all(same(a, b) for a, b in zip(expected, found, strict=True))
 
 
-def test_prediction_sees_every_frame_in_order(frames: Frames) -> None:
-    loader = build_loader(frames, batch_size=3)
-    assert [name for batch in loader.batches(0) for name in batch.frames] == list(FRAMES)
-
-
 def test_two_sets_in_one_batch(small_kitti: KittiFolder, frames: Frames) -> None:
     """Frames of the second set are spread over every batch, and come from their own source."""
     second = Frames(small_kitti, FRAMES[:2], SMALL, depth_dir=frames.depth_dir, labels=True)

@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from monokd.scenes.layout import SIZES_M, Placed, Road, overlap, sample_objects, sample_road
+from monokd.scenes.layout import Placed, Road, overlap, sample_objects, sample_road
 from monokd.scenes.settings import SceneSettings
-from monokd.scenes.surroundings import sample_clutter
 
 SQUARE = np.array([(1.0, 1.0), (1.0, -1.0), (-1.0, -1.0), (-1.0, 1.0)])
 
@@ -40,21 +39,3 @@ def test_objects_keep_clear_and_in_range_at_two_decimals(seed: int) -> None:
         assert not any(overlap(placed.footprint(), other.footprint()) for other in objects[:i])
         for value in (*placed.size_m, *placed.location_m, placed.rotation_y_rad):
             assert float(f"{value:.2f}") == value
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_clutter_keeps_clear_of_objects(seed: int) -> None:
-    road, objects = sample(seed)
-    clutter = sample_clutter(np.random.default_rng(seed), road, objects)
-    assert len(clutter) > 4
-    for i, solid in enumerate(clutter):
-        assert not any(overlap(solid.footprint(), placed.footprint()) for placed in (*objects, *clutter[:i]))
-
-
-def test_sizes_follow_kitti() -> None:
-    cars = np.array([p.size_m for seed in range(80) for p in sample(seed)[1] if p.name == "Car"])
-    expected = np.array([mean for mean, _, _, _ in SIZES_M["Car"]])
-    spread = np.array([deviation for _, deviation, _, _ in SIZES_M["Car"]])
-    assert len(cars) > 200
-    np.testing.assert_allclose(cars.mean(axis=0), expected, atol=4 * spread.max() / math.sqrt(len(cars)))
-    np.testing.assert_allclose(cars.std(axis=0), spread, rtol=0.25)

@@ -32,11 +32,6 @@ def test_without_any_element_anywhere_the_statistics_stay_and_a_step_still_train
         assert not norm.weight.grad.any()
 
 
-def test_in_evaluation_it_is_the_plain_layer() -> None:
-    x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
-    assert torch.equal(GlobalBatchNorm(layer(0).eval(), Replicas().sum)(x), layer(0).eval()(x))
-
-
 @pytest.mark.parametrize("cuda", [False, True])
 def test_conversion_shares_parameters_and_keeps_names(cuda: bool) -> None:
     """On GPUs torch's own layer normalises the maps."""
