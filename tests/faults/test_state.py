@@ -52,7 +52,7 @@ def test_a_state_cut_anywhere_or_with_a_flipped_bit_is_never_taken_for_a_whole_o
     flipped = bytearray(content)
     flipped[content.index(numbers.numpy().tobytes()) + 17] ^= 1
     lengths = [0, 1, 3, *range(7, len(content), max(1, len(content) // 40)), len(content) - 1]
-    for broken in (flipped, *(content[:length] for length in lengths)):
+    for broken in (bytes(flipped), *(content[:length] for length in lengths)):
         path.write_bytes(broken)
         found = load_state(path)
         assert found is not None
