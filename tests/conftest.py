@@ -1,4 +1,4 @@
-"""Where the reference data lies; tests that need it skip in one line where it is absent."""
+"""Reference data (tests that need it skip in one line where it is absent), and what many tests write."""
 
 import os
 from collections.abc import Iterator, Mapping

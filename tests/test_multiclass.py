@@ -1,4 +1,4 @@
-"""Three classes through targets, training, prediction, scores and tables."""
+"""Three classes through training, prediction, scores and tables."""
 
 from pathlib import Path
 

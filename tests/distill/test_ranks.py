@@ -1,4 +1,4 @@
-"""Smoothed ranks against scipy and their definition, and the regime of the published soft rank."""
+"""Smoothed ranks against their definition, and the regime of the published soft rank."""
 
 from collections.abc import Callable
 

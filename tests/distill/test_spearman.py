@@ -1,4 +1,4 @@
-"""The rank-correlation term: against scipy and torchsort, over processes, and on values that are no good."""
+"""The rank-correlation term: against scipy and torchsort, and on values that are no good."""
 
 from typing import Any
 

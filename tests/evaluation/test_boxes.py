@@ -1,4 +1,4 @@
-"""Overlaps: solved by hand, by their properties, and by shapely."""
+"""Overlaps: solved by hand, and by shapely."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Cameras: read, written, inverted, mirrored, refused."""
+"""Cameras: read, written, inverted, refused."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Detection terms by hand, and over processes."""
+"""Detection terms by hand."""
 
 import math
 

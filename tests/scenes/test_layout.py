@@ -5,17 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from monokd.scenes.layout import Placed, Road, overlap, sample_objects, sample_road
+from monokd.scenes.layout import overlap, sample_objects, sample_road
 from monokd.scenes.settings import SceneSettings
 
 SQUARE = np.array([(1.0, 1.0), (1.0, -1.0), (-1.0, -1.0), (-1.0, 1.0)])
-
-
-def sample(seed: int, objects_per_frame: float = 8.0) -> tuple[Road, list[Placed]]:
-    rng = np.random.default_rng(seed)
-    settings = SceneSettings(objects_per_frame=objects_per_frame, min_distance_m=6.0, max_distance_m=50.0)
-    road = sample_road(rng, settings)
-    return road, sample_objects(rng, road, settings)
 
 
 def test_overlap_of_hand_made_rectangles() -> None:
@@ -29,7 +22,9 @@ def test_overlap_of_hand_made_rectangles() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_objects_keep_clear_and_in_range_at_two_decimals(seed: int) -> None:
-    road, objects = sample(seed)
+    rng, settings = np.random.default_rng(seed), SceneSettings(min_distance_m=6.0, max_distance_m=50.0)
+    road = sample_road(rng, settings)
+    objects = sample_objects(rng, road, settings)
     assert objects
     for i, placed in enumerate(objects):
         x, y, z = placed.location_m

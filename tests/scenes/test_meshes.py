@@ -1,4 +1,4 @@
-"""Templates fill the box that their label will claim, and show which end is the front."""
+"""Cars show which end is the front."""
 
 import pytest
 
