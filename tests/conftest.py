@@ -1,9 +1,7 @@
-"""Where the reference data lies; tests that need it skip in one line where it is absent."""
-
-from __future__ import annotations
+"""Reference data (tests that need it skip in one line where it is absent), and what many tests write."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,34 @@ from monokd.models.detector import build_detector
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def write_detector(path: Path, seed: int = 0, **settings: Any) -> Path:
-    """A narrow network for images of 128×64 pixels, untrained."""
-    with torch.random.fork_rng():
+def write_detector(path: Path, seed: int = 0, biases: Mapping[str, float] | None = None, **settings: Any) -> Path:
+    """A narrow network for images of 128×64 pixels, untrained but for the biases of some layers."""
+    info = DetectorInfo(**({"width": 0.125, "height_px": 64, "width_px": 128} | settings))
+    with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
-        info = DetectorInfo(width=0.125, height_px=64, width_px=128, **settings)
-        save_detector(build_detector(info.width), path, info)
+        detector = build_detector(info.width)
+        for name, value in (biases or {}).items():
+            detector.get_parameter(name).fill_(value)
+        save_detector(detector, path, info)
     return path
+
+
+def set_params(folder: Path, **values: Any) -> None:
+    """Set dotted keys, written with __, in the folder's params.yaml; mappings are merged into those there."""
+    path = folder / "params.yaml"
+    tree = yaml.safe_load(path.read_text())
+    for dotted, value in values.items():
+        *parents, last = dotted.split("__")
+        node = tree
+        for parent in parents:
+            node = node[parent]
+        node[last] = node[last] | value if isinstance(value, dict) and last in node else value
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file under a folder by name, left-overs included."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def write_labels_as_results(labels: Path, folder: Path, class_name: str = "") -> Path:

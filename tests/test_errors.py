@@ -1,6 +1,5 @@
 """The one line that a user sees where something is wrong."""
 
-import pickle
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,6 @@ from monokd.errors import INTERRUPTED, DataError, run
 def test_a_message_names_file_and_line_and_stays_one_line() -> None:
     error = DataError("expected a number,\nfound 'x'", Path("a/b.txt"), 7)
     assert str(error) == "a/b.txt:7: expected a number, found 'x'"
-
-
-def test_an_error_crosses_processes_unchanged() -> None:
-    error = DataError("expected a number", "b.txt", 7)
-    copy = pickle.loads(pickle.dumps(error))
-    assert (str(copy), copy.path, copy.line) == (str(error), error.path, error.line)
 
 
 @pytest.mark.parametrize(

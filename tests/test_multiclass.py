@@ -1,32 +1,24 @@
-"""Three classes through targets, training, prediction, scores and tables."""
+"""Three classes through training, prediction, scores and tables."""
 
-import shutil
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from monokd.evaluation.evaluate import evaluate_folders
 from monokd.evaluation.table import AP_COLUMNS, ap_table
 from monokd.inference.predict import detect, write_predictions
 from monokd.kitti.frames import KittiFolder
-from monokd.kitti.labels import read_labels, read_results
+from monokd.kitti.labels import read_results
 from monokd.models.checkpoint import load_detector
 from monokd.params import load_params
 from monokd.report.summary import summary
 from monokd.report.tables import headline, to_markdown
-from monokd.samples.constants import CLASSES, MEAN_SIZES_M
 from monokd.samples.dataset import Frames, InputSettings
 from monokd.training.stage import train_detector
+from tests.conftest import set_params
 
 NAMES = ("Car", "Pedestrian", "Cyclist")
-LABELS = """\
-Car 0.00 0 0.10 160.00 50.00 240.00 100.00 1.50 1.70 4.10 0.00 1.50 12.00 0.10
-Pedestrian 0.00 0 0.20 110.00 50.00 140.00 100.00 1.80 0.60 0.80 -3.00 1.50 10.00 0.20
-Cyclist 0.00 0 0.30 260.00 50.00 300.00 100.00 1.70 0.50 1.80 3.00 1.50 10.00 0.30
-"""
 
 
 def frames(root: Path, *, labels: bool) -> Frames:
@@ -35,31 +27,9 @@ def frames(root: Path, *, labels: bool) -> Frames:
     return Frames(folder, names, InputSettings(64, 128, NAMES), labels=labels)
 
 
-def test_targets_hold_each_class_with_its_own_mean_size(tiny_workspace: Path, tmp_path: Path) -> None:
-    """Size targets plus the class's mean are the label's sizes."""
-    source, folder = KittiFolder(tiny_workspace / "data/demo"), KittiFolder(tmp_path)
-    for path, other in (
-        (folder.image("0"), source.image("000000")),
-        (folder.calibration("0"), source.calibration("000000")),
-    ):
-        path.parent.mkdir(parents=True)
-        shutil.copy(other, path)
-    folder.label("0").parent.mkdir()
-    folder.label("0").write_text(LABELS)
-    targets, labels = frames(tmp_path, labels=True)[0, 0].targets, read_labels(folder.label("0"))
-    assert targets is not None
-    assert targets.mask_2d[:4].tolist() == [True, True, True, False]
-    assert [CLASSES[i] for i in targets.class_ids[:3]] == list(NAMES)
-    sizes_m = targets.size_3d[:3].numpy() + MEAN_SIZES_M[targets.class_ids[:3].numpy()]
-    np.testing.assert_allclose(sizes_m, labels.sizes_m, atol=1e-5)
-
-
 @pytest.mark.usefixtures("settings_restored")
 def test_three_classes_from_training_to_tables(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tree = yaml.safe_load((workspace / "params.yaml").read_text())
-    tree["profiles"]["demo"]["data"]["classes"] = list(NAMES)
-    tree["profiles"]["demo"]["baseline"]["epochs"] = 1
-    (workspace / "params.yaml").write_text(yaml.safe_dump(tree))
+    set_params(workspace, profiles__demo__data__classes=list(NAMES), profiles__demo__baseline__epochs=1)
     monkeypatch.chdir(workspace)
     model, results = workspace / "model.safetensors", workspace / "results"
     train_detector(load_params(), "baseline", out=model, history=workspace / "history.csv")

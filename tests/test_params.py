@@ -4,25 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from monokd.errors import DataError
 from monokd.params import Params, load_params
 from monokd.quirks import QUIRK_NAMES
-from tests.conftest import ROOT
+from tests.conftest import ROOT, set_params
 
 
 def changed(tmp_path: Path, **values: Any) -> Path:
-    """A copy of the project's params.yaml with dotted keys (written with __) set."""
-    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
-    for dotted, value in values.items():
-        *parents, last = dotted.split("__")
-        node = tree
-        for parent in parents:
-            node = node[parent]
-        node[last] = value
+    """A copy of the project's params.yaml with some values set."""
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    path.write_bytes((ROOT / "params.yaml").read_bytes())
+    set_params(tmp_path, **values)
     return path
 
 
@@ -30,20 +23,17 @@ def changed(tmp_path: Path, **values: Any) -> Path:
     ("values", "message"),
     [
         ({"surprise": 1}, "surprise: unknown parameter"),
-        ({"profiles__demo__student__epochz": 3}, "profiles.demo.student.epochz: unknown parameter"),
         ({"profiles__demo__student__epochs": "many"}, "profiles.demo.student.epochs: "),
         ({"profiles__demo__student__epochs": 0}, "profiles.demo.student.epochs: "),
         ({"profiles__demo__data__width_px": 100}, "profiles.demo.data.width_px: "),
         ({"profiles__demo__data__classes": ["Tram"]}, "profiles.demo.data.classes.0: "),
-        ({"losses__monoskd__spearman": -1.0}, "losses.monoskd.spearman: "),
         ({"losses__monoskd__spearman": float("nan")}, "losses.monoskd.spearman: "),
         ({"losses__monoskd__typo": 1.0}, "losses.monoskd.typo: input should be 'foreground', "),
         ({"loss": "monosk"}, "loss: expected one of none, monodistill, monoskd, monoasd, found 'monosk'"),
         ({"profile": "waymo"}, "profile: expected one of demo, kitti, kitti_3classes, found 'waymo'"),
         ({"quirks": {"typo": True}}, "quirks: expected one of"),
         ({"loss": "a" * 9000}, f"monoasd, found '{'a' * 80}'"),
-        ({"profiles__demo__data": {"train_split": "train"}}, "profiles.demo.data.val_split: missing parameter"),
-        ({"seed": -1}, "seed: "),
+        ({"profiles__new": {}}, "profiles.new.behaviour: missing parameter"),
         ({"seed": None}, "seed: "),
     ],
 )

@@ -67,14 +67,6 @@ def test_the_gain_by_hand(tmp_path: Path) -> None:
     assert "3D, IoU 0.5: +3.00 ± 12.7; BEV" in text
 
 
-def test_the_table_of_losses_has_the_methods_with_and_without_boxes(tmp_path: Path) -> None:
-    arms = ("teacher", "control", "monoskd, labelled", "teacher's boxes + monoskd", "labels")
-    runs = [{"table": "arms", "arm": arm, "seed": 0, "3d_loose": 30.0} for arm in arms]
-    (tmp_path / "study.json").write_text(json.dumps({"runs": runs}))
-    names = [line.split(" | ")[0] for line in table("losses", tmp_path).splitlines()[3:] if line]
-    assert names == ["| control", "| monoskd, labelled", "| teacher's boxes + monoskd"]
-
-
 def test_missing_files_say_so_and_unknown_figures_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text('{"frames": 1640, "boxes": "teacher", "precision": 81.26, "recall": null}')
     assert "| teacher | 1,640 | 81.3 |" in table("labels", tmp_path)

@@ -1,7 +1,5 @@
 """The first hour on a GPU, in miniature on a CPU: such machines are rare, so the script must work at once."""
 
-from __future__ import annotations
-
 import json
 import runpy
 import sys

@@ -1,13 +1,8 @@
 """The study runs for hours: what would stop it half way, or lose figures, shows here."""
 
-from __future__ import annotations
-
 import json
 from importlib import import_module
 from pathlib import Path
-
-import cv2
-from docs.make_study_picture import draw
 
 from monokd.params import Params
 
@@ -43,16 +38,3 @@ def test_figures_that_stand_are_collected_and_those_of_other_tables_kept(tmp_pat
         {"table": "arms", "arm": "control", **figures},
         {"table": "arms", "arm": "labels", **figures},
     ]
-
-
-def test_the_picture_shows_the_arms_and_the_curve(tmp_path: Path) -> None:
-    arms = [{"table": "arms", "arm": "control", "seed": seed, "3d_loose": seed, "bev_loose": 2.0} for seed in (0, 1)]
-    curve = [run | {"table": "curve", "labelled": 16} for run in arms]
-    sizes = []
-    for runs in (arms, arms + curve):
-        draw(runs, tmp_path / "study.png")
-        image = cv2.imread(str(tmp_path / "study.png"))
-        assert image is not None
-        sizes.append(image.shape[:2])
-    assert sizes[0][1] == sizes[1][1] == 1400
-    assert sizes[0][0] < sizes[1][0]

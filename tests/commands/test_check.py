@@ -1,9 +1,6 @@
 """Every kind of damage to a KITTI folder gives its line and exit status 1; a good folder passes."""
 
-from __future__ import annotations
-
 import shutil
-import tarfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,6 +15,7 @@ from monokd.commands.frame_check import label_problems
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration, write_calibration
 from monokd.kitti.labels import read_labels
+from tests.evaluation.cases import extract_texts
 from tests.kitti import worlds
 
 P2 = np.array([[720.0, 0, 620, 45], [0, 720, 180, 0.2], [0, 0, 1, 0.003]])
@@ -241,10 +239,7 @@ def test_real_frames_pass(kitti_dir: Path, kitti_raw_dir: Path, capsys: pytest.C
 
 def test_no_label_of_kitti_is_blamed(kitti_eval_dir: Path, tmp_path: Path) -> None:
     """The rules that need no camera, over all 7,481 files."""
-    with tarfile.open(kitti_eval_dir / "label_2.tar.xz") as archive:
-        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # older Pythons have none
-        archive.extractall(tmp_path)
-    paths = sorted(tmp_path.rglob("*.txt"))
+    paths = sorted(extract_texts(kitti_eval_dir / "label_2.tar.xz", tmp_path / "labels").iterdir())
     assert len(paths) == 7481
     for path in paths:
         objects = read_labels(path)

@@ -15,12 +15,11 @@ import pytest
 from numpy.typing import NDArray
 
 from monokd.commands import export as export_module
-from monokd.commands.export import OUTPUTS, RawDetections, greatest_deviation
+from monokd.commands.export import OUTPUTS, RawDetections
 from monokd.commands.predict import predict
 from monokd.errors import DataError
 from monokd.kitti.labels import read_results
 from monokd.models.checkpoint import DetectorInfo
-from monokd.samples.affine import crop_affine, warp_image
 from tests.conftest import ROOT, write_detector
 
 pytest.importorskip("onnx")
@@ -60,16 +59,6 @@ def test_the_file_says_what_it_is(exported: Path) -> None:
     inputs = {entry.name: entry.shape for entry in model.get_inputs()}
     assert inputs == {"image": [1, 3, 64, 128], "P2": [1, 3, 4], "coord_range_px": [1, 2, 2]}
     assert [output.name for output in model.get_outputs()] == list(OUTPUTS)
-
-
-@pytest.mark.parametrize(("columns", "rows"), [(1242, 375), (1224, 370), (1279, 720), (97, 31)])
-@pytest.mark.parametrize(("width", "height"), [(320, 96), (1280, 384)])
-def test_the_example_sees_the_pixels_of_predict(columns: int, rows: int, width: int, height: int) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
-    affine = crop_affine((columns / 2, rows / 2), (columns, rows), width_px=width, height_px=height)
-    pixels, coord_range_px = example("network_input")(image, width, height)
-    assert np.array_equal(pixels, warp_image(image, affine, flip=False))
-    assert np.array_equal(coord_range_px, affine.coord_range_px)
 
 
 def rows(path: Path) -> NDArray[np.float64]:
@@ -137,16 +126,6 @@ def test_a_missing_package_and_another_name_are_one_line(exported: Path, monkeyp
     with pytest.raises(DataError, match=r"export needs onnx and onnxruntime: pip install 'monokd\[onnx\]'"):
         export_module.export(model, exported / "new.onnx")
     assert not (exported / "new.onnx").exists()
-
-
-def test_deviations_by_hand() -> None:
-    """Relative above 1, absolute below; what is undefined in one alone is infinitely far."""
-    ones = {name: np.ones(2) for name in OUTPUTS}
-    far, undefined = ones | {"depths_m": np.array([1.0, 100.0])}, ones | {"boxes_px": np.array([1.0, np.nan])}
-    assert greatest_deviation(ones, far) == (99.0, "depths_m")
-    assert greatest_deviation(far, ones) == (0.99, "depths_m")
-    assert greatest_deviation(ones, undefined)[0] > 1e9
-    assert greatest_deviation(undefined, undefined)[0] == 0.0
 
 
 @pytest.mark.parametrize("seed", [115, 120])

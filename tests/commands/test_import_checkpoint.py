@@ -1,7 +1,5 @@
 """`monokd import`: every published layout, every key accounted for, what is written and printed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -116,12 +114,10 @@ def test_missing_tensors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     ("whole", "change", "part", "reason"),
     [
         (True, {"heatmap.2.bias": torch.zeros(4)}, None, r"size mismatch for heatmap\.2\.bias: .*\[4\].*\[3\]"),
-        (True, {"heatmap.2.bias": torch.full((3,), float("inf"))}, None, "expected finite torch.float32"),
         (True, {"backbone.level5.root.conv.weight": torch.zeros(3)}, None, "expected 8 to 2048 channels"),
         (True, {"centernet_rgb.x": torch.zeros(3)}, "teacher", "expected a teacher .* found only a student"),
         (True, {}, "tutor", "part: expected student or teacher, found 'tutor'"),
         (False, {"conv1.weight": torch.zeros(3)}, None, "expected keys of a detector .* found 'conv1.weight'"),
-        (False, {"backbone.x": torch.zeros(3)}, None, "level5.root.conv.weight is missing"),
         (False, {"base_layer.0.weight": torch.zeros(3)}, "student", "found a backbone alone"),
     ],
 )

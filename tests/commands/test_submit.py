@@ -7,36 +7,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from monokd.commands import submit as submit_module
 from monokd.commands.submit import numbered_frames, submit
 from monokd.errors import DataError
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.objects import Objects, from_rows
-from monokd.models.checkpoint import DetectorInfo, save_detector
-from monokd.models.detector import build_detector
+from tests.conftest import write_detector
 from tests.evaluation.cases import Line, line
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    detector = build_detector(0.125)
-    with torch.no_grad():
-        detector.get_parameter("size_2d.2.bias").fill_(3.0)  # boxes that the server takes
-    save_detector(detector, tmp_path / "model.safetensors", DetectorInfo(width=0.125, height_px=64, width_px=128))
-    return tmp_path / "model.safetensors"
+    return write_detector(tmp_path / "model.safetensors", biases={"size_2d.2.bias": 3.0})  # boxes that the server takes
 
 
 @pytest.fixture
 def root(tiny_workspace: Path, tmp_path: Path) -> Path:
     """A folder with three test frames."""
-    for name, suffix in (("image_2", "png"), ("calib", "txt")):
-        (tmp_path / "kitti/testing" / name).mkdir(parents=True)
-        for number in range(3):
-            source = tiny_workspace / "data/demo/training" / name / f"{number:06d}.{suffix}"
-            shutil.copy(source, tmp_path / "kitti/testing" / name)
+    others = shutil.ignore_patterns("label*", "velodyne", "00000[3-9]*", "00001*")
+    shutil.copytree(tiny_workspace / "data/demo/training", tmp_path / "kitti/testing", ignore=others)
     return tmp_path / "kitti"
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from monokd.commands.unpack import unpack_archives
 from monokd.errors import DataError
+from tests.conftest import tree
 
 FILES = {
     "training/image_2/000000.png": b"\x89PNG" * 400,
@@ -31,10 +32,6 @@ def pack(path: Path, files: dict[str, bytes] | None = None, **settings: int) -> 
             info.external_attr = settings.get("external_attr", 0)
             stream.writestr(info, content, settings.get("compress_type", zipfile.ZIP_DEFLATED))
     return path
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_every_file_arrives_and_a_second_run_keeps_them(tmp_path: Path) -> None:
@@ -74,16 +71,12 @@ HOSTILE_NAMES = [
     "2011_09_26/../../calib_evil.txt", f"{RAW}/image_02/data/../../../../../evil.png",
     f"{RAW}/image_02/data/0000000005.sh",
 ]  # fmt: skip
-CLEANED_NAMES = ["training\\label_2\\000000.txt", "training/label_2/000000.txt\x00.png"]  # by Python's writer
 
 
-@pytest.mark.parametrize("name", [*HOSTILE_NAMES, *CLEANED_NAMES])
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_a_name_that_is_not_kittis_is_refused_before_anything_is_written(name: str, tmp_path: Path) -> None:
-    good, bad, plain = pack(tmp_path / "good.zip"), tmp_path / "bad.zip", "training/label_2/000001.txt"
-    pack(bad, {plain if name in CLEANED_NAMES else name: b"x", "training/calib/000000.txt": b"P2"})
-    if name in CLEANED_NAMES:
-        wanted = name.encode()[: len(plain)].ljust(len(plain), b"t")
-        bad.write_bytes(bad.read_bytes().replace(plain.encode(), wanted))
+    good = pack(tmp_path / "good.zip")
+    bad = pack(tmp_path / "bad.zip", {name: b"x", "training/calib/000000.txt": b"P2"})
     with pytest.raises(DataError, match="refused") as raised:
         unpack_archives([good, bad], tmp_path / "kitti")
     assert "\x1b" not in str(raised.value)

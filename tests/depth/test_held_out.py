@@ -1,7 +1,5 @@
 """Errors on held-out returns: what is removed, what is truth, and the numbers of a known completion."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Projection: what lands where, and which returns count."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +31,6 @@ def test_points_behind_too_near_or_outside_are_left_out() -> None:
     sparse = project_scan(scan, calibration, SHAPE)
     assert np.count_nonzero(sparse.depth_m) == 1
     assert sparse.pixels.tolist() == [60 * 200 + 50, -1, -1, -1, -1, -1]
-
-
-def test_all_points_behind_is_an_error_of_one_line() -> None:
-    with pytest.raises(DataError, match="in the image, found none of 1"):
-        project_scan(np.array([[-5.0, 0, 0, 0]], np.float32), camera(), SHAPE)
 
 
 @pytest.mark.parametrize("turn", [1, -1])

@@ -1,7 +1,5 @@
 """Hidden returns: removed where an object moved over them, kept elsewhere."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from monokd.depth.projection import project_scan

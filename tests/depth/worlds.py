@@ -1,7 +1,5 @@
 """Small scanners, cameras and scenes with known depth."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import cv2

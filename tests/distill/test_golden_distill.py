@@ -1,7 +1,5 @@
 """Distillation terms against the published code's numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,9 +1,6 @@
 """Whole distillation steps against the published code's: full-size networks, every term, every parameter's gradient."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +17,7 @@ from monokd.models.detector import build_detector, rois_from_targets
 from monokd.quirks import Quirks
 from tests.losses import golden
 from tests.models.golden import golden_weights
+from tests.models.test_roi import roi_align_with_box_gradients
 
 METHODS = {
     "monodistill": {"foreground": 10.0, "affinity": 1.0, "head": 1.0},
@@ -37,32 +35,6 @@ def blocks(seed: int, *shape: int) -> Tensor:
 def load(module: nn.Module, state: dict[str, Tensor], prefix: str = "") -> None:
     """The tensors of `module`, all of them."""
     module.load_state_dict({name: state[prefix + name] for name in module.state_dict()})
-
-
-def roi_align_with_box_gradients(
-    features: Tensor, boxes: Tensor, boxes_per_frame: Sequence[int], **_: object
-) -> Tensor:
-    """RoIAlign 7×7 whose gradient reaches the boxes too.
-
-    torchvision's does not, and neither does this project's, but the one that the numbers were made with does.
-    """
-    height, width = features.shape[-2:]
-    frames = [frame for frame, count in enumerate(boxes_per_frame) for _ in range(count)]
-    regions = [
-        _cell_weights(top, bottom, height) @ features[frame] @ _cell_weights(left, right, width).T
-        for (left, top, right, bottom), frame in zip(boxes, frames, strict=True)
-    ]
-    return torch.stack(regions)
-
-
-def _cell_weights(start: Tensor, stop: Tensor, length: int) -> Tensor:
-    """7×length weights of an axis: the mean of as many linear interpolations as a cell is pixels long."""
-    cell = (stop - start).clamp(min=1.0) / 7
-    count = int(cell.ceil())
-    first = start + cell * torch.arange(7)[:, None]
-    place = first + (torch.arange(count) + 0.5) * (cell / count)
-    weight = (1 - (place.clamp(0, length - 1)[..., None] - torch.arange(length)).abs()).clamp(min=0)
-    return weight.masked_fill(((place < -1) | (place > length))[..., None], 0.0).mean(1)
 
 
 @pytest.mark.usefixtures("settings_restored")

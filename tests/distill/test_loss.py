@@ -1,7 +1,5 @@
 """Which maps, modules and terms belong together, and what reaches student, teacher and other processes."""
 
-from __future__ import annotations
-
 from typing import get_args
 
 import pytest
@@ -61,23 +59,8 @@ def test_terms_modules_and_gradients(method: str) -> None:
     assert all(level.grad is None for level in (*teacher.fused, *teacher.backbone, teacher.offset_2d))
 
 
-def test_terms_of_different_methods_share_the_maps() -> None:
-    """With `foreground` all terms on maps are on the backbone's."""
-    t = fakes.targets(2)
-    student = fakes.output(t, 1, leaves=True)
-    terms = values(build(*TERMS)(student, fakes.output(t, 2), t))
-    assert tuple(terms) == tuple(TERMS)
-    torch.autograd.backward(total(terms))
-    assert student.fused[0].grad is None
-
-
 def test_every_term_that_parameters_may_name_is_there() -> None:
     assert set(get_args(Term)) == set(TERMS)
-
-
-def test_an_unknown_term_is_named() -> None:
-    with pytest.raises(ValueError, match="foreground, affinity, head, spearman, align_select, found \\['cosine'\\]"):
-        build("head", "cosine")
 
 
 @pytest.mark.parametrize("method", LOSSES)

@@ -1,7 +1,5 @@
 """Every form of the selective scan against the sequential reference."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable
 

@@ -1,6 +1,4 @@
-"""The rank-correlation term: against scipy and torchsort, over processes, and on values that are no good."""
-
-from __future__ import annotations
+"""The rank-correlation term: against scipy and torchsort, and on values that are no good."""
 
 from typing import Any
 
@@ -38,15 +36,6 @@ def test_true_rank_loss_is_spearmans(shape: str) -> None:
     ranks = [soft_rank(x.double(), FINE * float(x.std()) / x.numel()) for x in (student, teacher)]
     assert correlation(*ranks).item() == expected
     assert shape not in ("normal", "rectified") or 1 - loss_of(student, teacher).item() == expected
-
-
-def test_true_rank_loss_sees_no_monotone_map_but_the_published_one_does() -> None:
-    teacher = maps(11)
-    student, bent = maps(10) + teacher, torch.exp(2 * teacher)
-    both = [loss_of(student, t, strength=FINE).item() for t in (teacher, bent)]
-    assert both[0] == pytest.approx(both[1], abs=0.02)
-    published = [loss_of(student, t, rank_teacher_only=True).item() for t in (teacher, bent)]
-    assert abs(published[0] - published[1]) > 0.1
 
 
 @pytest.mark.parametrize("spread", [1.0, 1e4])

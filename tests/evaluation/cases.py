@@ -1,8 +1,7 @@
 """Frames for the tests of the evaluation, as text lines and as tables."""
 
-from __future__ import annotations
-
 import math
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,6 +60,17 @@ def write_frames(folder: Path, frames: Sequence[Sequence[Line]], first: int = 0)
     for k, frame in enumerate(frames, start=first):
         text = "".join(f"{name} {' '.join(repr(x) for x in numbers if not math.isnan(x))}\n" for name, numbers in frame)
         (folder / f"{k:06d}.txt").write_text(text)
+    return folder
+
+
+def extract_texts(archive: Path, folder: Path, frames: set[str] | None = None) -> Path:
+    """The *.txt files of an archive, or those of some frames, in one folder."""
+    folder.mkdir()
+    with tarfile.open(archive) as files:
+        for member in files:
+            name, content = Path(member.name), files.extractfile(member)
+            if content is not None and name.suffix == ".txt" and (frames is None or name.stem in frames):
+                (folder / name.name).write_bytes(content.read())
     return folder
 
 

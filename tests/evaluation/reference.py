@@ -3,8 +3,6 @@
 It shares no code with the package: it matches every frame at every threshold, and shapely intersects the boxes.
 """
 
-from __future__ import annotations
-
 import math
 from collections import namedtuple
 
@@ -151,13 +149,6 @@ class Reference:
         curve = self.curve()
         return 100 * sum(curve[1:]) / 40, 100 * sum(curve[::4]) / 11
 
-    def defined(self, metric: str) -> bool:
-        own = [box for frame in self.results for box in frame if box.name == self.name]
-        everything = [box for frame in self.results for box in frame]
-        flat = [box for box in own if -1000 not in (box.x, box.z) and box.width > 0 and box.length > 0]
-        return {
-            "bbox": any(box.left >= 0 for box in own),
-            "aos": any(box.left >= 0 for box in own) and all(box.alpha != -10 for box in everything),
-            "bev": bool(flat),
-            "3d": any(box.y != -1000 and box.height > 0 for box in flat),
-        }[metric]
+    def defined(self) -> bool:
+        """Where every detection has its boxes and angle."""
+        return any(box.name == self.name for frame in self.results for box in frame)

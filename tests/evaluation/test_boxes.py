@@ -1,6 +1,4 @@
-"""Overlaps: solved by hand, by their properties, and by shapely."""
-
-from __future__ import annotations
+"""Overlaps: solved by hand, and by shapely."""
 
 import math
 
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 
 from monokd.evaluation import boxes
 from tests.evaluation.cases import line
-from tests.evaluation.reference import Box, image_area, image_shared, overlap
+from tests.evaluation.reference import Box, overlap
 
 Row = NDArray[np.float64]
 
@@ -24,18 +22,8 @@ def row(
     return np.array(line(size=(height, width, length), location=(x, y, z), rotation=rotation, score=0)[1])
 
 
-def image(left: float, top: float, right: float, bottom: float) -> Row:
-    return np.array(line(box=(left, top, right, bottom), score=0)[1])
-
-
 def overlaps(a: Row, b: Row) -> tuple[float, float, float]:
     return boxes.overlaps(a, b, np.empty((12, 2)), np.empty((12, 2)))
-
-
-def test_image_boxes_by_hand() -> None:
-    others = [(5, 0, 15, 10), (2, 2, 4, 4), (0, 0, 10, 10), (10, 0, 20, 10), (20, 20, 30, 30)]
-    found = [boxes.image_iou(image(0, 0, 10, 10), image(*other)) for other in others]
-    assert found == pytest.approx([50 / 150, 4 / 100, 1, 0, 0])
 
 
 @pytest.mark.parametrize(
@@ -56,21 +44,6 @@ def test_image_boxes_by_hand() -> None:
 )
 def test_ground_boxes_by_hand(b: Row, expected: float) -> None:
     assert overlaps(row(), b)[1] == pytest.approx(expected, abs=1e-14)
-
-
-def test_heading_turns_the_length_towards_minus_z() -> None:
-    """rotation_y is about the axis that points down: at +90° the front looks along −z."""
-    a = row(length=4, width=0.1, rotation=math.pi / 4)
-    ahead_right = row(x=1, z=19, length=0.2, width=0.2)
-    ahead_left = row(x=-1, z=19, length=0.2, width=0.2)
-    assert overlaps(a, ahead_right)[1] > 0
-    assert overlaps(a, ahead_left)[1] == 0
-
-
-def test_height_by_hand() -> None:
-    """The y of a box is its bottom and points down: a box 1 m lower shares 0.5 of 1.5 m."""
-    assert overlaps(row(), row(y=2.7))[1:] == pytest.approx((1, 0.5 / 2.5))
-    assert overlaps(row(), row(y=3.2))[2] == 0
 
 
 sizes = [st.floats(0.2, 12)] * 2
@@ -96,36 +69,8 @@ def test_nearly_identical_boxes_overlap_nearly_fully(a: Row, shift: tuple[float,
     assert overlaps(a, b)[1] == pytest.approx(1, abs=1e-7)
 
 
-def test_pairs_are_within_frames_and_above_the_limit() -> None:
-    labels = np.stack([row(), row(x=50), row()])
-    results = np.stack([row(x=0.1), row(x=1.9), row(x=50), row()])
-    labels[:, 3:7] = results[:, 3:7] = 0  # no 2D boxes
-    label_offsets, offsets = np.array([0, 2, 3]), np.array([0, 3, 4])
-    visible = np.array([True, True, True])
-    counts, detections, values = boxes.pairs_above(labels, visible, label_offsets, results, offsets, 0.4)
-    assert counts.tolist() == [1, 1, 1]
-    assert detections.tolist() == [0, 2, 3]
-    assert values[:, 1] == pytest.approx([3.9 / 4.1, 1, 1])
-    hidden = boxes.pairs_above(labels, ~visible, label_offsets, results, offsets, 0.4)
-    assert hidden[0].tolist() == [0, 0, 0]
-    second = boxes.pairs_above(labels, visible, label_offsets[1:], results, offsets[1:], 0.4)
-    assert (second[0].tolist(), second[1].tolist()) == ([1], [3])
-
-
 def test_more_pairs_than_the_first_allocation() -> None:
     many, offsets = np.stack([row()] * 50), np.array([0, 50])
     counts, detections, _ = boxes.pairs_above(many, np.ones(50, dtype=np.bool_), offsets, many, offsets, 0.5)
     assert counts.tolist() == [50] * 50
     assert detections.tolist() == [*range(50)] * 50
-
-
-corners = st.tuples(*[st.floats(0, 100)] * 2, *[st.floats(1, 100)] * 2)
-
-
-@settings(max_examples=200, deadline=None)
-@given(a=corners, b=corners)
-def test_dont_care_is_a_share_of_the_detection(a: tuple[float, ...], b: tuple[float, ...]) -> None:
-    one, region = (image(left, top, left + w, top + h) for left, top, w, h in (a, b))
-    offsets = np.array([0, 1])
-    (share,) = boxes.dont_care_shares(region[None], offsets, one[None], offsets)
-    assert share == image_shared(Box("", *one), Box("", *region)) / image_area(Box("", *one))

@@ -1,7 +1,5 @@
 """The table of every average precision, what is made from it, and AP by distance."""
 
-from __future__ import annotations
-
 import csv
 import json
 import math

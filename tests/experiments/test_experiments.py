@@ -1,17 +1,80 @@
-"""The one-liners of docs/experiments.md on the real pipeline's description."""
+"""The one-liners of docs/experiments.md on the real pipeline's description, in a Git and DVC repository of their own.
+
+Every stage is a stub that writes the outputs that dvc.yaml lists for it, made from the parameters.
+"""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+import yaml
 
-from tests.experiments.project import UP_TO_DATE, Project, make_project
-from tests.experiments.s3 import local_s3
+from tests.conftest import ROOT
 
+KEPT = ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/plots.html", "data/.gitignore")
+UP_TO_DATE = "Data and pipelines are up to date."
 RERUN = {"distill", "predict@student", "evaluate@student", "report"}
+
+STUB = """
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import yaml
+
+assert Path(importlib.util.find_spec("monokd").origin).is_relative_to(Path.cwd()), "code of another folder"
+item = sys.argv[-1]
+stage = "depth_unlabelled" if item == "unlabelled" else Path(__file__).stem
+params = yaml.safe_load(Path("params.yaml").read_text())
+value = 100 * params["seed"] + sum(params["losses"][params["loss"]].values())
+entry = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][stage]
+for kind in ("outs", "metrics", "plots"):
+    for out in entry.get("do", entry).get(kind, []):
+        path = Path((out if isinstance(out, str) else next(iter(out))).replace("${item}", item))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".json":
+            path.write_text(json.dumps({"value": value}))
+        elif path.suffix == ".csv":
+            x, y = (out[next(iter(out))].get(axis, axis) for axis in "xy")
+            path.write_text(f"{x},{y}\\n1,{value}\\n2,{value / 2}\\n")
+        elif path.suffix:
+            path.write_text(f"{stage} {item} {value}")
+        else:
+            path.mkdir(exist_ok=True)
+            (path / "000000.txt").write_text(f"{stage} {item} {value}")
+"""
+
+
+class Project(NamedTuple):
+    """A folder in which commands are run as a user would."""
+
+    folder: Path
+    home: Path
+
+    def run(self, command: str) -> str:
+        """What a command line prints, both streams; nothing of the user's Git or DVC settings counts."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_"))}
+        person = {f"GIT_{role}_{key}": "a@b.c" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
+        own = {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "HOME": str(self.home),
+            "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "DVC_GLOBAL_CONFIG_DIR": str(self.home),
+            "DVC_SYSTEM_CONFIG_DIR": str(self.home), "DVC_SITE_CACHE_DIR": str(self.home / "site"),
+            "DVC_NO_ANALYTICS": "1",
+        }  # fmt: skip
+        done = subprocess.run(
+            command, shell=True, cwd=self.folder, env=inherited | person | own, text=True, check=False, timeout=1800,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
+        return done.stdout
 
 
 def stages_run(output: str) -> set[str]:
@@ -20,15 +83,30 @@ def stages_run(output: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    folder = tmp_path_factory.mktemp("experiments")
-    (folder / "project").mkdir()
-    return make_project(folder / "project", folder / "home")
+    """The pipeline with stub stages, reproduced and committed."""
+    project = Project(tmp_path_factory.mktemp("reproduced"), tmp_path_factory.mktemp("home"))
+    folder = project.folder
+    for name in KEPT:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, folder / name)
+    stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
+    for entry in stages.values():
+        for dependency in entry.get("do", entry)["deps"]:
+            if dependency.startswith(("stages/", "src/")):
+                path = folder / dependency if dependency.endswith(".py") else folder / dependency / "__init__.py"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(STUB if dependency.startswith("stages/") else "")
+    (folder / "src/monokd/__init__.py").touch()
+    project.run("git init --quiet --initial-branch=main && git add .")
+    project.run("git commit --quiet -m Code && dvc repro --quiet && git add . && git commit --quiet -m Results")
+    return project
 
 
 @pytest.fixture
 def project(reproduced: Project, tmp_path: Path) -> Project:
     """A copy of one reproduced pipeline of stubs."""
-    return reproduced.copy(tmp_path / "project")
+    shutil.copytree(reproduced.folder, tmp_path / "project", symlinks=True)
+    return reproduced._replace(folder=tmp_path / "project")
 
 
 def test_another_weight_retrains_the_student_alone_and_is_kept_as_a_branch(project: Project) -> None:
@@ -90,29 +168,10 @@ def wait_for_the_queue(project: Project) -> list[str]:
     raise AssertionError(status)
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    with local_s3("monokd") as address:
-        yield address
-
-
-@pytest.fixture(params=["folder", "s3"])
-def remote(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The command that sets a remote up."""
-    if request.param == "folder":
-        return f"dvc remote add --default store {tmp_path / 'store'}"
-    address = request.getfixturevalue("s3")
-    return (
-        f"dvc remote add --default store s3://monokd/experiments && dvc remote modify store endpointurl {address}"
-        " && dvc remote modify store region us-east-1"
-    )
-
-
-def test_what_one_pushes_another_pulls_and_nothing_is_computed_again(
-    project: Project, remote: str, tmp_path: Path
-) -> None:
+def test_what_one_pushes_another_pulls_and_nothing_is_computed_again(project: Project, tmp_path: Path) -> None:
     """The results of a commit, and an experiment that no commit holds."""
-    project.run(f"git init --quiet --bare ../server && git remote add origin ../server && {remote}")
+    project.run("git init --quiet --bare ../server && git remote add origin ../server")
+    project.run("dvc remote add --default store ../store")
     project.run("git commit --quiet -am 'Where artefacts lie' && git push --quiet origin main")
     project.run("dvc push")
     project.run("dvc exp run --name stronger -S losses.monoskd.head=3")

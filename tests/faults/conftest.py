@@ -1,7 +1,5 @@
 """Broken machines: a disk that is full, a user who may not read; and programs run inside the test."""
 
-from __future__ import annotations
-
 import os
 import re
 import runpy
@@ -9,28 +7,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
-import yaml
 
 from monokd.files import write_json
-from monokd.models.checkpoint import DetectorInfo, save_detector
-from monokd.models.detector import build_detector
 from monokd.training.history import write_history
+from tests.conftest import ROOT, write_detector
 
 MODELS = ("teacher", "baseline", "control", "student")
-ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    """Every file under a folder by name, left-overs included."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 @dataclass(frozen=True)
@@ -50,10 +39,9 @@ class Ended:
 
 def write_models(folder: Path) -> None:
     """Untrained networks with their histories, and what else the report reads beside their predictions."""
-    torch.manual_seed(0)
-    for name in MODELS:
-        info = DetectorInfo(width=0.125, modality="depth" if name == "teacher" else "image", height_px=64, width_px=128)
-        save_detector(build_detector(0.125), folder / f"data/models/{name}.safetensors", info)
+    for seed, name in enumerate(MODELS):
+        modality = "depth" if name == "teacher" else "image"
+        write_detector(folder / f"data/models/{name}.safetensors", seed, modality=modality)
         write_history(folder / f"metrics/{name}/history.csv", [{"epoch": 1.0, "total": 2.0}])
     write_json(folder / "metrics/depth.json", {"frames": 10})
 
@@ -94,14 +82,6 @@ def command(ended: Callable[..., Ended]) -> Callable[..., Ended]:
     from monokd.cli import main
 
     return lambda *arguments: ended(main, "monokd", *map(str, arguments))
-
-
-def change_params(folder: Path, profile: Mapping[str, Mapping[str, object]]) -> None:
-    """Change sections of the demo profile in the folder's params.yaml."""
-    tree = yaml.safe_load((folder / "params.yaml").read_text())
-    for section, values in profile.items():
-        tree["profiles"]["demo"][section].update(values)
-    (folder / "params.yaml").write_text(yaml.safe_dump(tree))
 
 
 def resize(disk: Path, size: str) -> None:

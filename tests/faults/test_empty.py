@@ -2,29 +2,27 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from monokd.evaluation.evaluate import Evaluation, evaluate_folders
-from monokd.evaluation.table import ap_table
+from monokd.evaluation.evaluate import evaluate_folders
 from monokd.files import read_json
 from monokd.inference.predict import write_predictions
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.labels import read_labels, write_labels, write_results
-from monokd.kitti.objects import Objects, from_rows
+from monokd.kitti.objects import from_rows
 from monokd.report.tables import UNDEFINED
 from monokd.samples.affine import crop_affine
 from monokd.samples.constants import MAX_OBJECTS
 from monokd.samples.targets import frame_targets
-from tests.faults.conftest import MODELS, Ended, change_params, write_models
+from tests.conftest import set_params
+from tests.faults.conftest import MODELS, Ended, write_models
 from tests.report.fakes import camera, objects, scored
 
 Stage = Callable[..., Ended]
 NOTHING = from_rows((), np.zeros((0, 15)))
-CARS = objects([("Car", 0.0, 12.0, 0.1), ("Car", 3.0, 20.0, 0.2)])
 
 
 def figures(tree: Any) -> Iterator[Any]:
@@ -35,38 +33,12 @@ def figures(tree: Any) -> Iterator[Any]:
         yield tree
 
 
-def scores(folder: Path, truth: Objects, found: Objects) -> Evaluation:
-    write_labels(folder / "labels/000000.txt", truth)
-    write_results(folder / "results/000000.txt", found)
-    return evaluate_folders(folder / "labels", folder / "results", classes=("Car", "Pedestrian"))
-
-
-def test_a_class_without_objects_has_no_figures_where_nothing_is_found_and_zero_where_something_is(
-    tmp_path: Path,
-) -> None:
-    """As in the official kit: boxes without objects are all false, no boxes and no objects are no result."""
-    evaluation = scores(tmp_path, CARS, scored(CARS, [0.9, 0.8]))
-    rows = ap_table(evaluation)
-    assert {row.ap for row in rows if row.name == "Pedestrian"} == {None}
-    assert {row.ap for row in rows if row.name == "Car"} != {None}
-    false = scored(replace(CARS, names=("Car", "Pedestrian")), [0.9, 0.8])
-    invented = scores(tmp_path / "false", objects([("Car", 0.0, 12.0, 0.1)]), false)
-    found = {row.ap for row in ap_table(invented) if row.name == "Pedestrian" and row.iou == "strict"}
-    assert found <= {None, 0.0}
-    assert 0.0 in found
-
-
-def test_an_empty_validation_set_stops_every_stage_that_needs_one(
-    workspace: Path, stage: Stage, tmp_path: Path
-) -> None:
-    root = tmp_path / "empty"
-    (root / "training").mkdir(parents=True)
-    for kind in ("image_2", "calib", "label_2", "velodyne"):
-        (root / "training" / kind).symlink_to((workspace / "data/demo").resolve() / "training" / kind)
-    (root / "ImageSets").mkdir()
-    (root / "ImageSets/val.txt").write_text("")
+def test_an_empty_validation_set_stops_every_stage_that_needs_one(workspace: Path, stage: Stage) -> None:
+    frames = (workspace / "data/demo").resolve()
     (workspace / "data/demo").unlink()
-    (workspace / "data/demo").symlink_to(root)
+    (workspace / "data/demo/ImageSets").mkdir(parents=True)
+    (workspace / "data/demo/training").symlink_to(frames / "training")
+    (workspace / "data/demo/ImageSets/val.txt").write_text("")
     write_models(workspace)
     (workspace / "data/predictions/student").mkdir(parents=True)
     for arguments in (("predict", "student"), ("evaluate", "student")):
@@ -75,20 +47,10 @@ def test_an_empty_validation_set_stops_every_stage_that_needs_one(
         assert ended.line == "monokd: data/demo/ImageSets/val.txt: expected frame ids, found none"
 
 
-def test_an_empty_folder_or_list_is_no_evaluation(tmp_path: Path, command: Stage) -> None:
-    (tmp_path / "labels").mkdir()
-    assert command("evaluate", tmp_path / "labels", tmp_path / "labels").line.endswith(
-        "expected label files *.txt, found none"
-    )
-    (tmp_path / "labels/000000.txt").write_text("")
-    (tmp_path / "list.txt").write_text("\n")
-    ended = command("evaluate", tmp_path / "labels", tmp_path / "labels", "--split", tmp_path / "list.txt")
-    assert (ended.code, ended.line) == (2, f"monokd: {tmp_path}/list.txt: expected frame ids, found none")
-
-
 def test_the_report_of_networks_that_find_nothing_is_a_page(workspace: Path, stage: Stage) -> None:
     """Through the stages: empty result files, figures of null, a page of dashes, no class with objects but cars."""
-    change_params(workspace, {"data": {"classes": ["Pedestrian", "Car", "Cyclist"]}, "evaluate": {"bootstrap": 3}})
+    classes = ["Pedestrian", "Car", "Cyclist"]
+    set_params(workspace, profiles__demo__data__classes=classes, profiles__demo__evaluate__bootstrap=3)
     frames = KittiFolder(workspace / "data/demo").frames()
     write_models(workspace)
     for name in MODELS:
@@ -110,8 +72,8 @@ def test_the_report_of_networks_that_find_nothing_is_a_page(workspace: Path, sta
 def test_200_objects_in_a_frame_fill_the_slots_and_evaluation_counts_all(tmp_path: Path) -> None:
     """A training frame has 50 slots, one a line in the file's order: later lines are not learnt, as published."""
     many = objects([("Car", -6.0 + 0.06 * i, 8.0 + 0.01 * i, 0.1) for i in range(200)])
-    write_labels(tmp_path / "many.txt", many)
-    read = read_labels(tmp_path / "many.txt")
+    write_labels(tmp_path / "labels/many.txt", many)
+    read = read_labels(tmp_path / "labels/many.txt")
     assert len(read) == 200
     affine = crop_affine((160.0, 48.0), (320.0, 96.0), width_px=320, height_px=96)
     targets, first = (
@@ -121,5 +83,6 @@ def test_200_objects_in_a_frame_fill_the_slots_and_evaluation_counts_all(tmp_pat
     assert targets.mask_2d.any()
     for name in ("heatmap", "mask_2d", "depth_m", "boxes_px"):
         assert np.array_equal(getattr(targets, name), getattr(first, name)), name
-    evaluation = scores(tmp_path, many, scored(many, list(np.linspace(0.1, 0.9, 200))))
+    write_results(tmp_path / "results/many.txt", scored(many, list(np.linspace(0.1, 0.9, 200))))
+    evaluation = evaluate_folders(tmp_path / "labels", tmp_path / "results")
     assert evaluation.curves["strict", "Car", "bbox", "hard"].objects > MAX_OBJECTS

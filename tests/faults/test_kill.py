@@ -19,7 +19,8 @@ import torch
 
 from monokd.errors import DataError
 from monokd.progress import map_frames
-from tests.faults.conftest import MODELS, ROOT, change_params, tree, write_models
+from tests.conftest import ROOT, set_params, tree
+from tests.faults.conftest import MODELS, write_models
 
 KILLS = 3
 
@@ -52,7 +53,7 @@ def predicted(tiny_workspace: Path, tmp_path_factory: pytest.TempPathFactory, re
     shutil.copytree(tiny_workspace / "data/depth", folder / "data/depth")
     shutil.copyfile(tiny_workspace / "params.yaml", folder / "params.yaml")
     size = {"train_frames": 3, "val_frames": 1, "unlabelled_frames": 1, "width_px": 416, "height_px": 128}
-    change_params(folder, {"scenes": size, "evaluate": {"bootstrap": 5}})
+    set_params(folder, profiles__demo__scenes=size, profiles__demo__evaluate__bootstrap=5)
     write_models(folder)
     for name in ("predict", "evaluate"):
         for model in MODELS:

@@ -3,7 +3,7 @@
 import ast
 import re
 
-from tests.faults.conftest import ROOT
+from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs/faults.md").read_text()
 

@@ -1,6 +1,5 @@
 """No way in: no code in files, no network, no names that a page or a terminal obeys, no dependency that drifts."""
 
-import pickle
 import re
 import subprocess
 import sys
@@ -10,16 +9,13 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-import torch
 from rich.console import Console
 
 from monokd.errors import DataError, printable
-from monokd.models.torch_file import read_torch_file
 from monokd.params import load_params
 from monokd.report.tables import headline, to_rich
-from monokd.training.state import load_state
-from tests.faults.conftest import ROOT, Ended, change_params
-from tests.models.test_torch_file import Bomb
+from tests.conftest import ROOT, set_params
+from tests.faults.conftest import Ended
 from tests.report.fakes import table
 
 ESCAPE = "\x1b]0;taken\x07\x1b[2J"
@@ -40,24 +36,13 @@ for name, *arguments in (("depth", "labelled"), ("teacher",)):
 
 
 def test_imports_and_stages_work_without_a_network(workspace: Path) -> None:
-    change_params(workspace, {"teacher": {"epochs": 1}})
+    set_params(workspace, profiles__demo__teacher__epochs=1)
     (workspace / "data/depth").unlink()
     code = f"STAGES = {str(ROOT / 'stages')!r}\n{NO_NETWORK}"
     command = [sys.executable, "-W", "ignore", "-c", code]
     done = subprocess.run(command, cwd=workspace, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert (workspace / "data/models/teacher.safetensors").exists()
-
-
-@pytest.mark.parametrize("plain", [True, False])
-def test_code_in_a_checkpoint_or_state_does_not_run(tmp_path: Path, plain: bool) -> None:
-    path, mark = tmp_path / "a.pt", tmp_path / "ran"
-    content = {"epoch": 1, "x": Bomb(mark)}
-    path.write_bytes(pickle.dumps(content)) if plain else torch.save(content, path)
-    with pytest.raises(DataError, match="refused: expected tensors only"):
-        read_torch_file(path)
-    assert load_state(path) is None
-    assert not mark.exists()
 
 
 def test_code_in_params_does_not_run(tmp_path: Path) -> None:

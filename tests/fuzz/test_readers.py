@@ -1,13 +1,14 @@
 """Files that others wrote, broken in any way: what they say is read, or one line names the file."""
 
-from __future__ import annotations
-
+import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,10 +22,46 @@ from monokd.kitti.objects import Objects
 from monokd.models.checkpoint import load_detector
 from monokd.models.torch_file import read_torch_file
 from monokd.params import load_params
-from tests.fuzz import seeds
+from tests.conftest import ROOT, write_detector
 
 BROKEN = 150  # files a reader
 WORDS = (b"nan", b"-inf", b"1e999", b"1_0", b"0x1p3", b"-1", b"", b"\0", b"\xff", b"\n", b" ", b":", b"[", "٣".encode())
+
+LABELS = b"""\
+Car 0.00 1 -1.57 100.00 120.50 300.25 220.75 1.50 1.60 3.90 -2.00 1.65 15.00 -1.70
+Pedestrian 0.20 0 0.21 712.40 143.00 810.73 307.92 1.89 0.48 1.20 1.84 1.47 8.41 0.01
+DontCare -1 -1 -10 503.89 169.71 590.61 190.13 -1 -1 -1 -1000 -1000 -1000 -10
+"""
+RESULTS = b"""\
+Car -1 -1 -1.57 100.00 120.50 300.25 220.75 1.50 1.60 3.90 -2.00 1.65 15.00 -1.70 0.987654
+Cyclist -1 -1 0.21 712.40 143.00 810.73 307.92 1.89 0.48 1.20 1.84 1.47 8.41 0.01 -3.5e-2
+"""
+CALIBRATION = b"""\
+P0: 7.2e+02 0 6.1e+02 0 0 7.2e+02 1.8e+02 0 0 0 1 0
+P2: 7.215377e+02 0.0e+00 6.095593e+02 4.485728e+01 0 7.215377e+02 1.72854e+02 2.163791e-01 0 0 1 2.745884e-03
+R0_rect: 1 0 0 0 1 0 0 0 1
+Tr_velo_to_cam: 0 -1 0 0.01 0 0 -1 -0.08 1 0 0 -0.27
+
+"""
+RANDOM = np.random.default_rng(0)
+SCAN = RANDOM.uniform(-60, 60, (12, 4)).astype("<f4").tobytes()
+PIXELS = RANDOM.integers(0, 255, (5, 9, 3), dtype=np.uint8)
+PNG, JPEG = (cv2.imencode(suffix, PIXELS)[1].tobytes() for suffix in (".png", ".jpg"))
+DEPTH_MAP = cv2.imencode(".png", RANDOM.integers(0, 65535, (5, 9), dtype=np.uint16))[1].tobytes()
+PARAMS = (ROOT / "params.yaml").read_bytes()
+
+
+def detector(folder: Path) -> bytes:
+    """A model file."""
+    return write_detector(folder / "seed.safetensors", width=1 / 64).read_bytes()
+
+
+def checkpoint(*, new: bool = True) -> bytes:
+    """A training checkpoint as new and as old torch writes it."""
+    stream = io.BytesIO()
+    content = {"epoch": 149, "model_state": {"heatmap.2.bias": torch.ones(3), "backbone.x": torch.ones(2, 3)}}
+    torch.save(content, stream, _use_new_zipfile_serialization=new)
+    return stream.getvalue()
 
 
 shares = st.floats(0, 1)
@@ -75,18 +112,18 @@ def no_check(_: object, __: bytes) -> None:
 
 
 READERS: dict[str, tuple[str, Callable[[Path], object], Callable[..., None], Callable[[Path], bytes]]] = {
-    "labels": ("0.txt", read_labels, check_labels, lambda _: seeds.LABELS),
-    "results": ("0.txt", read_results, check_labels, lambda _: seeds.RESULTS),
-    "calibration": ("0.txt", read_calibration, no_check, lambda _: seeds.CALIBRATION),
-    "scan": ("0.bin", read_velodyne, check_scan, lambda _: seeds.SCAN),
-    "png": ("0.png", read_image, check_image, lambda _: seeds.PNG),
-    "png header": ("0.png", read_png_header, no_check, lambda _: seeds.PNG),
-    "jpeg": ("0.jpg", read_image, check_image, lambda _: seeds.JPEG),
-    "depth map": ("0.png", read_depth, no_check, lambda _: seeds.DEPTH_MAP),
-    "params": ("params.yaml", load_params, no_check, lambda _: seeds.PARAMS),
-    "detector": ("0.safetensors", load_detector, no_check, seeds.detector),
-    "checkpoint": ("0.pth", read_torch_file, no_check, lambda _: seeds.checkpoint()),
-    "old checkpoint": ("0.pth", read_torch_file, no_check, lambda _: seeds.checkpoint(new=False)),
+    "labels": ("0.txt", read_labels, check_labels, lambda _: LABELS),
+    "results": ("0.txt", read_results, check_labels, lambda _: RESULTS),
+    "calibration": ("0.txt", read_calibration, no_check, lambda _: CALIBRATION),
+    "scan": ("0.bin", read_velodyne, check_scan, lambda _: SCAN),
+    "png": ("0.png", read_image, check_image, lambda _: PNG),
+    "png header": ("0.png", read_png_header, no_check, lambda _: PNG),
+    "jpeg": ("0.jpg", read_image, check_image, lambda _: JPEG),
+    "depth map": ("0.png", read_depth, no_check, lambda _: DEPTH_MAP),
+    "params": ("params.yaml", load_params, no_check, lambda _: PARAMS),
+    "detector": ("0.safetensors", load_detector, no_check, detector),
+    "checkpoint": ("0.pth", read_torch_file, no_check, lambda _: checkpoint()),
+    "old checkpoint": ("0.pth", read_torch_file, no_check, lambda _: checkpoint(new=False)),
 }
 
 
@@ -123,7 +160,7 @@ values = st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size
 def test_any_value_of_any_type_in_params(
     tmp_path_factory: pytest.TempPathFactory, value: object, level: int, place: int
 ) -> None:
-    tree = yaml.safe_load(seeds.PARAMS)
+    tree = yaml.safe_load(PARAMS)
     section = (tree, tree["profiles"]["demo"], tree["profiles"]["demo"]["teacher"])[level]
     section[list(section)[place % len(section)]] = value
     path = tmp_path_factory.getbasetemp() / "params.yaml"

@@ -13,13 +13,7 @@ from monokd.errors import DataError
 from monokd.inference.predict import full_batches, pick_device, write_predictions
 from monokd.kitti.labels import read_results
 from monokd.kitti.objects import Objects, from_rows
-from monokd.models.checkpoint import DetectorInfo, save_detector
-from monokd.models.detector import Detector, build_detector
-
-
-def detector() -> Detector:
-    torch.manual_seed(0)
-    return build_detector(0.125)
+from tests.conftest import write_detector
 
 
 def test_q6_the_last_partial_batch_is_left_out() -> None:
@@ -48,9 +42,7 @@ def test_files_hold_the_wanted_classes_and_decimals(
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    path = tmp_path / "model.safetensors"
-    save_detector(detector(), path, DetectorInfo(width=0.125, height_px=64, width_px=128))
-    return path
+    return write_detector(tmp_path / "model.safetensors")
 
 
 def test_the_command_predicts_a_folder_and_a_single_image_alike(

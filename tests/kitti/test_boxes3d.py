@@ -1,7 +1,5 @@
 """3D boxes: corners by hand, the near plane, projections against points along the edges, angles."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -13,7 +11,6 @@ from monokd.kitti.boxes3d import (
     FRONT,
     box_coordinates,
     box_corners,
-    cut_ends,
     projected_boxes,
     wrap_angle,
 )  # fmt: skip
@@ -33,16 +30,6 @@ def test_a_box_by_hand() -> None:
     near = 9.5
     expected = [50 - 100 * 2 / near, 40 - 100 * 1 / near, 50 + 100 * 2 / near, 40 + 100 * 1 / near]
     np.testing.assert_allclose(projected_boxes(corners(0, 1, 10, 0.0), CAMERA), [expected])
-
-
-def test_the_order_of_corners() -> None:
-    """0 to 3 around the bottom, 4 to 7 above them; 12 edges, each of one side; the front is ahead."""
-    points = corners(0, 0, 10, 0.0)[0]
-    np.testing.assert_array_equal(points[:, 1], [0] * 4 + [-2] * 4)
-    np.testing.assert_array_equal(points[:4, [0, 2]], points[4:, [0, 2]])
-    np.testing.assert_array_equal(np.count_nonzero(CORNERS[EDGES[:, 0]] != CORNERS[EDGES[:, 1]], axis=1), np.ones(12))
-    assert len({tuple(sorted(edge)) for edge in EDGES.tolist()}) == 12
-    assert (points[FRONT, 0] == 2).all()
 
 
 def test_a_turn_is_about_the_cameras_y_axis_from_x_to_minus_z() -> None:
@@ -69,12 +56,6 @@ def test_a_box_around_the_camera_is_cut(rotation_y_rad: float, z_m: float) -> No
     expected = [*kept.min(axis=0), *kept.max(axis=0)]
     np.testing.assert_allclose(projected_boxes(box, CAMERA)[0], expected, rtol=0.02, atol=0.5)
     assert np.isnan(projected_boxes(corners(0, 1, -10, rotation_y_rad), CAMERA)).all()
-
-
-def test_edges_are_cut_at_the_plane() -> None:
-    starts, ends = np.array([[0.0, 0, -1], [0, 0, -2]]), np.array([[2.0, 4, 3], [1, 1, 0]])
-    np.testing.assert_array_equal(cut_ends(starts, ends, near=1.0), [[1, 2, 1], [np.nan] * 3])
-    np.testing.assert_array_equal(cut_ends(ends, starts, near=1.0), [[2, 4, 3], [np.nan] * 3])
 
 
 @given(st.floats(-50, 50))

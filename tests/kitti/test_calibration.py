@@ -1,6 +1,4 @@
-"""Cameras: read, written, inverted, mirrored, refused."""
-
-from __future__ import annotations
+"""Cameras: read, written, inverted, refused."""
 
 from pathlib import Path
 
@@ -37,10 +35,6 @@ def test_unproject_inverts_project(x: float, y: float, z: float) -> None:
     pixels, depth = CAMERA.project(point)
     assert depth[0] == pytest.approx(z + P2[2, 3])
     np.testing.assert_allclose(CAMERA.unproject(pixels, point[:, 2]), point, atol=1e-8)
-
-
-def test_flipped_twice_is_nothing() -> None:
-    np.testing.assert_allclose(CAMERA.flipped(1242).flipped(1242).P2, P2)
 
 
 @pytest.mark.parametrize(

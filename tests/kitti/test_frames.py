@@ -1,7 +1,5 @@
 """Images, depth maps, scans and lists: read as they are, refused in one line."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

@@ -1,7 +1,5 @@
 """Label and result files: what is read, what is refused with file and line, what is written."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 
@@ -54,9 +52,7 @@ def test_blank_lines_tabs_carriage_returns_and_a_missing_last_newline_are_fine(t
         (CAR, "expected 16 fields (class to score), found 15, no score"),
         (f"{CAR} 0.5 7", "expected 16 fields (class to score), found 17"),
         (f"{CAR} nan", "score: expected a finite number, found 'nan'"),
-        (f"{CAR} 1_0", "score: expected a finite number, found '1_0'"),
         (f"{CAR.replace('15.00', 'far')} 0.5", "z: expected a finite number, found 'far'"),
-        (f"{CAR.replace('15.00', '1e999')} 0.5", "z: expected a finite number, found '1e999'"),
         (f"{CAR.replace('15.00', '2e6')} 0.5", "z: expected a finite number of at most 1e+06, found '2e6'"),
         (f"{CAR.replace(' 3.90', ' -3.90')} 0.5", "length: expected a size in metres that is not negative, found -3."),
         (f"{CAR}\0 0.5", "found the byte 0x00 (is this a binary file?)"),
@@ -115,14 +111,6 @@ def test_a_table_has_the_rows_of_single_files(tmp_path: Path) -> None:
     assert table.rows[:, 14].tolist() == np.concatenate(singles).tolist()
 
 
-def test_every_class_name_is_known_and_no_frames_make_an_empty_table(tmp_path: Path) -> None:
-    write(tmp_path / "a.txt", *(f"{name}{CAR[3:]}" for name in CLASSES))
-    table = read_table(tmp_path, ["a"], scores=False)
-    assert (table.classes.tolist(), table.unknown) == (list(range(len(CLASSES))), {})
-    empty = read_table(tmp_path, [], scores=False)
-    assert (empty.rows.shape, empty.offsets.tolist()) == ((0, 15), [0])
-
-
 def test_a_table_names_the_file_at_fault(tmp_path: Path) -> None:
     write(tmp_path / "a.txt", CAR)
     write(tmp_path / "b.txt", CAR, CAR.replace("15.00", "nan"))
@@ -147,14 +135,6 @@ def test_results_round_trip_at_their_decimals(tmp_path: Path) -> None:
     assert back.scores.tolist() == [0.123457, 0.12349]
     assert back.boxes_px[0].tolist() == [1.24, 2, 3, 4]
     assert (back.truncation.tolist(), back.occlusion.tolist()) == ([-1, 0.15], [-1, 2])
-
-
-def test_two_score_decimals_make_ties_as_published(tmp_path: Path) -> None:
-    """Quirk Q13: the published files cannot tell these two detections apart, the corrected ones can."""
-    write_results(tmp_path / "published.txt", some_objects(), score_decimals=2)
-    write_results(tmp_path / "corrected.txt", some_objects(), score_decimals=6)
-    assert len(set(read_results(tmp_path / "published.txt").scores)) == 1
-    assert len(set(read_results(tmp_path / "corrected.txt").scores)) == 2
 
 
 def test_labels_round_trip_without_scores(tmp_path: Path) -> None:

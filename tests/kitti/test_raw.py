@@ -1,7 +1,5 @@
 """Raw drives: frames in place, a date's calibration, and what may be learnt from without telling about val."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

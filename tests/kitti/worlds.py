@@ -1,7 +1,5 @@
 """Raw drives made of small generated frames."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

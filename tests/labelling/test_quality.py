@@ -1,7 +1,5 @@
 """Boxes against labels by hand: who is right, and from which score on boxes can stand for labels."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

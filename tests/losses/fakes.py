@@ -1,7 +1,5 @@
 """Small random detector outputs and targets of the right shapes."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Reads the published code's inputs and numbers from losses.npz into this project's types."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

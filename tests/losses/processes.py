@@ -1,7 +1,5 @@
 """Several processes in one: each computes on its share, sums are exchanged by threads that meet."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,6 +1,4 @@
-"""Detection terms by hand, and over processes."""
-
-from __future__ import annotations
+"""Detection terms by hand."""
 
 import math
 
@@ -8,11 +6,10 @@ import pytest
 import torch
 
 from monokd.losses.detection import detection_terms, heading_loss, heatmap_focal, laplace, mean_l1, rows, trained_slots
-from monokd.losses.means import ALONE, Processes, over_processes
+from monokd.losses.means import ALONE, over_processes
 from monokd.models.outputs import DetectorOutput, RoiOutput
 from monokd.samples.batch import Targets
 from tests.losses import fakes
-from tests.losses.processes import together
 
 
 def values(output: DetectorOutput, targets: Targets, *, nan_without_depth: bool = False) -> dict[str, torch.Tensor]:
@@ -85,29 +82,6 @@ def test_a_batch_without_objects_is_all_zero_but_for_the_heatmap() -> None:
     terms = values(fakes.output(t, 1, leaves=True), t)
     torch.autograd.backward(torch.stack(list(terms.values())).sum())
     assert [value.item() for name, value in terms.items() if name != "seg"] == [0.0] * 6
-
-
-def test_two_processes_give_the_losses_and_gradients_of_one() -> None:
-    """Unequal shares of objects, peaks and depth cells; the mean over processes is the global batch's (quirk Q5)."""
-    t = fakes.targets(4)
-    whole = fakes.output(t, 1, leaves=True)
-    shared = fakes.output(t, 1, leaves=True)
-    expected = values(whole, t)
-    torch.autograd.backward(torch.stack(list(expected.values())).sum())
-
-    def work(process: int, processes: Processes) -> dict[str, torch.Tensor]:
-        own_targets, own = fakes.part(t, shared, 1 if process else 0, 4 if process else 1)
-        return over_processes(detection_terms(own, own_targets), processes)
-
-    found = together(2, work)
-    for name, value in expected.items():
-        mean = (found[0][name] + found[1][name]) / 2
-        torch.testing.assert_close(mean, value, msg=name)
-    torch.autograd.backward(torch.stack([v for terms in found for v in terms.values()]).sum() / 2)
-    for name in ("heatmap", "offset_2d", "size_2d"):
-        torch.testing.assert_close(getattr(shared, name).grad, getattr(whole, name).grad)
-    for name in RoiOutput.__dataclass_fields__:
-        torch.testing.assert_close(getattr(shared.roi, name).grad, getattr(whole.roi, name).grad)
 
 
 def test_terms_are_single_precision_for_half_outputs() -> None:

@@ -1,7 +1,5 @@
 """Detection terms and task weights against the published code's numbers."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

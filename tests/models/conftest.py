@@ -1,7 +1,5 @@
 """Detectors with the reference weights."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

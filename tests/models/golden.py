@@ -1,7 +1,5 @@
 """The reference numbers' names for what the detector returns, and their tolerance."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Files of weights: round trips, refusals in one line, no code."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import asdict
@@ -10,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from monokd.errors import DataError
 from monokd.models.checkpoint import (
@@ -21,16 +20,14 @@ from monokd.models.checkpoint import (
     save_detector,
 )  # fmt: skip
 from monokd.models.detector import build_detector
+from tests.conftest import write_detector
 
 INFO = DetectorInfo(0.125, "depth", ("Car",), 96, 320, True, True, True)
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path / "detector.safetensors"
-    save_detector(build_detector(INFO.width), path, INFO)
-    return path
+    return write_detector(tmp_path / "detector.safetensors", **asdict(INFO))
 
 
 def rewritten(path: Path, **changes: object) -> Path:
@@ -60,25 +57,19 @@ def test_round_trip(saved: Path) -> None:
     assert again.read_bytes() == saved.read_bytes()
 
 
-def test_wrong_modality_and_no_file(saved: Path, tmp_path: Path) -> None:
+def test_wrong_modality(saved: Path) -> None:
     with pytest.raises(DataError, match=r"detector\.safetensors: expected a detector that sees image, found .* depth"):
         load_detector(saved, "image")
-    with pytest.raises(DataError, match=r"none\.safetensors: no such file of weights"):
-        load_detector(tmp_path / "none.safetensors")
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"width": "wide"}, "width: .*number.*found 'wide'"),
         ({"width": 1e9}, "width: .*less than or equal to 4, found 1000000000.0"),
         ({"modality": "lidar"}, "modality: .*'image' or 'depth', found 'lidar'"),
         ({"height_px": 100}, "height_px: .*multiple of 32, found 100"),
         ({"colour": "red"}, "colour: "),
-        ({"classes": 3}, "classes: "),
         ({"classes": ["Tram"]}, r"classes: .*should be some of .*, found \['Tram'\]"),
-        ({"classes": []}, "classes: "),
-        ({"anisotropic_decode": 1}, "anisotropic_decode: .*boolean, found 1"),
         ({"architecture": "vgg"}, "architecture: .*should be 'dla34', found 'vgg'"),
         ({"width": 0.25}, "expected the tensors of a Detector: Missing .*project"),
     ],
@@ -99,20 +90,16 @@ def test_a_file_that_is_no_detectors(saved: Path, metadata: dict[str, str] | Non
         load_detector(saved)
 
 
-@pytest.mark.parametrize("fault", ["missing", "unknown", "shape", "nan", "half"])
-def test_wrong_tensors(saved: Path, fault: str) -> None:
-    name, tensors = "heatmap.2.bias", load_file(saved)
-    if fault == "missing":
-        del tensors[name]
-    elif fault == "unknown":
-        tensors["more"] = torch.zeros(1)
-    else:
-        faulty = {"shape": torch.zeros(4), "nan": torch.full((3,), float("nan")), "half": torch.zeros(3).half()}
-        tensors[name] = faulty[fault]
-    save_file(tensors, saved)
-    with pytest.raises(DataError, match=r"more|heatmap\.2\.bias") as caught:
-        load_detector(rewritten(saved))
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("tensor", [None, torch.zeros(4), torch.full((3,), float("nan")), torch.zeros(3).half()])
+def test_wrong_tensors(saved: Path, tensor: Tensor | None) -> None:
+    """Missing, of another shape, not finite, of another type; and a tensor too many."""
+    tensors = load_file(saved)
+    del tensors["heatmap.2.bias"]
+    for changes in ({} if tensor is None else {"heatmap.2.bias": tensor}, {"more": torch.zeros(1)}):
+        save_file(tensors | changes, saved)
+        with pytest.raises(DataError, match=r"more|heatmap\.2\.bias") as caught:
+            load_detector(rewritten(saved))
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("writer", ["torch", "old torch", "monokd"])

@@ -1,7 +1,5 @@
 """Decoding: a hand-solved object, both sides of Q7, what is dropped, and the published code's text on real frames."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +14,7 @@ from torch import Tensor
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.labels import read_results, write_results
 from monokd.kitti.objects import Objects
-from monokd.models.decode import back_project, decode, heading_angle, merged_depth
+from monokd.models.decode import decode, heading_angle, merged_depth
 from monokd.models.detector import Detector, build_detector
 from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
 from monokd.quirks import Quirks
@@ -114,13 +112,6 @@ def test_angles_lie_in_one_turn() -> None:
     angles = heading_angle(heading)
     assert ((angles >= -np.pi) & (angles < np.pi)).all()
     np.testing.assert_allclose(np.exp(1j * angles), np.exp(1j * (np.arange(12) * np.pi / 6 + 0.2)))
-
-
-def test_back_projection_inverts_the_targets_projection() -> None:
-    camera = P2.numpy().astype(np.float64)
-    point = np.array([[3.0, -1.0, 17.0]])
-    image = camera[0, :2, :3] @ point[0] + camera[0, :2, 3]
-    np.testing.assert_allclose(back_project(image[None] / 17.0, np.array([17.0]), camera), point)
 
 
 @pytest.mark.parametrize(("anisotropic", "error_px"), [(True, 1.9), (False, 2e-3)])

@@ -1,7 +1,5 @@
 """The detector against the published code's numbers, and what it promises to training and losses."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor
 
 from monokd.models.detector import ARCHITECTURES, CORRECTED, Detector, build_detector, peak_rois, rois_from_targets
+from monokd.models.geometry import points_to_image, ray_cells
 from monokd.models.outputs import DetectorOutput, Rois
 from monokd.quirks import Quirks
 from monokd.typing import Architecture
@@ -112,15 +111,6 @@ def test_every_architecture_that_files_and_parameters_may_name_has_a_builder() -
     assert set(get_args(Architecture)) == set(ARCHITECTURES)
 
 
-def test_given_regions_equal_found_ones(tiny: Detector) -> None:
-    """The two paths (peaks, targets) compute the same numbers for the same regions."""
-    found = run(tiny.eval(), None)
-    given_ = run(tiny, found.rois)
-    assert found.rois.frame_index.tolist() == [0] * 50 + [1] * 50
-    for key in ROI_KEYS.values():
-        torch.testing.assert_close(getattr(found.roi, key), getattr(given_.roi, key))
-
-
 def test_what_a_step_does_not_ask_for_changes_nothing_else(tiny: Detector) -> None:
     """Distillation reads no heatmap of the teacher; losses read boxes in some cells, and NaN in all others."""
     rois = some_rois(2, 3)
@@ -151,6 +141,22 @@ def test_q7_reaches_the_depth() -> None:
     ]
     ratio = (depths[1] / depths[0]).detach()
     torch.testing.assert_close(ratio, torch.full_like(ratio, (375 / 64) / (1242 / 96)), rtol=1e-4, atol=0)
+
+
+def test_published_boxes_scale_each_axis_by_the_crop() -> None:
+    boxes = torch.tensor([[0.0, 0.0, 80.0, 24.0], [40.0, 12.0, 20.0, 6.0]])
+    ranges = torch.tensor([[[10.0, 20.0], [810.0, 140.0]]]).expand(2, 2, 2)
+    mapped = points_to_image(boxes, ranges, (24, 80), anisotropic_decode=True)
+    assert mapped.tolist() == [[10.0, 20.0, 810.0, 140.0], [410.0, 80.0, 210.0, 50.0]]
+
+
+def test_rays_run_from_corner_to_corner() -> None:
+    """Hand-solved: x = (u − cu)/f − tx/f at z = 1, equal steps over the seven cells."""
+    rays = ray_cells(torch.tensor([[610.0, 173.0, 1330.0, 245.0]]), P2)
+    x = torch.arange(7) / 6 - 45 / 720
+    y = torch.arange(7) / 60 - 0.2 / 720
+    torch.testing.assert_close(rays[0, 0], x.expand(7, 7), rtol=0, atol=1e-6)
+    torch.testing.assert_close(rays[0, 1], y[:, None].expand(7, 7), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(("height_px", "same"), [(9.0, True), (0.01, False)])

@@ -1,7 +1,5 @@
 """A detector whose normalisation is folded into its convolutions detects the same."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

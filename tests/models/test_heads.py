@@ -1,7 +1,5 @@
 """The heads' precision, their values at some cells."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """The neck's shapes and its bilinear start."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

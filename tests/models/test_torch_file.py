@@ -1,7 +1,5 @@
 """Files of tensors: what is opened, what is refused in one line, and that no code runs."""
 
-from __future__ import annotations
-
 import os
 import pickle
 import zipfile
@@ -13,6 +11,7 @@ from safetensors.torch import save_file
 
 from monokd.errors import DataError
 from monokd.models.torch_file import read_torch_file
+from monokd.training.state import load_state
 
 
 class Bomb:
@@ -68,8 +67,8 @@ def test_rubbish(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("writer", ["torch", "old torch", 0, 2, 4, 5])
-def test_code_is_refused_in_one_line(tmp_path: Path, writer: str | int) -> None:
-    """A pickle that would run code does not run it, whatever wrote it."""
+def test_code_in_a_checkpoint_or_state_does_not_run(tmp_path: Path, writer: str | int) -> None:
+    """Whatever wrote it; a checkpoint is refused in one line."""
     path, folder = tmp_path / "bomb.pth", tmp_path / "made by the bomb"
     content = {"model_state": {"backbone.x": torch.zeros(1)}, "more": Bomb(folder)}
     if isinstance(writer, int):
@@ -77,6 +76,7 @@ def test_code_is_refused_in_one_line(tmp_path: Path, writer: str | int) -> None:
     else:
         torch.save(content, path, _use_new_zipfile_serialization=writer == "torch")
     refused(path, "refused: expected tensors only, found code")
+    assert load_state(path) is None
     assert not folder.exists()
 
 

@@ -1,7 +1,5 @@
 """Random inputs of the report, plainly not results: jittered labels as boxes, noise as images, made-up figures."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace

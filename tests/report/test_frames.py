@@ -1,15 +1,11 @@
 """Which boxes count as found, where to draw the line, and which frames are shown."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from monokd.kitti.objects import Objects
-from monokd.report.frames import FALSE, HIT, IGNORED, Counts, Match, best_threshold, choose, match
+from monokd.report.frames import FALSE, HIT, IGNORED, Counts, best_threshold, choose, match
 from tests.report.fakes import objects, scored
 
 
@@ -28,6 +24,7 @@ def test_found_missed_and_false_by_hand() -> None:
     assert result.outcome.tolist() == [HIT, FALSE]
     assert result.at(0.0).f1 == 2 / (2 + 1 + 1)
     assert result.at(0.85).f1 == 2 / (2 + 1)
+    assert 0.8 < best_threshold([result]) <= 0.9
 
 
 def test_surer_boxes_choose_first_and_objects_are_found_once() -> None:
@@ -56,30 +53,6 @@ def test_dont_care_regions_and_small_boxes_accuse_nobody() -> None:
     assert match(region, scored(near, [0.9]), "Car").outcome.tolist() == [IGNORED]
     assert match(tall([]), scored(near, [0.9]), "Car").outcome.tolist() == [FALSE]
     assert match(tall([]), scored(far, [0.9]), "Car").outcome.tolist() == [IGNORED]
-
-
-OUTCOMES = st.lists(st.tuples(st.sampled_from([HIT, FALSE, IGNORED]), st.integers(1, 9)), max_size=12)
-
-
-def made(pairs: list[tuple[int, int]], missed: int) -> Match:
-    pairs = sorted(pairs, key=lambda pair: -pair[1])
-    scores = np.array([score / 10 for _, score in pairs])
-    outcome = np.array([kind for kind, _ in pairs], dtype=np.int64)
-    found_by = np.concatenate([scores[outcome == HIT], np.full(missed, -np.inf)])
-    return Match(found_by, scores, outcome)
-
-
-@settings(deadline=None)  # the machine may be busy
-@given(st.lists(st.tuples(OUTCOMES, st.integers(0, 3)), min_size=1, max_size=4))
-def test_threshold_is_the_best_of_all(frames: list[tuple[list[tuple[int, int]], int]]) -> None:
-    """No other threshold gives a higher F1 over all frames (all scores tried)."""
-    matches = [made(pairs, missed) for pairs, missed in frames]
-
-    def f1(threshold: float) -> float:
-        return Counts(*np.sum([m.at(threshold) for m in matches], axis=0)).f1
-
-    best = best_threshold(matches)
-    assert f1(best) >= max(f1(t / 10) for t in range(11)) - 1e-12
 
 
 def frame(found: int, missed: int, false: int = 0) -> Counts:

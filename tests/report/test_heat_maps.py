@@ -1,7 +1,5 @@
 """Heat maps lie where in the image the detector looked."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """What the page compares with: the same answer before the results are committed, after, and in a clone."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -1,15 +1,13 @@
 """Files of the stages are read whole; faults are named by file and line."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from monokd.errors import DataError
-from monokd.report.results import headline_ap, read_results, read_table
-from tests.report.fakes import table, write_results_of
+from monokd.report.results import read_results, read_table
+from tests.report.fakes import write_results_of
 
 
 def test_numbers_are_read_to_the_last_bit_and_empty_cells_are_undefined(tmp_path: Path) -> None:
@@ -44,12 +42,3 @@ def test_every_network_needs_its_files(tmp_path: Path) -> None:
     (tmp_path / "metrics/student/ap.csv").unlink()
     with pytest.raises(DataError, match=r"student/ap\.csv: no such table"):
         read_results(tmp_path / "metrics", ("control", "student"), tmp_path)
-
-
-def test_the_headline_has_a_row_for_every_network_and_figure() -> None:
-    rows = [{"iou": "loose", "metric": "3d", "ap": 5.0}, {"iou": "loose", "metric": "3d", "ap": 9.0, "points": "R11"}]
-    figures = headline_ap(table({"student": rows}), "Car", ("control", "student"))
-    assert len(figures) == 8
-    assert {key: figure.ap for key, figure in figures.items() if not np.isnan(figure.ap)} == {
-        ("student", "loose", "3d"): 5
-    }

@@ -1,7 +1,5 @@
 """The headline in words and numbers, and what a run prints at its end."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

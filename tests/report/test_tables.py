@@ -1,11 +1,9 @@
 """One table for page, README and terminal."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from monokd.report import tables
-from monokd.report.tables import Cell, Column, Table, changes, headline, key_values, to_markdown
+from monokd.report.tables import Cell, Column, Table, changes, headline, to_markdown
 from tests.report.fakes import table
 
 NETWORKS = ("teacher", "student")
@@ -63,36 +61,3 @@ def test_changes_show_sign_and_former_value_and_stand_out_beyond_the_interval() 
     assert all(cell.text == "–" for cell in (*teacher[1:], *student[3:]))
     before["student"]["loose"]["Car"]["3d_R40"]["moderate"] = 50.0
     assert changes(AP, before, "Car", NETWORKS).rows[1][1] == Cell("+5.25", "was 50.00", True)
-
-
-def test_details_order_metrics_and_skip_networks_without_figures() -> None:
-    rows = [row("loose", "3d", 2, points="R11"), row("loose", "3d", 1), row("strict", "aos", None)]
-    rows.append(row("loose", "bev", 3))
-    (made,) = tables.details(
-        table({"student": rows, "teacher": [row("loose", "3d", None)]}), "Car", ("student", "teacher")
-    )
-    assert [line[0].text for line in made.rows] == [
-        f"{m} {p}" for p in ("R40", "R11") for m in ("3D", "BEV", "2D", "AOS")
-    ]
-    assert [cell.text for cell in made.rows[0][1:]] == ["–", "1.00", "–", "–", "–", "–"]
-
-
-def test_nested_settings_get_dotted_names() -> None:
-    assert tables.flatten({"a": {"b": 1, "c": {"d": None}}, "e": True}) == [("a.b", 1), ("a.c.d", None), ("e", True)]
-    assert key_values("t", {"a": 1}).groups == ()
-    texts = [line[1].text for line in key_values("t", {"n": None, "b": True, "f": 0.00012345, "s": [1, 2]}).rows]
-    assert texts == ["–", "yes", "0.0001234", "[1, 2]"]
-
-
-def test_depth_errors_by_band() -> None:
-    bands: dict[str, Any] = {"0_10_m": {"rmse_m": 0.3, "mae_m": 0.1, "returns": 7}}
-    nothing = bands["60_256_m"] = {"rmse_m": None, "mae_m": None, "returns": 0}
-    metrics = {"filled": 0.991, "rmse_m": 1.5, "mae_m": 0.5, "returns": 9, "objects": nothing, "bands": bands}
-    made = tables.depth_errors(metrics)
-    assert "99.1 % of pixels filled" in made.caption
-    assert [[c.text for c in line] for line in made.rows] == [
-        ["All returns", "1.50", "0.50", "9"],
-        ["On labelled objects", "–", "–", "0"],
-        ["At 0 to 10 m", "0.30", "0.10", "7"],
-        ["At 60 to 256 m", "–", "–", "0"],
-    ]

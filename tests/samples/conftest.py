@@ -1,7 +1,5 @@
 """A tiny folder in KITTI's layout, made of noise and of objects whose targets can be worked out by hand."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import pytest

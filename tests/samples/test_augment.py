@@ -1,7 +1,5 @@
 """Plans depend on (seed, epoch, index) alone, and applying them moves image, labels and camera together."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

@@ -1,7 +1,5 @@
 """Samples of files: what is read, padded, scaled, cached, and refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +20,6 @@ SMALL = InputSettings(96, 320)
 def _frames(folder: KittiFolder, settings: InputSettings = SMALL, **options: Any) -> Frames:
     given: dict[str, Any] = {"depth_dir": folder.folder / "depth", "labels": True}
     return Frames(folder, FRAMES, settings, **(given | options))
-
-
-def test_shapes(small_kitti: KittiFolder) -> None:
-    """Everything follows the size of the input; feature maps have a quarter of it."""
-    batch = collate([_frames(small_kitti, InputSettings(128, 416))[0, 2]])
-    assert batch.targets is not None
-    assert batch.targets.heatmap.shape == (1, 3, 32, 104)
-    assert batch.targets.mask_2d[0, :3].tolist() == [True, True, False]
-    assert batch.image_size_px.tolist() == [[1248, 384]]
-    for tensor in (batch.input("image"), batch.input("depth")):
-        assert tensor.shape == (1, 3, 128, 416)
-        assert tensor.dtype == batch.P2.dtype == torch.float32
 
 
 def test_cache_changes_nothing(small_kitti: KittiFolder) -> None:
@@ -112,8 +98,3 @@ def test_small_depth_maps_are_padded(small_kitti: KittiFolder) -> None:
     np.testing.assert_array_equal(pad_depth(stored, 4, 6, Path("a.png")), expected)
     with pytest.raises(DataError, match=r"a\.png: expected a depth map no larger than its image, 2×2, found 3×2"):
         pad_depth(stored, 2, 2, Path("a.png"))
-
-
-def test_no_frames_are_refused(small_kitti: KittiFolder) -> None:
-    with pytest.raises(DataError, match="expected frames"):
-        Frames(small_kitti, [], SMALL)

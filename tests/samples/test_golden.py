@@ -1,7 +1,5 @@
 """Inputs and targets of real frames against the published code's."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The bits of batches do not depend on workers; failures of files and of workers are one line."""
 
-from __future__ import annotations
-
 import os
 import signal
 
@@ -11,7 +9,7 @@ import torch
 from monokd.errors import DataError
 from monokd.kitti.frames import KittiFolder
 from monokd.samples.augment import Augmentation
-from monokd.samples.batch import Batch, box_cells, collate, head_cells, tensors_of
+from monokd.samples.batch import Batch, tensors_of
 from monokd.samples.dataset import Frames, InputSettings, JoinedFrames
 from monokd.samples.loader import EpochLoader, build_loader, copied_ahead, loader_workers
 from monokd.samples.order import EpochBatches, MixedBatches
@@ -35,11 +33,6 @@ def test_workers_change_nothing(frames: Frames) -> None:
         next(loader.batches(7))
         found = [batch for epoch in (0, 1) for batch in loader.batches(epoch)]
         assert all(same(a, b) for a, b in zip(expected, found, strict=True))
-
-
-def test_prediction_sees_every_frame_in_order(frames: Frames) -> None:
-    loader = build_loader(frames, batch_size=3)
-    assert [name for batch in loader.batches(0) for name in batch.frames] == list(FRAMES)
 
 
 def test_two_sets_in_one_batch(small_kitti: KittiFolder, frames: Frames) -> None:
@@ -104,19 +97,3 @@ def test_batches_arrive_on_the_device(frames: Frames) -> None:
     found = list(copied_ahead((batch.pin_memory() for batch in plain), device))
     assert all(tensor.is_cuda for batch in found for tensor in tensors_of(batch))
     assert all(same(a, b.to(torch.device("cpu"))) for a, b in zip(plain, found, strict=True))
-
-
-def test_box_cells_hold_every_peak_and_every_compared_cell(frames: Frames) -> None:
-    """Both readings of quirk Q9, in ascending order, none twice."""
-    targets = collate([frames[0, index] for index in range(4)]).targets
-    assert targets is not None
-    cells = box_cells(targets)
-    assert (cells.diff() > 0).all()
-    height, width = targets.heatmap.shape[-2:]
-    read = torch.zeros(4 * height * width).index_fill(0, cells, 1.0).view(4, height, width)
-    for unclipped in (False, True):
-        compared = head_cells(targets, unclipped_masks=unclipped)
-        assert ((compared > 0) <= (read > 0)).all()
-    frame, slot = targets.mask_2d.nonzero(as_tuple=True)
-    assert len(slot) > 0
-    assert read.flatten(1)[frame, targets.indices[frame, slot]].all()

@@ -1,7 +1,5 @@
 """Masks by hand, and quirk Q9 both ways."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Targets worked out by hand, and the properties that the losses rely on."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -15,8 +13,6 @@ from monokd.samples.affine import Affine, crop_affine
 from monokd.samples.batch import Targets
 from monokd.samples.constants import CLASSES, MEAN_SIZES_M
 from monokd.samples.targets import (
-    area_average,
-    draw_gaussian,
     frame_targets,
     heading_classes,
     roi_align_map,
@@ -133,25 +129,6 @@ def test_heading_round_trip(angle: float) -> None:
     assert 0 <= number < 12
     assert abs(residual) <= math.radians(15) + 1e-9
     assert abs(math.remainder(number * math.radians(30) + residual - angle, 2 * math.pi)) < 1e-9
-
-
-def test_gaussian_by_hand() -> None:
-    """Radius 1 has σ 0.5: e⁻² beside the peak, e⁻⁴ at the corner; cut at the border, the larger where two meet."""
-    heatmap = np.zeros((4, 5), np.float32)
-    draw_gaussian(heatmap, np.array([0, 3]), 1)
-    expected = np.zeros((4, 5))
-    expected[3, :2] = 1, math.exp(-2)
-    expected[2, :2] = math.exp(-2), math.exp(-4)
-    np.testing.assert_allclose(heatmap, expected, atol=1e-7)
-    draw_gaussian(heatmap, np.array([1, 2]), 1)
-    assert heatmap[3, 0] == 1
-    assert heatmap[2, 1] == 1
-    assert heatmap[2, 0] == heatmap[3, 1] == pytest.approx(math.exp(-2))
-
-
-def test_area_average_by_hand() -> None:
-    values = np.arange(32, dtype=np.float32).reshape(4, 8)
-    np.testing.assert_allclose(area_average(values), [[(0 + 3 + 24 + 27) / 4, (4 + 7 + 28 + 31) / 4]])
 
 
 def test_roi_align_of_a_ramp() -> None:

@@ -1,14 +1,12 @@
 """KITTI's definitions on hand-made cases."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
 import pytest
 
 from monokd.scenes import meshes
-from monokd.scenes.labels import box_2d, label_lines, occlusion, truncation
+from monokd.scenes.labels import label_lines, occlusion
 from monokd.scenes.layout import Placed
 from monokd.scenes.palette import look
 from monokd.scenes.rasteriser import Camera, View
@@ -24,26 +22,6 @@ def view(extents: list[float], visible: int, silhouette: int, inside: tuple[int,
 
 def car(x: float, z: float, rotation: float) -> Placed:
     return Placed("Car", meshes.car(0), look({}), (1.5, 1.6, 3.9), (x, 1.65, z), rotation)
-
-
-@pytest.mark.parametrize(
-    ("extents", "share"),
-    [
-        ((10.0, 10.0, 50.0, 60.0), 0.0),
-        ((-30.0, 10.0, 10.0, 60.0), 0.75),
-        ((-10.0, 364.0, 10.0, 384.0), 0.75),
-        ((-90.0, 10.0, -50.0, 60.0), 1.0),
-    ],
-)
-def test_truncation_is_the_share_outside(extents: tuple[float, ...], share: float) -> None:
-    assert truncation(np.array(extents), CAMERA) == pytest.approx(share)
-
-
-def test_the_box_of_a_cut_object_is_that_of_its_pixels() -> None:
-    whole, cut = np.array([10.2, 20.4, 90.7, 60.1]), np.array([-30.0, 20.4, 90.7, 60.1])
-    assert box_2d(whole, np.array([11, 21, 90, 60]), CAMERA).tolist() == whole.tolist()
-    # the lowest point lies left of the image; inside it ends at row 55
-    assert box_2d(cut, np.array([0, 21, 90, 55]), CAMERA).tolist() == [0.0, 20.5, 90.5, 55.5]
 
 
 @pytest.mark.parametrize(("visible", "level"), [(100, 0), (85, 0), (84, 1), (50, 1), (49, 2), (10, 2), (9, 3), (0, 3)])

@@ -1,10 +1,8 @@
-"""Batch normalisation over processes: theirs together is that of one process with all their frames."""
-
-from __future__ import annotations
+"""Batch normalisation over processes; that theirs together is one's is tested in `test_processes.py`."""
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from monokd.losses.means import Processes as Replicas
 from monokd.models.heads import RegionNorm
@@ -22,43 +20,6 @@ def layer(seed: int) -> nn.BatchNorm2d:
     return made
 
 
-def close(found: object, expected: object) -> None:
-    """Statistics are taken in float32."""
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize("first", [1, 2, 0])
-def test_unequal_shares_give_the_output_gradients_and_statistics_of_the_whole(first: int) -> None:
-    """A process without any frame takes part."""
-    torch.manual_seed(1)
-    x = torch.randn(4, 3, 5, 7, dtype=torch.float64) * 3 + 2
-    weights = torch.randn_like(x)
-    alone = layer(0)
-    whole = x.clone().requires_grad_()
-    expected = alone(whole)
-    torch.autograd.backward((expected * weights).sum())
-
-    def work(process: int, replicas: Replicas) -> tuple[Tensor, Tensor, GlobalBatchNorm]:
-        own = slice(first, None) if process else slice(None, first)
-        part = x[own].clone().requires_grad_()
-        norm = GlobalBatchNorm(layer(0), replicas.sum)
-        out = norm(part)
-        torch.autograd.backward((out * weights[own]).sum())
-        assert part.grad is not None
-        return out, part.grad, norm
-
-    found = together(2, work)
-    close(torch.cat([out.detach() for out, _, _ in found]), expected.detach())
-    close(torch.cat([gradient for _, gradient, _ in found]), whole.grad)
-    for _, _, norm in found:
-        close(dict(norm.named_buffers()), dict(alone.named_buffers()))
-    for name, parameter in alone.named_parameters():
-        total = torch.stack(
-            [p.grad for _, _, norm in found for n, p in norm.named_parameters() if n == name and p.grad is not None]
-        )
-        close(total.sum(0), parameter.grad)
-
-
 def test_without_any_element_anywhere_the_statistics_stay_and_a_step_still_trains() -> None:
     def work(process: int, replicas: Replicas) -> GlobalBatchNorm:
         norm = GlobalBatchNorm(layer(0), replicas.sum)
@@ -66,14 +27,9 @@ def test_without_any_element_anywhere_the_statistics_stay_and_a_step_still_train
         return norm
 
     for norm in together(2, work):
-        close(norm.state_dict(), layer(0).state_dict())
+        torch.testing.assert_close(norm.state_dict(), layer(0).state_dict())
         assert norm.weight.grad is not None
         assert not norm.weight.grad.any()
-
-
-def test_in_evaluation_it_is_the_plain_layer() -> None:
-    x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
-    assert torch.equal(GlobalBatchNorm(layer(0).eval(), Replicas().sum)(x), layer(0).eval()(x))
 
 
 @pytest.mark.parametrize("cuda", [False, True])

@@ -30,9 +30,8 @@ def test_cuda_where_it_is_there_and_wanted(
     """On a machine that pretends to have as many GPUs."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    with pytest.raises(DataError) if " " in taken else nullcontext() as refused:
+    with pytest.raises(DataError, match=taken) if " " in taken else nullcontext():
         assert pick_accelerator(wanted, processes) == taken
-    assert refused is None or str(refused.value) == taken
 
 
 @pytest.mark.parametrize("tf32", [True, False])

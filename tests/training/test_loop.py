@@ -174,13 +174,6 @@ def test_fewer_batches_than_a_step_takes_are_refused(tmp_path: Path) -> None:
         train(tmp_path, Pull(), 1, accumulate=4)
 
 
-def test_evaluations_stand_in_the_history_and_change_no_bit(tmp_path: Path, whole: Run) -> None:
-    values = iter([0.5, 0.25])
-    rows, x = run(tmp_path, evaluate=lambda: {"val_seg": next(values)}, evaluate_every=3)
-    assert [row["val_seg"] for row in rows] == ["", "", "0.5", "0.25"]
-    assert x == whole[1]
-
-
 def test_losses_on_an_accelerator_are_read_late_but_all_and_in_order() -> None:
     """What is summed and where it stops do not depend on how often the device is read."""
     for every in (1, 2, 3, 50):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.test_stages import digest, refused, run, set_params
+from tests.conftest import set_params
+from tests.training.test_stages import digest, refused, run
 
 
 @pytest.fixture
@@ -16,10 +17,8 @@ def with_test_frames(workspace: Path) -> Path:
     shared, own = (workspace / "data/demo").resolve(), workspace / "data/demo"
     own.unlink()
     shutil.copytree(shared, own)
-    for folder, suffix in (("image_2", "png"), ("calib", "txt")):
-        (own / "testing" / folder).mkdir(parents=True)
-        for frame in ("000000", "000001"):
-            shutil.copy(own / "training" / folder / f"{frame}.{suffix}", own / "testing" / folder)
+    others = shutil.ignore_patterns("label*", "velodyne", "00000[2-9]*", "00001*")
+    shutil.copytree(shared / "training", own / "testing", ignore=others)
     return workspace
 
 

@@ -6,25 +6,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def set_params(workspace: Path, **values: Any) -> None:
-    """Set dotted keys, written with __, in the workspace's params.yaml."""
-    path = workspace / "params.yaml"
-    tree = yaml.safe_load(path.read_text())
-    for dotted, value in values.items():
-        *parents, last = dotted.split("__")
-        node = tree
-        for parent in parents:
-            node = node[parent]
-        node[last] = value
-    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+from tests.conftest import ROOT, set_params
 
 
 def start(workspace: Path, stage: str, *arguments: str) -> "subprocess.Popen[str]":

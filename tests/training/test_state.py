@@ -10,22 +10,16 @@ from monokd.training import state
 from monokd.training.state import StateWriter, checkpoint_folder, fingerprint, load_state
 
 
-def test_a_state_belongs_to_the_code_of_its_stage_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An edit of a page, a command or another stage keeps it; an edit of what trains does not."""
-    for name in ("models/net.py", "report/page.py", "params.py"):
-        (tmp_path / "src/monokd" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "src/monokd" / name).write_text("a = 1\n")
-    deps = "[src/monokd/models, src/monokd/params.py, data/demo]"
-    (tmp_path / "dvc.yaml").write_text(f"stages: {{teacher: {{cmd: x, deps: {deps}}}}}\n")
-    monkeypatch.setattr(state, "PROJECT", tmp_path)
+def test_a_state_belongs_to_its_stages_code_and_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which code that is stands in `tests/test_pipeline.py`."""
+    code = tmp_path / "net.py"
+    code.write_text("a = 1\n")
+    monkeypatch.setattr(state, "stage_code", lambda stage: [code])
     first = fingerprint("teacher", {"seed": 0}, [])
-    (tmp_path / "src/monokd/report/page.py").write_text("a = 2\n")
     assert fingerprint("teacher", {"seed": 0}, []) == first
     assert fingerprint("teacher", {"seed": 1}, []) != first
-    for name in ("params.py", "models/net.py"):
-        (tmp_path / "src/monokd" / name).write_text("a = 2\n")
-        assert fingerprint("teacher", {"seed": 0}, []) != first
-        (tmp_path / "src/monokd" / name).write_text("a = 1\n")
+    code.write_text("a = 2\n")
+    assert fingerprint("teacher", {"seed": 0}, []) != first
 
 
 def test_other_runs_states_stay_and_only_the_oldest_go(

@@ -1,7 +1,5 @@
 """What a step reads of a batch, alone and in chunks."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
