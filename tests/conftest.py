@@ -89,11 +89,11 @@ def tiny_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder of the pipeline: small synthetic frames, ten labelled and four not, depth, params.yaml."""
     from monokd.depth.folder import densify_folder
     from monokd.kitti.splits import split_files, split_frames
+    from monokd.params import Scenes
     from monokd.scenes.generate import generate_scenes
-    from monokd.scenes.settings import SceneSettings
 
     folder = tmp_path_factory.mktemp("workspace")
-    settings = SceneSettings(
+    settings = Scenes(
         train_frames=6, val_frames=4, unlabelled_frames=4, width_px=416, height_px=128, objects_per_frame=9.0
     )
     root = folder / "data/demo"

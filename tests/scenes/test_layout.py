@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from monokd.params import Scenes
 from monokd.scenes import layout
 from monokd.scenes.layout import SIZES_M, Placed, Road, overlap, sample_objects, sample_road
-from monokd.scenes.settings import SceneSettings
 from monokd.scenes.surroundings import sample_clutter
 
 SQUARE = np.array([(1.0, 1.0), (1.0, -1.0), (-1.0, -1.0), (-1.0, 1.0)])
@@ -18,7 +18,9 @@ SQUARE = np.array([(1.0, 1.0), (1.0, -1.0), (-1.0, -1.0), (-1.0, 1.0)])
 
 def sample(seed: int, objects_per_frame: float = 8.0) -> tuple[Road, list[Placed]]:
     rng = np.random.default_rng(seed)
-    settings = SceneSettings(objects_per_frame=objects_per_frame, min_distance_m=6.0, max_distance_m=50.0)
+    settings = Scenes(
+        train_frames=1, val_frames=1, objects_per_frame=objects_per_frame, min_distance_m=6.0, max_distance_m=50.0
+    )
     road = sample_road(rng, settings)
     return road, sample_objects(rng, road, settings)
 

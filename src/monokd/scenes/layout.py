@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from monokd.kitti.boxes3d import CORNERS
+from monokd.params import Scenes
 from monokd.scenes import meshes
 from monokd.scenes.palette import Look, object_look, pick
 from monokd.scenes.raycast import NEAR_M
-from monokd.scenes.settings import SceneSettings
 from monokd.typing import Floats
 
 CAMERA_HEIGHT_M = 1.65
@@ -89,7 +89,7 @@ class Road(NamedTuple):
         return CAMERA_HEIGHT_M + self.bank * x + self.pitch * z
 
 
-def sample_road(rng: np.random.Generator, settings: SceneSettings) -> Road:
+def sample_road(rng: np.random.Generator, settings: Scenes) -> Road:
     """A road and its ground."""
     parking = bool(rng.random() < 0.6)
     return Road(
@@ -105,7 +105,7 @@ def sample_road(rng: np.random.Generator, settings: SceneSettings) -> Road:
     )
 
 
-def sample_objects(rng: np.random.Generator, road: Road, settings: SceneSettings) -> list[Placed]:
+def sample_objects(rng: np.random.Generator, road: Road, settings: Scenes) -> list[Placed]:
     """Cars, pedestrians and cyclists that stand clear of each other and are at least partly in view.
 
     Their count varies by a third about `settings.objects_per_frame`.
@@ -127,7 +127,7 @@ def sample_objects(rng: np.random.Generator, road: Road, settings: SceneSettings
     return objects
 
 
-def _sample_object(rng: np.random.Generator, road: Road, settings: SceneSettings) -> Placed:
+def _sample_object(rng: np.random.Generator, road: Road, settings: Scenes) -> Placed:
     name = tuple(SIZES_M)[pick(rng, CLASS_SHARES)]
     height, width, length = (
         round(min(max(rng.normal(mean, deviation), low), high), 2) for mean, deviation, low, high in SIZES_M[name]
