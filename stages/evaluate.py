@@ -4,24 +4,16 @@ import sys
 from pathlib import Path
 
 from monokd.errors import run, say
+from monokd.evaluation import table
 from monokd.evaluation.bootstrap import Resampling, read_groups
 from monokd.evaluation.evaluate import ResultSet, evaluate_results, read_result_set
-from monokd.evaluation.table import (
-    AP_COLUMNS,
-    CURVE_COLUMNS,
-    DISTANCE_COLUMNS,
-    ap_table,
-    curve_rows,
-    distance_rows,
-    table_json,
-    write_table,
-)
 from monokd.files import write_json
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import has_labels, split_frames
 from monokd.params import Params, load_params
 
 CONTROL = "control"  # what the others are compared with
+TABLES = {"ap.csv": table.AP_COLUMNS, "pr.csv": table.CURVE_COLUMNS, "distance.csv": table.DISTANCE_COLUMNS}
 
 
 def main() -> None:
@@ -45,11 +37,12 @@ def score(name: str, params: Params) -> None:
     drives = params.data_root / "ImageSets/drives.txt"  # where it exists, whole drives are resampled
     groups = read_groups(drives, evaluation.frames) if drives.is_file() else None
     resampling = Resampling(params.active.evaluate.bootstrap, seed=0, groups=groups)
-    rows, out = ap_table(evaluation, control, resampling), Path("metrics") / name
-    write_json(out / "kitti.json", table_json(evaluation, rows))
-    write_table(out / "ap.csv", AP_COLUMNS, rows)
-    write_table(out / "pr.csv", CURVE_COLUMNS, curve_rows(evaluation))
-    write_table(out / "distance.csv", DISTANCE_COLUMNS, distance_rows(predicted, rule, classes, resampling))
+    rows, out = table.ap_table(evaluation, control, resampling), Path("metrics") / name
+    write_json(out / "kitti.json", table.table_json(evaluation, rows))
+    bands = table.distance_rows(predicted, rule, classes, resampling)
+    tables = rows, table.curve_rows(evaluation), bands
+    for (file, columns), content in zip(TABLES.items(), tables, strict=True):
+        table.write_table(out / file, columns, content)
 
 
 def write_unscored(name: str, params: Params) -> None:
@@ -58,8 +51,8 @@ def write_unscored(name: str, params: Params) -> None:
     say(f"evaluate: split {split} has no labels, nothing is scored; `monokd submit` makes the file for KITTI's server")
     frames = len(split_frames(params.data_root, split))
     write_json(out / "kitti.json", {"frames": frames, "rule": params.active.evaluate.rule, "labels": False})
-    for file, columns in (("ap", AP_COLUMNS), ("pr", CURVE_COLUMNS), ("distance", DISTANCE_COLUMNS)):
-        write_table(out / f"{file}.csv", columns, [])
+    for file, columns in TABLES.items():
+        table.write_table(out / file, columns, [])
 
 
 def predictions(name: str, frames: list[str], params: Params) -> ResultSet:
