@@ -13,20 +13,9 @@ from typer.core import TyperGroup
 from monokd.errors import DataError, run
 
 # Command → its file below monokd/commands; the function there has the file's name.
-NAMES = (
-    "check",
-    "unpack",
-    "densify",
-    "evaluate",
-    "show",
-    "predict",
-    "import",
-    "export",
-    "submit",
-    "summarize",
-    "history",
-)
-COMMANDS = {name: "import_checkpoint" if name == "import" else name for name in NAMES}
+COMMANDS = {name: name for name in ("check", "unpack", "densify", "evaluate", "show", "predict")}
+COMMANDS |= {"import": "import_checkpoint"}
+COMMANDS |= {name: name for name in ("export", "submit", "summarize", "history")}
 
 
 class LazyCommands(TyperGroup):

@@ -75,7 +75,11 @@ def check_folder(root: Path, depth: Path | None) -> tuple[list[Problem], str]:
             official.append(f"{OFFICIAL[half]:,} {half}")
     if not halves:
         problems.append(Problem("files", f"{root}: expected a folder training or testing, found neither"))
-    problems += [*check_lists(root), *check_disk(Path(), maps)]
+    problems += check_lists(root)
+    needed, free = maps * DEPTH_BYTES + MODELS_BYTES, shutil.disk_usage(Path()).free
+    if free < needed:
+        text = f"depth maps and models need about {needed / 2**30:.1f} GiB here, {free / 2**30:.1f} GiB are free"
+        problems.append(Problem("disk", f"{Path().resolve()}: {text}"))
     whole = f" (KITTI has {' and '.join(official)})" if official else ""
     return problems, f"{' and '.join(texts) or 'no frames'}{whole}"
 
@@ -148,11 +152,3 @@ def check_lists(root: Path) -> Iterator[Problem]:
         if both:
             text = f"{len(both)} frames stand in {one} and in {other}, first {min(both)}"
             yield Problem("splits", f"{root / 'ImageSets'}: {text}")
-
-
-def check_disk(folder: Path, maps: int) -> Iterator[Problem]:
-    """Find out whether so many depth maps, and models, have room where the pipeline runs."""
-    needed, free = maps * DEPTH_BYTES + MODELS_BYTES, shutil.disk_usage(folder).free
-    if free < needed:
-        text = f"depth maps and models need about {needed / 2**30:.1f} GiB here, {free / 2**30:.1f} GiB are free"
-        yield Problem("disk", f"{folder.resolve()}: {text}")

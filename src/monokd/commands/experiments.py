@@ -63,10 +63,8 @@ def read_experiments(root: Path, revisions: tuple[str, ...] = (), *, all_commits
     found = [_experiment(row, None) for row in rows]
     for row in rows:
         found += [_experiment(entry["revs"][0], entry["executor"]) for entry in row["experiments"] or []]
-    workspace = [
-        replace(each, problem=each.problem or _stale(each, root)) for each in found if each.name == "workspace"
-    ]
-    commits = [each for each in found if each.name != "workspace"]
+    workspace = [replace(e, problem=e.problem or _stale(e, root)) for e in found if e.name == "workspace"]
+    commits = [e for e in found if e.name != "workspace"]
     if not commits:
         raise DataError("expected a commit, found none", root)
     return [commits[0], *workspace, *commits[1:]]

@@ -19,7 +19,6 @@ from monokd.kitti.frames import FrameSource, read_velodyne
 from monokd.kitti.images import read_png_header
 from monokd.kitti.labels import read_labels
 from monokd.kitti.objects import Objects
-from monokd.typing import Floats
 
 Size = tuple[int, int]  # width, height in pixels
 T = TypeVar("T")
@@ -109,12 +108,10 @@ def label_problems(
     objects: Objects, lines: Sequence[int], size: Size | None, calibration: Calibration | None
 ) -> Iterator[str]:
     """Find problems, each after its line's number; without image or calibration, rules that need them are left out."""
-    for i in range(len(objects)):
-        yield from (f"{lines[i]}: {reason}" for reason in _line_problems(objects, i, size))
-    placed = np.flatnonzero((objects.sizes_m > 0).all(axis=1) & (objects.locations_m[:, 2] > -1000))
-    if calibration is not None and len(placed):
-        for i, reason in _mismatches(objects.select(placed), calibration, size):
-            yield f"{lines[placed[i]]}: {reason}"
+    for i, line in enumerate(lines):
+        yield from (f"{line}: {reason}" for reason in _line_problems(objects, i, size))
+    if calibration is not None:
+        yield from (f"{lines[i]}: {reason}" for i, reason in _mismatches(objects, calibration, size))
 
 
 def _line_problems(objects: Objects, i: int, size: Size | None) -> Iterator[str]:
@@ -149,18 +146,15 @@ def _line_problems(objects: Objects, i: int, size: Size | None) -> Iterator[str]
 
 def _mismatches(objects: Objects, calibration: Calibration, size: Size | None) -> Iterator[tuple[int, str]]:
     """Index and problem of objects whose 3D box does not project to their 2D box."""
+    placed = (objects.sizes_m > 0).all(axis=1) & (objects.locations_m[:, 2] > -1000)
+    index = np.flatnonzero(placed & (objects.truncation <= TRUNCATED))
+    objects = objects.select(index)
     projected = projected_boxes(box_corners(objects.sizes_m, objects.locations_m, objects.rotation_y_rad), calibration)
-    limits = np.array([*(size or (np.inf, np.inf))] * 2)
-    overlap = _iou(np.clip(projected, 0, limits), objects.boxes_px)
-    for i in np.flatnonzero((objects.truncation <= TRUNCATED) & ~(overlap >= LEAST_IOU)):
-        expected, found = (" ".join(f"{side:.0f}" for side in boxes[i]) for boxes in (objects.boxes_px, projected))
-        place = "lies behind the camera" if np.isnan(projected[i, 0]) else f"projects to {found}"
-        yield int(i), f"the 3D box {place}, its 2D box is {expected} (the calibration of another frame?)"
-
-
-def _iou(a: Floats, b: Floats) -> Floats:
-    """IoU of N pairs of boxes; NaN stays."""
+    a, b = np.clip(projected, 0, [*(size or (np.inf, np.inf))] * 2), objects.boxes_px
     sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
     shared = np.prod(np.clip(sides, 0, None), axis=1)
-    both = np.prod(a[:, 2:] - a[:, :2], axis=1) + np.prod(b[:, 2:] - b[:, :2], axis=1)
-    return np.asarray(shared / np.maximum(both - shared, 1e-9))
+    union = np.prod(a[:, 2:] - a[:, :2], axis=1) + np.prod(b[:, 2:] - b[:, :2], axis=1) - shared
+    for i in np.flatnonzero(~(shared / np.maximum(union, 1e-9) >= LEAST_IOU)):
+        expected, found = (" ".join(f"{side:.0f}" for side in boxes[i]) for boxes in (objects.boxes_px, projected))
+        place = "lies behind the camera" if np.isnan(projected[i, 0]) else f"projects to {found}"
+        yield int(index[i]), f"the 3D box {place}, its 2D box is {expected} (the calibration of another frame?)"

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 from torch import Tensor
 
@@ -67,12 +67,9 @@ def import_checkpoint(
 
 def key_table(imported: Imported, checkpoint: Path) -> Table:
     """Count the checkpoint's keys by module and by what became of them, with the three sums."""
-    table = Table(title=Text(printable(checkpoint.name)), title_justify="left")
-    table.add_column(Text(f"keys under {imported.prefix}" if imported.prefix else "keys"), no_wrap=True)
-    table.add_column("")
-    table.add_column("tensors", justify="right")
-    table.add_column("numbers", justify="right", no_wrap=True)
-    table.add_column("note")
+    head = Column(f"keys under {imported.prefix}" if imported.prefix else "keys", no_wrap=True)
+    counts = Column("tensors", justify="right"), Column("numbers", justify="right", no_wrap=True)
+    table = Table(head, "", *counts, "note", title=Text(printable(checkpoint.name)), title_justify="left")
     for name, status, note, tensors, numbers in groups(imported.keys):
         table.add_row(Text(printable(name)), Text(status, COLOURS[status]), str(tensors), f"{numbers:,}", Text(note))
     table.add_section()
@@ -103,13 +100,10 @@ class Imported:
 
 
 def read_published(path: str | Path, part: str | None = None) -> Imported:
-    """Read a checkpoint in any published layout, without running code from it.
+    """Read a checkpoint in any published layout, without running code from it (DataError).
 
     `part` (`student` or `teacher`; None: the student) chooses a network of a distillation checkpoint, and says what a
     detector alone is.
-
-    Raises:
-        DataError: unreadable, code inside, no known layout, or no such part.
     """
     if part not in (None, *PREFIXES):
         raise DataError(f"part: expected student or teacher, found {part!r}")
