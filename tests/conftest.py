@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
+from monokd.kitti.labels import write_results
+from monokd.kitti.objects import Objects
 from monokd.models.checkpoint import DetectorInfo, save_detector
 from monokd.models.detector import build_detector
 
@@ -24,6 +28,12 @@ def write_detector(path: Path, seed: int = 0, **settings: Any) -> Path:
         info = DetectorInfo(width=0.125, height_px=64, width_px=128, **settings)
         save_detector(build_detector(info.width), path, info)
     return path
+
+
+def write_labels(path: Path, objects: Objects) -> None:
+    """A label file: the lines of a result file without their score."""
+    write_results(path, replace(objects, scores=np.zeros(len(objects))))
+    path.write_text("".join(f"{line.rpartition(' ')[0]}\n" for line in path.read_text().splitlines()))
 
 
 def write_labels_as_results(labels: Path, folder: Path, class_name: str = "") -> Path:

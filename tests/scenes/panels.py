@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from monokd.scenes.geometry import Triangles
-from monokd.scenes.layout import Road
+from monokd.scenes.layout import Road, Triangles
 from monokd.typing import Floats
 
 ROAD = Road(0.0, 0.0, 4.0, 2.0, 0.0, 0.0, 0.0, False, False)

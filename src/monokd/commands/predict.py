@@ -12,7 +12,6 @@ import typer
 from monokd.commands.options import Compute, Model, ReadWorkers, ScoreDecimals, ScoreThreshold
 from monokd.errors import DataError, printable
 from monokd.inference.predict import SCORE_DECIMALS, detect_images, processes, share_of_process, write_predictions
-from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import FrameSource, read_image
 from monokd.kitti.objects import Objects
 from monokd.kitti.raw import RawDrives
@@ -56,7 +55,7 @@ def predict(
 
 
 @dataclass(frozen=True, slots=True)
-class LooseFiles:
+class LooseFiles(FrameSource):
     """Images that do not stand in KITTI's layout, without labels and scans, as a source of frames."""
 
     images: dict[str, Path]  # by id, which is the name without suffix
@@ -73,13 +72,6 @@ class LooseFiles:
     def calibration(self, frame: str) -> Path:
         """Name the calibration text."""
         return self.calib if self.calib.is_file() else self.calib / f"{frame}.txt"
-
-    def read_calibration(self, frame: str) -> Calibration:
-        """Read the camera."""
-        return read_calibration(self.calibration(frame))
-
-    def label(self, frame: str) -> None:
-        """There is none."""
 
     def velodyne(self, frame: str) -> Path:
         """Name a scan that does not exist."""

@@ -71,12 +71,7 @@ def read_table(folder: str | Path, frames: Sequence[str], *, scores: bool, missi
     return LabelTable(rows, classes, offsets, missing, dict(unknown))
 
 
-def write_labels(path: str | Path, objects: Objects, decimals: int = 2) -> None:
-    """Write a label file without scores, whole or not at all; numbers that are not finite are a DataError."""
-    write_text(path, "".join(f"{_line(objects, i, decimals, path)}\n" for i in range(len(objects))))
-
-
-def write_results(path: str | Path, objects: Objects, score_decimals: int = 6, decimals: int = 2) -> None:
+def write_results(path: str | Path, objects: Objects, score_decimals: int = 6) -> None:
     """Write a result file, whole or not at all; no objects make an empty file, as KITTI's server wants it.
 
     2 digits of the score are published (quirk Q13), which makes ties that move AP by up to half a point; 6 correct it.
@@ -86,7 +81,7 @@ def write_results(path: str | Path, objects: Objects, score_decimals: int = 6, d
         line = int(np.argmin(np.isfinite(objects.scores)))
         raise DataError(f"score: expected a finite number to write, found {objects.scores[line]}", path, line + 1)
     scores = (f"{score:.{score_decimals}f}" for score in objects.scores.tolist())
-    lines = [f"{_line(objects, i, decimals, path)} {score}\n" for i, score in enumerate(scores)]
+    lines = [f"{_line(objects, i, path)} {score}\n" for i, score in enumerate(scores)]
     write_text(path, "".join(lines))
 
 
@@ -160,12 +155,12 @@ def _reason(line: bytes, fields: int) -> str | None:
     return f"{name}: expected a finite number{limit}, found '{word}'"
 
 
-def _line(objects: Objects, i: int, decimals: int, path: str | Path) -> str:
+def _line(objects: Objects, i: int, path: str | Path) -> str:
     """One line without its score; −1 stays short where a file does not say."""
     name, truncation, occlusion = objects.names[i], objects.truncation[i], objects.occlusion[i]
     boxes = *objects.boxes_px[i], *objects.sizes_m[i], *objects.locations_m[i]
     numbers = [objects.alpha_rad[i], *boxes, objects.rotation_y_rad[i]]
     if not np.isfinite([truncation, occlusion, *numbers]).all():
         raise DataError(f"expected finite numbers to write, found {[truncation, occlusion, *numbers]}", path, i + 1)
-    first = "-1" if truncation == -1 else f"{truncation:.{decimals}f}"
-    return " ".join([name, first, f"{occlusion:.0f}", *(f"{x:.{decimals}f}" for x in numbers)])
+    first = "-1" if truncation == -1 else f"{truncation:.2f}"
+    return " ".join([name, first, f"{occlusion:.0f}", *(f"{x:.2f}" for x in numbers)])

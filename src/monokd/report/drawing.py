@@ -26,7 +26,6 @@ LABEL_FROM_M = 0.3  # nearest corner of a box that gets a label, and nearest fro
 COLOUR_BAR_TICKS_M = (2, 5, 10, 20, 40, 80)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 SUBPIXEL_BITS = 4
-Ints32 = NDArray[np.int32]
 
 
 class Layer(NamedTuple):
@@ -87,8 +86,7 @@ def draw_birds_eye(
         draw_segments(canvas, np.stack([ring[:-1], ring[1:]], axis=1), RING, thickness=1, rim=False)
         # Beside the camera's view near by, at the picture's edge farther out, where few objects stand.
         angle = min(np.deg2rad(56), np.arcsin(min((HALF_WIDTH_M - 2.4) / radius_m, 1.0)))
-        at = to_pixels(radius_m * np.array([-np.sin(angle), np.cos(angle)]))
-        _write_range(canvas, f"{radius_m:.0f} m", at, pixels_per_m)
+        _write_range(canvas, radius_m, to_pixels(radius_m * np.array([-np.sin(angle), np.cos(angle)])), pixels_per_m)
     ends = calibration.unproject(np.array([(0.0, 0.0), (image_width_px, 0.0)]), np.full(2, 2 * range_m))[:, [0, 2]]
     rays = to_pixels(np.stack([np.zeros((2, 2)), ends], axis=1))
     draw_segments(canvas, rays, RING, thickness=2, dashes=(4, 6), rim=False)
@@ -135,8 +133,8 @@ def write_picture(path: Path, picture: Bytes) -> None:
     """Write `picture` in the format of the suffix, .png or .jpg, whole or not at all (OSError on a full disk)."""
     jpeg = [cv2.IMWRITE_JPEG_QUALITY, 82, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     # Thin coloured lines blur when colour is stored at half the resolution. Not imwrite: it passes over a full disk.
-    options = jpeg if path.suffix == ".jpg" else []
-    write_bytes(path, cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)[1].tobytes())
+    options, bgr = jpeg if path.suffix == ".jpg" else [], cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    write_bytes(path, cv2.imencode(path.suffix, bgr, options)[1].tobytes())
 
 
 def placed(objects: Objects) -> Objects:
@@ -156,7 +154,7 @@ def draw_segments(
     """Draw N×2×2 pixel segments into `canvas`, dashed by stroke and gap lengths in units of `thickness` / 2."""
     margin = 2 * thickness  # in sixteenths of a pixel from here on
     frame = [-16 * margin, -16 * margin, *(16 * (size + 2 * margin) for size in canvas.shape[1::-1])]
-    lines: list[Ints32] = []
+    lines: list[NDArray[np.int32]] = []
     for ends in np.round(np.clip(segments, -1e7, 1e7) * 16).astype(int).tolist():
         inside, *clipped = cv2.clipLine(frame, *ends)  # else a box beside the camera has miles of dashes
         if inside:
@@ -167,7 +165,7 @@ def draw_segments(
     cv2.polylines(canvas, lines, False, rgb, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
-def _dashed(start: Floats, end: Floats, dashes: Sequence[int]) -> list[Ints32]:
+def _dashed(start: Floats, end: Floats, dashes: Sequence[int]) -> list[NDArray[np.int32]]:
     """Cut a segment into its strokes, 2×2 each."""
     length = float(np.hypot(*(end - start)))
     if not dashes or length <= dashes[0]:
@@ -199,9 +197,9 @@ def _draw_footprint(canvas: Bytes, ring: Floats, layer: Layer, thickness: int) -
     draw_segments(canvas, heading[None], rgb, thickness=thickness)
 
 
-def _write_range(canvas: Bytes, text: str, at: Floats, pixels_per_m: float) -> None:
+def _write_range(canvas: Bytes, radius_m: float, at: Floats, pixels_per_m: float) -> None:
     """The distance of a ring, centred at a pixel."""
-    size = pixels_per_m / 20 * 0.95
+    text, size = f"{radius_m:.0f} m", pixels_per_m / 20 * 0.95
     (width, height), _ = cv2.getTextSize(text, FONT, size, 2)
     left, bottom = max(round(at[0] - width / 2), 4), round(at[1] + height / 2)
     cv2.rectangle(canvas, (left - 4, bottom - height - 4), (left + width + 4, bottom + 4), GROUND, cv2.FILLED)

@@ -24,7 +24,7 @@ from monokd.report import drawing
 from monokd.report.drawing import Layer
 from monokd.report.networks import CONTROL, STUDENT, TRUTH, UNPREDICTED, style_of
 from monokd.report.results import Results
-from monokd.typing import Bools, Bytes, Floats, Floats32, Ints
+from monokd.typing import Bytes, Floats, Floats32, Ints
 
 REACH_M = 2.0
 HIT, FALSE, IGNORED = 1, -1, 0
@@ -70,7 +70,10 @@ def match(truth: Objects, results: Objects, class_name: str) -> Match:
     boxes = boxes.select(np.argsort(-boxes.scores, kind="stable"))
     gaps_m = np.linalg.norm(boxes.locations_m[:, None, [0, 2]] - truth.locations_m[None, :, [0, 2]], axis=2)
     small = boxes.boxes_px[:, 3] - boxes.boxes_px[:, 1] < MODERATE.min_height_px
-    excused = small | _in_dont_care(boxes, truth.select(names == "DontCare"))
+    one, two = boxes.boxes_px[:, None], truth.boxes_px[names == "DontCare"]
+    shared_px = np.maximum(np.minimum(one[..., 2:], two[:, 2:]) - np.maximum(one[..., :2], two[:, :2]), 0)
+    area_px2 = np.maximum((one[..., 2:] - one[..., :2]).prod(axis=-1), 1e-9)
+    excused = small | (shared_px.prod(axis=-1) > area_px2 / 2).any(axis=1)  # more than half in one DontCare region
     outcome, found_by = np.where(excused, IGNORED, FALSE), np.full(len(truth), -np.inf)
     for index, gap_m in enumerate(gaps_m):
         reachable = np.where(free & (gap_m <= REACH_M), gap_m, np.inf)
@@ -80,14 +83,6 @@ def match(truth: Objects, results: Objects, class_name: str) -> Match:
             outcome[index] = HIT if counted[target] else IGNORED
             found_by[target] = boxes.scores[index]
     return Match(found_by[counted], boxes.scores, outcome)
-
-
-def _in_dont_care(boxes: Objects, regions: Objects) -> Bools:
-    """Boxes with more than half of their 2D area in one DontCare region."""
-    one, two = boxes.boxes_px[:, None], regions.boxes_px[None]
-    overlap_px = np.minimum(one[..., 2:], two[..., 2:]) - np.maximum(one[..., :2], two[..., :2])
-    area_px2 = np.maximum((one[..., 2:] - one[..., :2]).prod(axis=-1), 1e-9)
-    return np.asarray((np.maximum(overlap_px, 0).prod(axis=-1) > area_px2 / 2).any(axis=1))
 
 
 def best_threshold(matches: Sequence[Match]) -> float:
@@ -192,14 +187,6 @@ def draw_frames(folder: Path, matched: MatchedFrames, source: FrameSource) -> li
     ]
 
 
-def truth_layers(truth: Objects, predicted: set[str]) -> list[Layer]:
-    """Sort labels into one layer of classes that somebody predicts, and a fainter one of the rest, if any."""
-    known = np.array([name in predicted for name in truth.names], dtype=bool)
-    rest = np.array([name != "DontCare" for name in truth.names], dtype=bool) & ~known
-    layers = [Layer(truth.select(rest), UNPREDICTED)] if rest.any() else []
-    return [*layers, Layer(truth.select(known), TRUTH, filled=True)]
-
-
 def _draw_frame(
     folder: Path, matched: MatchedFrames, source: FrameSource, frame: str, reason: str, heat: Mapping[str, Floats32]
 ) -> FramePictures:
@@ -210,8 +197,13 @@ def _draw_frame(
     image, calibration = read_image(source.folder.image(frame)), read_calibration(source.folder.calibration(frame))
     # Half the size: a heat map has no detail that would be lost.
     half = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA).astype(np.uint8)
-    truth = truth_layers(matched.truths[frame], matched.predicted)
-    outlines, layers, photographs, warm = [layer._replace(filled=False) for layer in truth], [*truth], [], []
+    truth = matched.truths[frame]
+    known = np.array([name in matched.predicted for name in truth.names], dtype=bool)
+    rest = np.array([name != "DontCare" for name in truth.names], dtype=bool) & ~known
+    outlines = [Layer(truth.select(rest), UNPREDICTED)] if rest.any() else []
+    layers = [*outlines, Layer(truth.select(known), TRUTH, filled=True)]
+    outlines.append(Layer(truth.select(known), TRUTH))
+    photographs, warm = [], []
     for name, by_frame in matched.boxes.items():
         style, boxes, (found, counted, false) = style_of(name), by_frame[frame], matched.counts[name][frame]
         layers.append(Layer(boxes, style))
@@ -233,7 +225,7 @@ def _draw_frame(
     alt = f"Frame {frame} seen from above, camera at the bottom, ground truth and all networks, rings every 10 m"
     above = save("above.png", drawn, alt, "Seen from above")
     why = _why(matched, frame, reason)
-    return FramePictures(frame, reason, why, [*photographs, depth], [above, *warm], len(truth) > 1)
+    return FramePictures(frame, reason, why, [*photographs, depth], [above, *warm], bool(rest.any()))
 
 
 def _why(matched: MatchedFrames, frame: str, reason: str) -> str:

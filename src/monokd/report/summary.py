@@ -63,17 +63,17 @@ def spread_note(spread: Mapping[str, Any]) -> str:
     """Say how far equal trainings differ (metrics/spread.json: kind → result → points)."""
     kinds = []
     for kind, values in spread.items():
-        points = {tuple(name.split("_")): value for name, value in values.items()}
-        known = ", ".join(
-            f"{METRIC_NAMES[metric]} {recalls} {value:.1f}" for (metric, recalls), value in points.items()
-        )
-        kinds.append(f"{SPREADS[kind]} {known} points")
+        known = []
+        for name, value in values.items():
+            metric, recalls = name.split("_")
+            known.append(f"{METRIC_NAMES[metric]} {recalls} {value:.1f}")
+        kinds.append(f"{SPREADS[kind]} {', '.join(known)} points")
     return f"For comparison: {'; '.join(kinds)}." if kinds else ""
 
 
-def read_spread(folder: Path = FOLDER) -> dict[str, Any]:
+def read_spread() -> dict[str, Any]:
     """Read metrics/spread.json, empty where there is none."""
-    path = folder / "spread.json"
+    path = FOLDER / "spread.json"
     return dict(read_json(path)) if path.exists() else {}
 
 

@@ -14,9 +14,8 @@ from monokd.kitti.calibration import Calibration, write_calibration
 from monokd.kitti.frames import KittiFolder
 from monokd.params import Scenes
 from monokd.progress import map_frames
-from monokd.scenes.geometry import Triangles, assemble
 from monokd.scenes.labels import label_lines
-from monokd.scenes.layout import Placed, Road, sample_objects, sample_road
+from monokd.scenes.layout import Placed, Road, Triangles, assemble, sample_objects, sample_road
 from monokd.scenes.lidar import scan_world
 from monokd.scenes.rasteriser import Camera, View, rasterise
 from monokd.scenes.shading import sample_light, shade

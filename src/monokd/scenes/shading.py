@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monokd.compiled import compiled
-from monokd.scenes.geometry import Triangles
-from monokd.scenes.layout import Placed, Road
+from monokd.scenes.layout import Placed, Road, Triangles
 from monokd.scenes.palette import BARK, BRICK, CLOTH, FACADE, GLASS, GLOSS, LEAVES, ROOF, Colour
 from monokd.scenes.rasteriser import Camera, View
 from monokd.scenes.raycast import GROUND, SKY
