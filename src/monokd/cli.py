@@ -1,7 +1,5 @@
 """The `monokd` command: a table of commands, each imported only when it is called for."""
 
-from __future__ import annotations
-
 import ast
 from importlib import import_module
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Progress bars with the time left, on stderr, silent where nobody watches."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor

@@ -1,7 +1,5 @@
 """The `monokd check` command: all that is missing or broken in a KITTI folder, grouped, one line a problem."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress

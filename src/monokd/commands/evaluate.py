@@ -46,11 +46,8 @@ def evaluate(
     frames = None if split is None else frames_of(split)
     evaluation = _scored(labels, results, frames, rule, classes)
     other = None if against is None else _scored(labels, against, evaluation.frames, rule, classes)
-    resampling = Resampling(
-        resamples=bootstrap or (DEFAULT_RESAMPLES if against or groups else 0),
-        seed=seed,
-        groups=None if groups is None else read_groups(groups, evaluation.frames),
-    )
+    resamples = bootstrap or (DEFAULT_RESAMPLES if against or groups else 0)
+    resampling = Resampling(resamples, seed, None if groups is None else read_groups(groups, evaluation.frames))
     rows = tables.ap_table(evaluation, other, resampling)
     if csv is not None:
         tables.write_table(csv, tables.AP_COLUMNS, rows)

@@ -1,7 +1,5 @@
 """The experiments of a DVC repository as runs that can be compared: same parameters but for one key and the seed."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -48,10 +46,8 @@ class Selection:
 def read_experiments(root: Path, revisions: tuple[str, ...] = (), *, all_commits: bool = False) -> list[Experiment]:
     """Read the commit at hand, then the workspace and every experiment of `revisions` (default HEAD).
 
-    By asking `dvc exp show`: `dvc.api.exp_show` would leave out time stamps and why an experiment failed.
-
-    Raises:
-        DataError: no DVC repository, or DVC cannot read it.
+    By asking `dvc exp show`: `dvc.api.exp_show` would leave out time stamps and why an experiment failed. DataError
+    where there is no DVC repository, or DVC cannot read it.
     """
     options = ["--all-commits"] if all_commits else [word for revision in revisions for word in ("--rev", revision)]
     command = [sys.executable, "-m", "dvc", "exp", "show", "--json", *options]
@@ -77,9 +73,7 @@ def select_runs(
 
     Parameters of profiles and losses that a run does not use are not compared. Of two runs of the same value and seed
     with different results, the newer one counts. The default control is `none` of losses, else the first one's value.
-
-    Raises:
-        DataError: `by` is no dotted parameter of the first experiment.
+    DataError where `by` is no dotted parameter of the first experiment.
     """
     reference = experiments[0]
     if by not in reference.params or by == "seed":
@@ -111,8 +105,7 @@ def select_runs(
 def _experiment(row: Mapping[str, Any], executor: Mapping[str, Any] | None) -> Experiment:
     data = row["data"] or {}
     params, metrics = _content(data, "params", PARAMS), _content(data, "metrics", METRICS)
-    state = (executor or {}).get("state")
-    problem = ""
+    state, problem = (executor or {}).get("state"), ""
     if row["error"]:
         problem = f"failed: {row['error'].get('msg', '')}".strip()
     elif state in ("queued", "running", "failed"):

@@ -1,7 +1,5 @@
 """The `monokd export` command: a detector as one ONNX file, checked against torch before it is put in place."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What is wrong inside the files of one frame. The limits were set so that no label of KITTI's 7,481 is blamed."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

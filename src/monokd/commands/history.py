@@ -1,7 +1,5 @@
 """`monokd history`: a student's training held to what the authors' own training logged."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

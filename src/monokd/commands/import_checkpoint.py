@@ -4,8 +4,6 @@ Layouts: a detector alone; a distillation checkpoint with the student under `cen
 `centernet_depth.` and the distillation's own modules beside them; the ImageNet DLA-34 backbone alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +22,32 @@ from monokd.models.checkpoint import COUNTER, DetectorInfo, empty_detector, fill
 from monokd.models.torch_file import TorchFile, read_torch_file
 from monokd.samples.constants import CLASSES
 
+Network = Literal["image", "depth", "backbone"]
+Status = Literal["used", "ignored", "missing"]
 PREFIXES = {"student": "centernet_rgb.", "teacher": "centernet_depth."}
 NETWORKS: dict[str, Network] = {"student": "image", "teacher": "depth"}
 FULL_WIDTH_CHANNELS = 512
-Network = Literal["image", "depth", "backbone"]
-Status = Literal["used", "ignored", "missing"]
 COLOURS: dict[Status, str] = {"used": "green", "ignored": "yellow", "missing": "red"}
+
+
+class Key(NamedTuple):
+    """What became of one key of a checkpoint, or of a key of our network that it lacks."""
+
+    name: str
+    status: Status
+    note: str  # why
+    numbers: int  # how many it holds
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A checkpoint's network."""
+
+    tensors: dict[str, Tensor]  # by their names in our detector (or in its backbone); some may be missing
+    network: Network  # what the detector sees, or `backbone`
+    width: float  # factor of the channels
+    prefix: str  # of the network's keys in the checkpoint
+    keys: tuple[Key, ...]  # every key of the checkpoint, then the missing ones
 
 
 def import_checkpoint(
@@ -45,14 +63,10 @@ def import_checkpoint(
     imported = read_published(checkpoint, part)
     console = Console()
     console.print(key_table(imported, checkpoint))
-    info = DetectorInfo(  # input and geometry of all published networks
-        width=imported.width,
-        modality="depth" if imported.network == "depth" else "image",
-        classes=trained,
-        anisotropic_decode=True,
-        clamped_heights=True,
-        depth_scaled_twice=True,
-    )
+    info = DetectorInfo(
+        width=imported.width, modality="depth" if imported.network == "depth" else "image", classes=trained,
+        anisotropic_decode=True, clamped_heights=True, depth_scaled_twice=True,  # as all published networks
+    )  # fmt: skip
     detector = empty_detector(info)
     module = detector.backbone if imported.network == "backbone" else detector
     fill(module, imported.tensors, checkpoint)
@@ -77,26 +91,6 @@ def key_table(imported: Imported, checkpoint: Path) -> Table:
         chosen = [key for key in imported.keys if key.status == status]
         table.add_row("all", f"[{colour}]{status}[/]", str(len(chosen)), f"{sum(k.numbers for k in chosen):,}", "")
     return table
-
-
-class Key(NamedTuple):
-    """What became of one key of a checkpoint, or of a key of our network that it lacks."""
-
-    name: str
-    status: Status
-    note: str  # why
-    numbers: int  # how many it holds
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """A checkpoint's network."""
-
-    tensors: dict[str, Tensor]  # by their names in our detector (or in its backbone); some may be missing
-    network: Network  # what the detector sees, or `backbone`
-    width: float  # factor of the channels
-    prefix: str  # of the network's keys in the checkpoint
-    keys: tuple[Key, ...]  # every key of the checkpoint, then the missing ones
 
 
 def read_published(path: str | Path, part: str | None = None) -> Imported:

@@ -1,7 +1,5 @@
 """The `monokd predict` command."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

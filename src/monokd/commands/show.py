@@ -1,7 +1,5 @@
 """The `monokd show` command: one frame with everything that is known about it, as one picture."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -90,16 +88,12 @@ def compose(
         padded[-depth_m.shape[0] :, : depth_m.shape[1]] = depth_m
         views.append(drawing.add_colour_bar(_resized(drawing.colour_depth(padded), factor, cv2.INTER_NEAREST)))
     left = np.concatenate(views)
+    height_px, ahead_m = left.shape[0], None if points_m is None else points_m[points_m[:, 2] > 0]
     from_above = drawing.draw_birds_eye(
-        layers,
-        calibration,
-        image.shape[1],
-        points_m=None if points_m is None else points_m[points_m[:, 2] > 0],
-        range_m=RANGE_M,
-        pixels_per_m=left.shape[0] / (RANGE_M + 2),
-    )[: left.shape[0]]
-    missing = left.shape[0] - from_above.shape[0]
-    return np.concatenate([left, np.pad(from_above, ((0, missing), (0, 0), (0, 0)))], axis=1)
+        layers, calibration, image.shape[1], points_m=ahead_m, range_m=RANGE_M, pixels_per_m=height_px / (RANGE_M + 2)
+    )[:height_px]
+    below = np.zeros((height_px - len(from_above), *from_above.shape[1:]), dtype=np.uint8)
+    return np.concatenate([left, np.concatenate([from_above, below])], axis=1)
 
 
 def _resized(image: Bytes, factor: float, interpolation: int) -> Bytes:

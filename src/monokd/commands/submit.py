@@ -1,7 +1,5 @@
 """The `monokd submit` command: results of the test frames as KITTI's object server takes them."""
 
-from __future__ import annotations
-
 import tempfile
 import zipfile
 from collections.abc import Iterator

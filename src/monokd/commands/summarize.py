@@ -1,7 +1,5 @@
 """The `monokd summarize` command: losses × seeds of this repository's experiments."""
 
-from __future__ import annotations
-
 import json as json_module
 import math
 from collections.abc import Hashable
@@ -100,11 +98,9 @@ def metric_title(name: str, class_name: str) -> str:
 def as_json(selection: Selection, by: str, model: str) -> dict[str, Any]:
     """Collect everything as plain data; None where undefined."""
     left_out = [{"name": name, "reason": reason} for name, reason in selection.left_out]
-    classes: dict[str, list[dict[str, Any]]] = {name: [] for name in selection.runs["class"].unique()}
     named = statistics(selection.runs, selection.control).rename(columns={"value": "loss", "metric": "value"})
-    for entry in named.to_dict("records"):
-        plain = {str(k): None if isinstance(x, float) and math.isnan(x) else x for k, x in entry.items()}
-        classes[str(plain.pop("class"))].append(plain)
+    plain = named.astype(object).where(named.notna(), None)
+    classes = {name: mine.drop(columns="class").to_dict("records") for name, mine in plain.groupby("class", sort=False)}
     return {"by": by, "model": model, "control": selection.control, "classes": classes, "left_out": left_out}
 
 

@@ -1,7 +1,5 @@
 """The `monokd unpack` command; nothing that a zip says can reach outside of the folder."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import zipfile

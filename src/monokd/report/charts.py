@@ -1,7 +1,5 @@
 """Charts as SVG text that takes its colours from the page: the headline, distance, precision over recall, training."""
 
-from __future__ import annotations
-
 import io
 import math
 import re

@@ -1,7 +1,5 @@
 """Boxes over an image and seen from above; depth and heat as colour. Pictures are H×W×3 uint8 RGB, always new ones."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -56,14 +54,9 @@ def draw_boxes_3d(image: Bytes, layers: Sequence[Layer], calibration: Calibratio
 
 
 def draw_birds_eye(
-    layers: Sequence[Layer],
-    calibration: Calibration,
-    image_width_px: int,
-    *,
-    points_m: Floats | None = None,
-    range_m: float = 70.0,
-    pixels_per_m: float = 20.0,
-) -> Bytes:
+    layers: Sequence[Layer], calibration: Calibration, image_width_px: int, *,
+    points_m: Floats | None = None, range_m: float = 70.0, pixels_per_m: float = 20.0,
+) -> Bytes:  # fmt: skip
     """Draw boxes up to `range_m` ahead from above: ahead is up; the line out of a box points where it heads.
 
     The camera with the edges of its view stands at the bottom; N×3 `points_m` in its coordinates become dots.

@@ -4,8 +4,6 @@ A box finds an object when its centre stands within `REACH_M` of the object's, s
 and every object is found once (the matching of nuScenes, Caesar et al. 2020).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The report: one HTML page and its pictures beside it, readable offline."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

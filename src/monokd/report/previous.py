@@ -1,7 +1,5 @@
 """What stood in the repository before: the newest committed results that differ from the present ones."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """The few numbers that runs are compared by, and the results in the terminal: python -m monokd.report.summary"""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Tables as data, and their three forms: HTML (through the page's template), Markdown, terminal."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby, product
@@ -112,10 +110,8 @@ def _headline_table(
     """Make a row for each network, a column for each figure of the headline; a cell that there is not is undefined."""
     columns = [Column(METRIC_NAMES[metric], _iou_head(iou, class_name)) for iou, metric in HEADLINE]
     undefined = Cell(UNDEFINED)
-    rows = (
-        (Cell(style_of(name).label), *(cells.get((name, *key), undefined) for key in HEADLINE)) for name in networks
-    )
-    return Table(f"{class_name}, {LEVEL}: {what}", (Column("Network"), *columns), tuple(rows))
+    rows = tuple((Cell(style_of(n).label), *(cells.get((n, *key), undefined) for key in HEADLINE)) for n in networks)
+    return Table(f"{class_name}, {LEVEL}: {what}", (Column("Network"), *columns), rows)
 
 
 def details(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> list[Table]:

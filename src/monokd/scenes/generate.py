@@ -1,7 +1,5 @@
 """A KITTI folder of synthetic street scenes."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple

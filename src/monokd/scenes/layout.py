@@ -5,8 +5,6 @@ within 20° of the road's direction, parked rows 2 to 4 m right and 6 to 7 m lef
 Labels have two decimals, so sizes, places and headings are rounded *before* anything is drawn: the label is the truth.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """A 64-beam scanner: one ray per beam and column, cast from the scanner's own place in the world."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from monokd.kitti.calibration import Calibration

@@ -1,7 +1,5 @@
 """What a camera sees: which triangle each pixel shows, how far it is, and how much of each object is seen."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

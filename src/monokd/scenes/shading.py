@@ -1,7 +1,5 @@
 """Weather, and colours: every pixel's surface point gets its texture, light, haze and a little sensor noise."""
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Background clutter along the road: buildings, walls, hedges, trees, lamps, signs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 
