@@ -23,11 +23,7 @@ class LazyCommands(TyperGroup):
         super().__init__(**(settings | {"commands": dict.fromkeys(COMMANDS)}))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        """The command, imported; None where there is no such command.
-
-        Raises:
-            DataError: a package is not installed that the command needs.
-        """
+        """The command, imported, or None; DataError where a package is not installed that the command needs."""
         if cmd_name not in COMMANDS:
             return None
         try:

@@ -19,12 +19,7 @@ WEIGHTS_LIMIT_BYTES = 16 << 30
 
 
 def read_whole(path: str | Path, limit_bytes: int = TEXT_LIMIT_BYTES) -> bytes:
-    """Read all bytes of a file.
-
-    Raises:
-        OSError: it does not exist or cannot be read.
-        DataError: a folder, or a pipe or device, which could have no end; or larger than the limit.
-    """
+    """Read all bytes of a file; DataError for a folder, a pipe or device, which could have no end, or one too large."""
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise DataError("expected a file, found a folder, pipe or device", path)
@@ -65,11 +60,8 @@ def replacing(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
     Its folder is made. The temporary name is hidden and keeps the suffix, because image writers choose their format by
     it. Two writers at once do not disturb each other; the later one wins. `durable` flushes file and folder to the
     disk, so that after a power loss too `path` is the old file or the new one: for what took long to make, since
-    flushing thousands of small files takes longer than making them.
-
-    Raises:
-        OSError: the file cannot be written; names `path`.
-        DataError: a folder, pipe or device is in its place, such as /dev/null.
+    flushing thousands of small files takes longer than making them. A failing disk is an OSError that names `path`; a
+    folder, pipe or device in its place, such as /dev/null, a DataError.
     """
     path = Path(path)
     if path.exists() and not path.is_file():

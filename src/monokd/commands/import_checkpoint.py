@@ -104,7 +104,13 @@ def read_published(path: str | Path, part: str | None = None) -> Imported:
     file = read_torch_file(path)
     prefix, network = _layout(file.tensors, part, path)
     found = {name.removeprefix(prefix): t for name, t in file.tensors.items() if name.startswith(prefix)}
-    width = _width(found, network, path)
+    name = "level5.root.conv.weight" if network == "backbone" else "backbone.level5.root.conv.weight"
+    if name not in found:
+        raise DataError(f"tensor {name} is missing", path)
+    shape, most = tuple(found[name].shape), 4 * FULL_WIDTH_CHANNELS
+    if len(shape) != 4 or not 8 <= shape[0] <= most:
+        raise DataError(f"tensor {name}: expected 8 to {most} channels, found shape {shape}", path)
+    width = shape[0] / FULL_WIDTH_CHANNELS
     detector = empty_detector(DetectorInfo(width=width))
     expected = (detector.backbone if network == "backbone" else detector).state_dict()
     # Copies, because entries of a checkpoint may share memory, which safetensors does not write.
@@ -131,16 +137,6 @@ def _layout(names: Mapping[str, Tensor], part: str | None, path: str | Path) -> 
         return "", "backbone"
     first = next(iter(names))
     raise DataError(f"expected keys of a detector or of a DLA-34 backbone, found {first[:60]!r}", path)
-
-
-def _width(found: Mapping[str, Tensor], network: Network, path: str | Path) -> float:
-    name = "level5.root.conv.weight" if network == "backbone" else "backbone.level5.root.conv.weight"
-    if name not in found:
-        raise DataError(f"tensor {name} is missing", path)
-    shape = tuple(found[name].shape)
-    if len(shape) != 4 or not 8 <= shape[0] <= 4 * FULL_WIDTH_CHANNELS:
-        raise DataError(f"tensor {name}: expected 8 to {4 * FULL_WIDTH_CHANNELS} channels, found shape {shape}", path)
-    return shape[0] / FULL_WIDTH_CHANNELS
 
 
 def _keys(file: TorchFile, prefix: str, expected: Mapping[str, Tensor]) -> Iterator[Key]:

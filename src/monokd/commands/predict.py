@@ -14,6 +14,8 @@ from monokd.kitti.frames import FrameSource, read_image
 from monokd.kitti.objects import Objects
 from monokd.kitti.raw import RawDrives
 from monokd.models.checkpoint import load_detector
+from monokd.report.drawing import Layer, draw_boxes_3d, write_picture
+from monokd.report.networks import STYLES
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -98,9 +100,6 @@ def find_files(images: Path, calib: Path) -> LooseFiles:
 
 def _drawing(found: Iterator[tuple[str, Objects]], files: FrameSource, folder: Path) -> Iterator[tuple[str, Objects]]:
     """Pass `found` on and draw each frame on the way."""
-    from monokd.report.drawing import Layer, draw_boxes_3d, write_picture  # noqa: PLC0415  (only where asked)
-    from monokd.report.networks import STYLES  # noqa: PLC0415
-
     for name, objects in found:
         layer = Layer(objects, STYLES["student"], filled=True)
         picture = draw_boxes_3d(read_image(files.image(name)), [layer], files.read_calibration(name), labels=True)

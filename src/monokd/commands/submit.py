@@ -20,7 +20,7 @@ from monokd.kitti.objects import Objects
 from monokd.kitti.splits import TEST_FRAMES
 from monokd.models.checkpoint import load_detector
 
-DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say: equal results give equal bytes
+DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 
 
 def submit(
@@ -51,8 +51,12 @@ def submit(
         kept = _submittable(found, files, left_out)
         write_predictions(texts, kept, classes=info.classes, score_decimals=score_decimals)
         count = sum(len(read_results(texts / f"{name}.txt")) for name in names)
-        with replacing(out, durable=True) as temporary:
-            write_zip(temporary, texts, names)
+        # In the root folder of the zip; equal results give equal bytes.
+        with replacing(out, durable=True) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+            for name in names:
+                entry = zipfile.ZipInfo(f"{name}.txt", DATE)
+                entry.create_system, entry.external_attr = 3, 0o644 << 16  # readable, on any system
+                archive.writestr(entry, (texts / f"{name}.txt").read_bytes(), zipfile.ZIP_DEFLATED, 6)
     print(printable(f"{out}: {len(names)} frames, {count} objects"))
     if left_out:
         say(f"note: {len(left_out)} objects left out, the first: {left_out[0]}")
@@ -69,15 +73,6 @@ def numbered_frames(files: KittiFolder) -> list[str]:
         if not files.calibration(name).is_file():
             raise DataError("expected a calibration file, found none", files.calibration(name))
     return names
-
-
-def write_zip(out: Path, folder: Path, frames: list[str]) -> None:
-    """Put FOLDER/FRAME.txt of every frame in the root folder of a zip; equal files give equal bytes."""
-    with zipfile.ZipFile(out, "w") as archive:
-        for frame in frames:
-            entry = zipfile.ZipInfo(f"{frame}.txt", DATE)
-            entry.create_system, entry.external_attr = 3, 0o644 << 16  # readable, on any system
-            archive.writestr(entry, (folder / f"{frame}.txt").read_bytes(), zipfile.ZIP_DEFLATED, 6)
 
 
 def _submittable(

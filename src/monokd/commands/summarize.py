@@ -48,10 +48,8 @@ def statistics(runs: pd.DataFrame, control: str) -> pd.DataFrame:
     """Compute mean and spread over seeds, and those of the differences to the control.
 
     A difference is paired: a seed's run is compared with the control's run of the same seed, so that what both share
-    (data, start, order of frames) cancels. Spreads are sample standard deviations (n − 1). NaN where undefined.
-
-    Returns:
-        One row a class, metric and value; `wins` says on how many of the paired seeds the value beats the control.
+    (data, start, order of frames) cancels. Spreads are sample standard deviations (n − 1). NaN where undefined. One row
+    a class, metric and value; `wins` says on how many of the paired seeds the value beats the control.
     """
     table = runs.pivot_table(index=["class", "metric", "value"], columns="seed", values="result", sort=False)
     table = table[sorted(table.columns)]
@@ -77,9 +75,9 @@ def to_table(runs: pd.DataFrame, control: str, by: str) -> pd.DataFrame:
     rows: list[dict[str, str]] = []
     for value, group in statistics(runs, control).groupby("value", sort=False):
         seeds = group["seeds"].map(len)
-        row = {by.rpartition(".")[2].capitalize(): str(value), "Seeds": f"{seeds.min()}"}
-        if seeds.min() < seeds.max():
-            row["Seeds"] += f" to {seeds.max()}"
+        least, most = seeds.min(), seeds.max()
+        row = {by.rpartition(".")[2].capitalize(): str(value)}
+        row["Seeds"] = f"{least}" if least == most else f"{least} to {most}"
         for entry in group.to_dict("records"):
             title = metric_title(entry["metric"], entry["class"])
             row[f"{title} mean ± std"] = _plus_minus(f"{entry['mean']:.2f}", entry["spread"])

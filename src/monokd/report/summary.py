@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.console import Console
 
 from monokd.errors import DataError, printable, run
 from monokd.files import read_json
@@ -77,8 +78,6 @@ def read_spread() -> dict[str, Any]:
 
 def main() -> None:
     """Print the results in `metrics`, class by class, and how they differ from the committed ones."""
-    from rich.console import Console  # noqa: PLC0415  (slow to import)
-
     networks = [name for name in NETWORKS if (FOLDER / name / "ap.csv").exists()]
     if not networks:
         raise DataError("expected results, found none; `make repro` makes them", FOLDER)
