@@ -18,7 +18,7 @@ BINARY_LIMIT_BYTES = 256 << 20
 WEIGHTS_LIMIT_BYTES = 16 << 30
 
 
-def read_whole(path: str | Path, limit_bytes: int = TEXT_LIMIT_BYTES) -> bytes:
+def read_whole(path: str | Path, limit_bytes: int) -> bytes:
     """Read all bytes of a file; DataError for a folder, a pipe or device, which could have no end, or one too large."""
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
@@ -88,9 +88,9 @@ def replacing(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
-def write_bytes(path: str | Path, content: bytes, *, durable: bool = False) -> None:
-    """Write `content` to `path`, whole or not at all; `durable` as in `replacing`."""
-    with replacing(path, durable=durable) as temporary:
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all."""
+    with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 

@@ -15,8 +15,7 @@ from ruamel.yaml.error import YAMLError
 from monokd.errors import DataError
 from monokd.report.tables import flatten
 
-PARAMS, METRICS, LOCK = "params.yaml", "metrics/summary.json", "dvc.lock"
-REPORT_STAGE = "report"
+PARAMS, METRICS = "params.yaml", "metrics/summary.json"
 # How to compute, not what: these may differ between runs that are compared.
 IGNORED = ("accelerator", "channels_last", "compile", "workers", "cache_images")
 ABSENT = "absent"
@@ -125,8 +124,8 @@ def _content(data: Mapping[str, Any], kind: str, path: str) -> dict[str, Any] | 
 def _stale(workspace: Experiment, root: Path) -> str:
     """Which parameter has changed since the workspace's results were made, as a reason; "" where none has."""
     try:
-        lock = YAML(typ="safe").load(root / LOCK)
-        locked = dict(flatten(lock["stages"][REPORT_STAGE]["params"][PARAMS]))
+        lock = YAML(typ="safe").load(root / "dvc.lock")
+        locked = dict(flatten(lock["stages"]["report"]["params"][PARAMS]))
     except (OSError, YAMLError, KeyError, TypeError):
         return ""
     changed = [name for name, value in locked.items() if workspace.params.get(name, ABSENT) != value]
@@ -147,11 +146,10 @@ def _difference(each: Experiment, reference: Experiment, by: str) -> str:
 
 
 def _used(each: Experiment) -> Iterator[str]:
-    """The parameters that matter to a run."""
-    loss, profile = each.params.get("loss"), each.params.get("profile")
+    """The parameters that matter to a run: of its own loss and profile, and none of how to compute."""
+    own = f"losses.{each.params.get('loss')}.", f"profiles.{each.params.get('profile')}."
     for name in each.params:
-        foreign = name.startswith("losses.") and not name.startswith(f"losses.{loss}.")
-        foreign |= name.startswith("profiles.") and not name.startswith(f"profiles.{profile}.")
+        foreign = name.startswith(("losses.", "profiles.")) and not name.startswith(own)
         ignored = name == "launch" or (".machine." in name and name.rpartition(".")[2] in IGNORED)
         if not (foreign or ignored):
             yield name

@@ -56,18 +56,16 @@ def statistics(runs: pd.DataFrame, control: str) -> pd.DataFrame:
     is_control = table.index.get_level_values("value") == control
     controls = table[is_control].reset_index("value", drop=True).reindex(table.reset_index("value").index)
     paired = (table - controls.to_numpy())[~is_control].reindex(table.index)
-    numbers = pd.DataFrame(
-        {
-            "seeds": [tuple(row.dropna().index) for _, row in table.iterrows()],
-            "mean": table.mean(axis=1),
-            "spread": table.std(axis=1),
-            "paired_seeds": [tuple(row.dropna().index) for _, row in paired.iterrows()],
-            "difference": paired.mean(axis=1),
-            "difference_spread": paired.std(axis=1),
-            "wins": (paired > 0).sum(axis=1),
-        }
-    )
-    return numbers.reset_index()
+    numbers = {
+        "seeds": [tuple(row.dropna().index) for _, row in table.iterrows()],
+        "mean": table.mean(axis=1),
+        "spread": table.std(axis=1),
+        "paired_seeds": [tuple(row.dropna().index) for _, row in paired.iterrows()],
+        "difference": paired.mean(axis=1),
+        "difference_spread": paired.std(axis=1),
+        "wins": (paired > 0).sum(axis=1),
+    }
+    return pd.DataFrame(numbers).reset_index()
 
 
 def to_table(runs: pd.DataFrame, control: str, by: str) -> pd.DataFrame:
