@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -59,16 +58,6 @@ class Estimate:
         return speed * sum(self.left.values()) - spent
 
 
-def follow(lines: Iterable[str], estimate: Estimate, console: Console, *, timed: bool) -> None:
-    """Print DVC's lines, and at each beginning of a stage how much is left over all."""
-    for line in lines:
-        began = estimate.read(line, time.monotonic())
-        console.print(line.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
-        if began:
-            left = f", {minutes_left(estimate, time.monotonic())} in all" if timed else ""
-            console.print(f"stage {len(SECONDS) - len(estimate.left) + 1} of {len(SECONDS)}{left}", style="dim")
-
-
 def minutes_left(estimate: Estimate, now_s: float) -> str:
     """Say how long it takes yet."""
     return f"about {estimate.left_s(now_s) / 60:.0f} min left"
@@ -88,7 +77,12 @@ def main() -> None:
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     with Live(get_renderable=status, console=console, transient=True, refresh_per_second=2):
-        follow(process.stdout or (), estimate, console, timed=timed)
+        for line in process.stdout or ():
+            stage_began = estimate.read(line, time.monotonic())
+            console.print(line.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
+            if stage_began:
+                left = f", {minutes_left(estimate, time.monotonic())} in all" if timed else ""
+                console.print(f"stage {len(SECONDS) - len(estimate.left) + 1} of {len(SECONDS)}{left}", style="dim")
     if process.wait():
         sys.exit(process.returncode)
     summary.main()

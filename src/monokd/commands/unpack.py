@@ -44,11 +44,8 @@ def unpack_archives(archives: Sequence[Path], root: Path) -> tuple[int, int]:
 
     All zips are looked through before the first byte is written. Every file appears whole or not at all, under its
     checksum; one that is there with the same content is kept; one with other content is never overwritten. Returns how
-    many files were written, and how many kept.
-
-    Raises:
-        DataError: no zip, a damaged one, a member that is not one of KITTI's files or comes twice, too little disk, or
-            another file in the way.
+    many files were written, and how many kept. DataError: no zip, a damaged one, a member that is not one of KITTI's
+    files or comes twice, too little disk, or another file in the way.
     """
     members: dict[str, tuple[Path, zipfile.ZipInfo]] = {}
     for archive in archives:
