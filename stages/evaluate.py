@@ -12,6 +12,7 @@ from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import has_labels, split_frames
 from monokd.params import Params, load_params
 
+RESULTS = Path("data/predictions")
 CONTROL = "control"  # what the others are compared with
 TABLES = {"ap.csv": table.AP_COLUMNS, "pr.csv": table.CURVE_COLUMNS, "distance.csv": table.DISTANCE_COLUMNS}
 
@@ -28,9 +29,9 @@ def score(name: str, params: Params) -> None:
     rule, classes = params.active.evaluate.rule, params.active.data.classes
     frames = split_frames(params.data_root, params.active.data.val_split)
     if params.resolved_quirks().drop_last_validation:  # as published, what was not predicted is not scored
-        frames = [frame for frame in frames if (folder(name) / f"{frame}.txt").exists()] or frames
+        frames = [frame for frame in frames if (RESULTS / name / f"{frame}.txt").exists()] or frames
     predicted = predictions(name, frames, params)
-    for warning in predicted.warnings(folder(name)):
+    for warning in predicted.warnings(RESULTS / name):
         say(warning)
     evaluation = evaluate_results(predicted, rule, classes)
     control = None if name == CONTROL else evaluate_results(predictions(CONTROL, frames, params), rule, classes)
@@ -56,11 +57,7 @@ def write_unscored(name: str, params: Params) -> None:
 
 
 def predictions(name: str, frames: list[str], params: Params) -> ResultSet:
-    return read_result_set(KittiFolder(params.data_root).folder / "label_2", folder(name), frames)
-
-
-def folder(name: str) -> Path:
-    return Path("data/predictions") / name
+    return read_result_set(KittiFolder(params.data_root).folder / "label_2", RESULTS / name, frames)
 
 
 if __name__ == "__main__":

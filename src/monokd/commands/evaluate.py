@@ -122,11 +122,8 @@ def _notes(evaluation: Evaluation, resampling: Resampling, against: str | None) 
         notes.append(f"[low, high]: 95 % over {resamples}.")
     if against is not None:
         notes.append(f"Second lines: minus {against}, on the same resamples. No 0 inside: a difference.")
-    few = {
-        f"{name} {difficulty}: {curve.objects}"
-        for (_, name, _, difficulty), curve in evaluation.curves.items()
-        if curve.objects < SAMPLES
-    }
+    curves = [(name, level, curve.objects) for (_, name, _, level), curve in evaluation.curves.items()]
+    few = {f"{name} {level}: {objects}" for name, level, objects in curves if objects < SAMPLES}
     if few:
         notes.append(
             f"* Fewer than {SAMPLES} objects count ({', '.join(sorted(few))}). The rules take at most one of the "

@@ -26,6 +26,7 @@ from monokd.typing import Bytes, Floats, Floats32, Ints
 
 REACH_M = 2.0
 HIT, FALSE, IGNORED = 1, -1, 0
+HeatMaps = Mapping[str, Mapping[str, Floats32]]  # network → frame → 0 to 1 over the whole image, any size
 
 
 class Counts(NamedTuple):
@@ -120,8 +121,7 @@ class FrameSource:
     folder: KittiFolder
     ids: Sequence[str]
     depth_dir: Path  # dense depth as ID.png
-    # Chosen frames → network → frame → 0 to 1 over the whole image, any size.
-    heat_maps: Callable[[Sequence[str]], Mapping[str, Mapping[str, Floats32]]]
+    heat_maps: Callable[[Sequence[str]], HeatMaps]  # of chosen frames
 
 
 class Picture(NamedTuple):
@@ -179,14 +179,11 @@ def draw_frames(folder: Path, matched: MatchedFrames, source: FrameSource) -> li
     """Choose frames by what student and control find, and draw them into `folder`."""
     chosen = choose(matched.counts[STUDENT], matched.counts[CONTROL])
     heat = source.heat_maps(list(chosen)) if chosen else {}
-    return [
-        _draw_frame(folder, matched, source, frame, reason, {name: maps[frame] for name, maps in heat.items()})
-        for frame, reason in chosen.items()
-    ]
+    return [_draw_frame(folder, matched, source, heat, frame, reason) for frame, reason in chosen.items()]
 
 
 def _draw_frame(
-    folder: Path, matched: MatchedFrames, source: FrameSource, frame: str, reason: str, heat: Mapping[str, Floats32]
+    folder: Path, matched: MatchedFrames, source: FrameSource, heat: HeatMaps, frame: str, reason: str
 ) -> FramePictures:
     def save(name: str, drawn: Bytes, alt: str, caption: str) -> Picture:
         drawing.write_picture(folder / f"{frame}-{name}", drawn)
@@ -211,7 +208,7 @@ def _draw_frame(
         caption = f"{style.label}: {found} of {counted} found{f', {false} false' if false else ''}"
         photographs.append(save(f"{name}.jpg", drawn, alt, caption))
         alt = f"Heat map of {style.label} over frame {frame}: bright where it expects an object's centre"
-        drawn = drawing.draw_heat_map(half, heat[name])
+        drawn = drawing.draw_heat_map(half, heat[name][frame])
         warm.append(save(f"{name}-heat.jpg", drawn, alt, f"{style.label}: heat map"))
     drawn = drawing.add_colour_bar(drawing.colour_depth(read_depth(source.depth_dir / f"{frame}.png")))
     alt = f"Dense depth of frame {frame}: yellow is near, dark blue far; a scale from 2 to 80 m runs below"
