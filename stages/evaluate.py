@@ -40,8 +40,7 @@ def score(name: str, params: Params) -> None:
     resampling = Resampling(params.active.evaluate.bootstrap, seed=0, groups=groups)
     rows, out = table.ap_table(evaluation, control, resampling), Path("metrics") / name
     write_json(out / "kitti.json", table.table_json(evaluation, rows))
-    bands = table.distance_rows(predicted, rule, classes, resampling)
-    tables = rows, table.curve_rows(evaluation), bands
+    tables = rows, table.curve_rows(evaluation), table.distance_rows(predicted, rule, classes, resampling)
     for (file, columns), content in zip(TABLES.items(), tables, strict=True):
         table.write_table(out / file, columns, content)
 

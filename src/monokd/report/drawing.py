@@ -83,9 +83,16 @@ def draw_birds_eye(
     ends = calibration.unproject(np.array([(0.0, 0.0), (image_width_px, 0.0)]), np.full(2, 2 * range_m))[:, [0, 2]]
     rays = to_pixels(np.stack([np.zeros((2, 2)), ends], axis=1))
     draw_segments(canvas, rays, RING, thickness=2, dashes=(4, 6), rim=False)
+    thickness = max(round(pixels_per_m / 7), 1)
     for layer in layers:
-        for corners in box_corners(placed(layer.objects))[:, :4][:, :, [0, 2]]:
-            _draw_footprint(canvas, to_pixels(corners), layer, max(round(pixels_per_m / 7), 1))
+        rgb, dashes = layer.style.rgb, layer.style.dashes
+        for ring in to_pixels(box_corners(placed(layer.objects))[:, :4][:, :, [0, 2]]):  # 4×2, from the front
+            if layer.filled:
+                _fill(canvas, ring, rgb, 0.3)
+            outline, front = np.stack([ring, np.roll(ring, -1, axis=0)], axis=1), ring[:2].mean(axis=0)
+            draw_segments(canvas, outline, rgb, thickness=thickness, dashes=dashes)
+            heading = np.stack([front, front + 0.35 * (front - ring.mean(axis=0))])
+            draw_segments(canvas, heading[None], rgb, thickness=thickness)
     return canvas
 
 
@@ -177,17 +184,6 @@ def _fill(canvas: Bytes, corners: Floats, rgb: RGB, opacity: float) -> None:
     rows, columns = np.nonzero(mask)
     share = opacity * mask[rows, columns, None].astype(np.float32) / 255
     canvas[rows, columns] = np.round(canvas[rows, columns] * (1 - share) + np.array(rgb) * share)
-
-
-def _draw_footprint(canvas: Bytes, ring: Floats, layer: Layer, thickness: int) -> None:
-    """A box's bottom face, 4×2 pixels from its front, and a line ahead of it."""
-    rgb, front = layer.style.rgb, ring[:2].mean(axis=0)
-    if layer.filled:
-        _fill(canvas, ring, rgb, 0.3)
-    outline = np.stack([ring, np.roll(ring, -1, axis=0)], axis=1)
-    draw_segments(canvas, outline, rgb, thickness=thickness, dashes=layer.style.dashes)
-    heading = np.stack([front, front + 0.35 * (front - ring.mean(axis=0))])
-    draw_segments(canvas, heading[None], rgb, thickness=thickness)
 
 
 def _write_range(canvas: Bytes, radius_m: float, at: Floats, pixels_per_m: float) -> None:

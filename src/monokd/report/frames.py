@@ -219,8 +219,8 @@ def _draw_frame(
     drawn = drawing.draw_birds_eye(layers, calibration, image.shape[1], range_m=range_m)
     alt = f"Frame {frame} seen from above, camera at the bottom, ground truth and all networks, rings every 10 m"
     above = save("above.png", drawn, alt, "Seen from above")
-    why = _why(matched, frame, reason)
-    return FramePictures(frame, reason, why, [*photographs, depth], [above, *warm], bool(rest.any()))
+    large, small, why = [*photographs, depth], [above, *warm], _why(matched, frame, reason)
+    return FramePictures(frame, reason, why, large, small, bool(rest.any()))
 
 
 def _why(matched: MatchedFrames, frame: str, reason: str) -> str:

@@ -33,10 +33,9 @@ TR_VELO_TO_CAM = np.array([
 ])  # fmt: skip
 # Run-length coding of horizontal differences: the fastest of zlib's ways on such pictures, and as small.
 PNG_SETTINGS = (
-    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
-    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
-    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB),
-)
+    cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
+    cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB,
+)  # fmt: skip
 
 
 class Frame(NamedTuple):
