@@ -103,8 +103,7 @@ def _resized(image: Bytes, factor: float, interpolation: int) -> Bytes:
 
 def _legend(layers: Sequence[Layer], width_px: int) -> Bytes:
     """A strip that names the layers in their colours."""
-    strip = np.full((34, width_px, 3), GROUND, dtype=np.uint8)
-    left = 10
+    strip, left = np.full((34, width_px, 3), GROUND, dtype=np.uint8), 10
     for layer in layers:
         text = layer.style.label.encode("ascii", "replace").decode()
         cv2.putText(strip, text, (left, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.65, layer.style.rgb, 1, cv2.LINE_AA)
