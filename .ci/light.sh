@@ -18,9 +18,9 @@ PATH=$folder/light/bin:/usr/bin:/bin
 python - <<'EOF'
 from pathlib import Path
 from monokd.scenes.generate import generate_scenes
-from monokd.scenes.settings import SceneSettings
+from monokd.params import Scenes
 
-generate_scenes(Path("frames"), SceneSettings(train_frames=4, val_frames=6, width_px=621, height_px=188), seed=0)
+generate_scenes(Path("frames"), Scenes(train_frames=4, val_frames=6, width_px=621, height_px=188), seed=0)
 EOF
 monokd check frames
 monokd densify frames depth

@@ -25,10 +25,10 @@ from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.decode import decode
 from monokd.models.detector import Detector, build_detector
 from monokd.models.fold_bn import fold_bn
+from monokd.params import Scenes
 from monokd.samples.batch import collate
 from monokd.samples.dataset import Frames, InputSettings
 from monokd.scenes.generate import generate_scenes
-from monokd.scenes.settings import SceneSettings
 
 SIZES = {"demo: 96×320, width 0.25": (96, 320, 0.25), "published: 384×1280, width 1": (384, 1280, 1.0)}
 THRESHOLD = 0.2
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        generate_scenes(Path(folder), SceneSettings(train_frames=1, val_frames=1))
+        generate_scenes(Path(folder), Scenes(train_frames=1, val_frames=1))
         for name, (height, width, factor) in SIZES.items():
             ways = one_image(Path(folder), height, width, factor)
             times = in_turns(ways, options.rounds, clock=time.perf_counter)

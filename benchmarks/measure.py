@@ -17,8 +17,8 @@ import torch
 
 from monokd.depth.folder import densify_folder
 from monokd.kitti.frames import KittiFolder
+from monokd.params import Scenes
 from monokd.scenes.generate import generate_scenes
-from monokd.scenes.settings import SceneSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 KITTI = Path(os.environ.get("MONOKD_KITTI", ROOT.parent / "shared/kitti"))  # where real frames may lie
@@ -115,7 +115,7 @@ def _cell(value: object) -> str:
 def make_frames(folder: Path, depth: Path, count: int, *, width_px: int = 1242, height_px: int = 375) -> KittiFolder:
     """Synthetic frames in KITTI's layout with dense depth, made by all cores; one further frame is for validation."""
     workers = len(os.sched_getaffinity(0)) if count > 16 else 1
-    settings = SceneSettings(train_frames=count, val_frames=1, width_px=width_px, height_px=height_px)
+    settings = Scenes(train_frames=count, val_frames=1, width_px=width_px, height_px=height_px)
     generate_scenes(folder, settings, workers=workers)
     root = KittiFolder(folder)
     densify_folder(root, depth, root.frames(), workers=workers)

@@ -21,7 +21,7 @@ from scipy import stats
 from monokd.files import read_json
 from monokd.report.networks import CONTROL, NETWORKS, STUDENT, style_of
 from monokd.report.results import read_ap
-from monokd.report.summary import finding, read_spread, spread_note
+from monokd.report.summary import finding, spread_note
 
 ROOT = Path(__file__).resolve().parents[1]
 METRICS = ROOT / "metrics"
@@ -77,7 +77,7 @@ def table(name: str, metrics: Path = METRICS) -> str:
     known: dict[str, tuple[str, Callable[[Path], str]]] = {
         "summary": ("summary.json", summary_table),
         "finding": ("student/ap.csv", finding_text),
-        "spread": ("spread.json", lambda folder: spread_note(read_spread(folder)) + "\n"),
+        "spread": ("spread.json", lambda folder: spread_note(read_json(folder / "spread.json")) + "\n"),
         "labels": ("labels.json", labels_table),
         "study": ("study.json", partial(study_table, which, ())),
         "gain": ("study.json", gain_text),

@@ -5,12 +5,10 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from threading import Thread
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.live import Live
 
 from monokd.errors import run
 from monokd.params import load_params
@@ -60,45 +58,32 @@ class Estimate:
         return speed * sum(self.left.values()) - spent
 
 
-def follow(lines: Iterable[str], estimate: Estimate, console: Console, *, timed: bool) -> None:
-    """Print DVC's lines, and at each beginning of a stage how much is left over all."""
-    for line in lines:
-        began = estimate.read(line, time.monotonic())
-        console.print(line.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
-        if began:
-            left = f", {minutes_left(estimate)} in all" if timed else ""
-            console.print(f"stage {len(SECONDS) - len(estimate.left) + 1} of {len(SECONDS)}{left}", style="dim")
-
-
-def minutes_left(estimate: Estimate) -> str:
+def minutes_left(estimate: Estimate, now_s: float) -> str:
     """Say how long it takes yet."""
-    return f"about {estimate.left_s(time.monotonic()) / 60:.0f} min left"
+    return f"about {estimate.left_s(now_s) / 60:.0f} min left"
 
 
 def main() -> None:
     began, timed = time.monotonic(), load_params().profile == "demo"
     estimate, console = Estimate(), Console(stderr=True)
+
+    def status() -> str:
+        now = time.monotonic()
+        share = (now - began) / (now - began + estimate.left_s(now))
+        return f"all stages: {share:.0%}, {minutes_left(estimate, now)}" if timed else ""
+
     process = subprocess.Popen(
-        ["dvc", "repro", *sys.argv[1:]],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        ["dvc", "repro", *sys.argv[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-    reader = Thread(target=follow, args=(process.stdout, estimate, console), kwargs={"timed": timed})
-    texts = TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}")
-    with Progress(
-        TextColumn("all stages"), BarColumn(), *texts, console=console, transient=True, disable=not timed
-    ) as bar:
-        task = bar.add_task("", total=1.0, left="")
-        reader.start()
-        while process.poll() is None:
-            now = time.monotonic()
-            share = (now - began) / (now - began + estimate.left_s(now))
-            bar.update(task, completed=share, left=minutes_left(estimate))
-            time.sleep(0.5)
-        reader.join()
-    if process.returncode:
+    )  # fmt: skip
+    with Live(get_renderable=status, console=console, transient=True, refresh_per_second=2):
+        for line in process.stdout or ():
+            stage_began = estimate.read(line, time.monotonic())
+            console.print(line.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
+            if stage_began:
+                left = f", {minutes_left(estimate, time.monotonic())} in all" if timed else ""
+                console.print(f"stage {len(SECONDS) - len(estimate.left) + 1} of {len(SECONDS)}{left}", style="dim")
+    if process.wait():
         sys.exit(process.returncode)
     summary.main()
 

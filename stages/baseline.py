@@ -8,12 +8,8 @@ from monokd.training.stage import train_detector
 
 
 def main() -> None:
-    train_detector(
-        load_params(),
-        "baseline",
-        out=Path("data/models/baseline.safetensors"),
-        history=Path("metrics/baseline/history.csv"),
-    )
+    out, history = Path("data/models/baseline.safetensors"), Path("metrics/baseline/history.csv")
+    train_detector(load_params(), "baseline", out=out, history=history)
 
 
 if __name__ == "__main__":

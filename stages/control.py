@@ -10,13 +10,8 @@ MODELS = Path("data/models")
 
 
 def main() -> None:
-    train_student(
-        load_params(),
-        "control",
-        baseline=MODELS / "baseline.safetensors",
-        out=MODELS / "control.safetensors",
-        history=Path("metrics/control/history.csv"),
-    )
+    baseline, out = MODELS / "baseline.safetensors", MODELS / "control.safetensors"
+    train_student(load_params(), "control", baseline=baseline, out=out, history=Path("metrics/control/history.csv"))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,8 @@ from monokd.depth.folder import check_depth_files, densify_folder
 from monokd.depth.held_out import measure_folder
 from monokd.errors import DataError, run, say
 from monokd.files import replacing, write_json
-from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import has_labels, split_files, split_frames
-from monokd.params import Params, load_params
+from monokd.params import load_params
 from monokd.progress import track, worker_count
 from monokd.roles import unlabelled_frames
 
@@ -20,37 +19,28 @@ HELD_OUT_SEED = 0
 
 
 def main() -> None:
-    params = load_params()
-    if sys.argv[1] == "unlabelled":
-        make_unlabelled(params)
+    params, workers = load_params(), worker_count(0)
+    if sys.argv[1] == "unlabelled":  # from their scans; an empty folder where there are none
+        UNLABELLED.mkdir(parents=True, exist_ok=True)
+        source, unlabelled = unlabelled_frames(params)
+        if unlabelled:
+            stop_at_first(densify_folder(source, UNLABELLED, unlabelled, workers=workers).errors)
         return
-    data, settings, workers = params.active.data, params.active.depth, worker_count(0)
+    data, settings = params.active.data, params.active.depth
     files = split_files(params.data_root, data.train_split)
     splits = [split for split in (data.train_split, data.val_split) if has_labels(split)]
     frames = sorted({frame for split in splits for frame in split_frames(params.data_root, split)})
     if settings.source == "files":
-        use_files(files, Path(settings.files), LABELLED, frames)
+        own = Path(settings.files)  # the user's own depth maps, checked and copied
+        stop_at_first(tuple(check_depth_files(files, own, frames)))
+        for frame in track(frames, "copy depth", len(frames)):
+            with replacing(LABELLED / f"{frame}.png") as temporary:
+                shutil.copyfile(own / f"{frame}.png", temporary)
         write_json(METRICS, {"frames": len(frames), "source": "files"})
         return
     stop_at_first(densify_folder(files, LABELLED, frames, workers=workers).errors)
     measured = frames[:: max(1, len(frames) // MEASURED_FRAMES)]
     write_json(METRICS, measure_folder(files, measured, seed=HELD_OUT_SEED, workers=workers))
-
-
-def make_unlabelled(params: Params) -> None:
-    """Make the depth of the frames without labels, from their scans; an empty folder where there are none."""
-    UNLABELLED.mkdir(parents=True, exist_ok=True)
-    source, frames = unlabelled_frames(params)
-    if frames:
-        stop_at_first(densify_folder(source, UNLABELLED, frames, workers=worker_count(0)).errors)
-
-
-def use_files(root: KittiFolder, depth: Path, out: Path, frames: list[str]) -> None:
-    """Check the user's own depth maps, then copy them."""
-    stop_at_first(tuple(check_depth_files(root, depth, frames)))
-    for frame in track(frames, "copy depth", len(frames)):
-        with replacing(out / f"{frame}.png") as temporary:
-            shutil.copyfile(depth / f"{frame}.png", temporary)
 
 
 def stop_at_first(errors: tuple[DataError, ...]) -> None:

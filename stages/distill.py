@@ -10,14 +10,9 @@ MODELS = Path("data/models")
 
 
 def main() -> None:
-    train_student(
-        load_params(),
-        "distill",
-        teacher=MODELS / "teacher.safetensors",
-        baseline=MODELS / "baseline.safetensors",
-        out=MODELS / "student.safetensors",
-        history=Path("metrics/student/history.csv"),
-    )
+    teacher, baseline, out = (MODELS / f"{name}.safetensors" for name in ("teacher", "baseline", "student"))
+    history = Path("metrics/student/history.csv")
+    train_student(load_params(), "distill", teacher=teacher, baseline=baseline, out=out, history=history)
 
 
 if __name__ == "__main__":

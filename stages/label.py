@@ -9,8 +9,7 @@ from monokd.params import load_params
 
 
 def main() -> None:
-    figures = label_unlabelled(load_params(), Path("data/labels"))
-    write_json(Path("metrics/labels.json"), figures)
+    write_json(Path("metrics/labels.json"), label_unlabelled(load_params(), Path("data/labels")))
 
 
 if __name__ == "__main__":

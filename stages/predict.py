@@ -5,15 +5,7 @@ import sys
 from pathlib import Path
 
 from monokd.errors import run, say
-from monokd.inference.predict import (
-    SCORE_DECIMALS,
-    detect,
-    full_batches,
-    pick_device,
-    processes,
-    share_of_process,
-    write_predictions,
-)
+from monokd.inference import predict
 from monokd.kitti.splits import has_labels, split_files, split_frames
 from monokd.models.arithmetic import set_tf32, set_threads
 from monokd.models.checkpoint import load_detector
@@ -26,7 +18,7 @@ def main() -> None:
     profile, quirks, root = params.active, params.resolved_quirks(), params.data_root
     detector, info = load_detector(Path("data/models") / f"{name}.safetensors")
     split, out = profile.data.val_split, Path("data/predictions") / name
-    if processes()[1] == 1:
+    if predict.processes()[1] == 1:
         shutil.rmtree(out, ignore_errors=True)  # of a run without DVC, which removes it itself
     out.mkdir(parents=True, exist_ok=True)
     if info.modality != "image" and not has_labels(split):
@@ -34,24 +26,20 @@ def main() -> None:
         return
     names, batch_size = split_frames(root, split), profile.predict.batch_size
     if quirks.drop_last_validation:
-        names = full_batches(names, batch_size)
-    names = share_of_process(names)
+        names = predict.full_batches(names, batch_size)
+    names = predict.share_of_process(names)
     if not names:
         return
     frames = Frames(split_files(root, split), names, info.input_settings(), depth_dir=Path("data/depth"))
     set_tf32(profile.machine.tf32)
     set_threads(profile.machine.threads)
-    found = detect(
-        detector,
-        frames,
-        modality=info.modality,
-        score_threshold=profile.predict.score_threshold,
-        batch_size=batch_size,
-        workers=-1 if profile.machine.workers == "auto" else profile.machine.workers,
-        device=pick_device(profile.machine.accelerator),
-    )
-    decimals = 2 if quirks.two_decimal_scores else SCORE_DECIMALS
-    write_predictions(out, found, classes=profile.data.classes, score_decimals=decimals)
+    workers = -1 if profile.machine.workers == "auto" else profile.machine.workers
+    found = predict.detect(
+        detector, frames, modality=info.modality, score_threshold=profile.predict.score_threshold,
+        batch_size=batch_size, workers=workers, device=predict.pick_device(profile.machine.accelerator),
+    )  # fmt: skip
+    decimals = 2 if quirks.two_decimal_scores else predict.SCORE_DECIMALS
+    predict.write_predictions(out, found, classes=profile.data.classes, score_decimals=decimals)
 
 
 if __name__ == "__main__":

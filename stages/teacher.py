@@ -8,12 +8,8 @@ from monokd.training.stage import train_detector
 
 
 def main() -> None:
-    train_detector(
-        load_params(),
-        "teacher",
-        out=Path("data/models/teacher.safetensors"),
-        history=Path("metrics/teacher/history.csv"),
-    )
+    out, history = Path("data/models/teacher.safetensors"), Path("metrics/teacher/history.csv")
+    train_detector(load_params(), "teacher", out=out, history=history)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,17 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
+from monokd.kitti.labels import write_results
+from monokd.kitti.objects import Objects
 from monokd.models.checkpoint import DetectorInfo, save_detector
 from monokd.models.detector import build_detector
 
@@ -43,6 +47,12 @@ def set_params(folder: Path, **values: Any) -> None:
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file under a folder by name, left-overs included."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def write_labels(path: Path, objects: Objects) -> None:
+    """A label file: the lines of a result file without their score."""
+    write_results(path, replace(objects, scores=np.zeros(len(objects))))
+    path.write_text("".join(f"{line.rpartition(' ')[0]}\n" for line in path.read_text().splitlines()))
 
 
 def write_labels_as_results(labels: Path, folder: Path, class_name: str = "") -> Path:
@@ -108,11 +118,11 @@ def tiny_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder of the pipeline: small synthetic frames, ten labelled and four not, depth, params.yaml."""
     from monokd.depth.folder import densify_folder
     from monokd.kitti.splits import split_files, split_frames
+    from monokd.params import Scenes
     from monokd.scenes.generate import generate_scenes
-    from monokd.scenes.settings import SceneSettings
 
     folder = tmp_path_factory.mktemp("workspace")
-    settings = SceneSettings(
+    settings = Scenes(
         train_frames=6, val_frames=4, unlabelled_frames=4, width_px=416, height_px=128, objects_per_frame=9.0
     )
     root = folder / "data/demo"

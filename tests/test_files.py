@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from monokd.errors import DataError
-from monokd.files import read_bytes, read_json, replacing, write_bytes, write_json, write_text
+from monokd.files import read_bytes, read_json, replacing, write_json, write_text
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
@@ -85,5 +85,6 @@ def test_file_and_folder_are_flushed_in_this_order(tmp_path: Path, monkeypatch: 
         seen.append(("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file", (tmp_path / "a.txt").exists()))
 
     monkeypatch.setattr(os, "fsync", flush)
-    write_bytes(tmp_path / "a.txt", b"new", durable=True)
+    with replacing(tmp_path / "a.txt", durable=True) as temporary:
+        temporary.write_bytes(b"new")
     assert seen == [("file", False), ("folder", True)]

@@ -26,6 +26,12 @@ def changed(tmp_path: Path, **values: Any) -> Path:
         ({"profiles__demo__student__epochs": "many"}, "profiles.demo.student.epochs: "),
         ({"profiles__demo__student__epochs": 0}, "profiles.demo.student.epochs: "),
         ({"profiles__demo__data__width_px": 100}, "profiles.demo.data.width_px: "),
+        ({"profiles__demo__scenes__train_frames": 0}, "profiles.demo.scenes.train_frames: "),
+        ({"profiles__demo__scenes__min_distance_m": 1.0}, "profiles.demo.scenes.min_distance_m: "),
+        (
+            {"profiles__demo__scenes__max_distance_m": 3.5},
+            "profiles.demo.scenes: value error, expected min",
+        ),
         ({"profiles__demo__data__classes": ["Tram"]}, "profiles.demo.data.classes.0: "),
         ({"losses__monoskd__spearman": float("nan")}, "losses.monoskd.spearman: "),
         ({"losses__monoskd__typo": 1.0}, "losses.monoskd.typo: input should be 'foreground', "),

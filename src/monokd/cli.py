@@ -1,7 +1,5 @@
 """The `monokd` command: a table of commands, each imported only when it is called for."""
 
-from __future__ import annotations
-
 import ast
 from importlib import import_module
 from pathlib import Path
@@ -13,20 +11,9 @@ from typer.core import TyperGroup
 from monokd.errors import DataError, run
 
 # Command → its file below monokd/commands; the function there has the file's name.
-NAMES = (
-    "check",
-    "unpack",
-    "densify",
-    "evaluate",
-    "show",
-    "predict",
-    "import",
-    "export",
-    "submit",
-    "summarize",
-    "history",
-)
-COMMANDS = {name: "import_checkpoint" if name == "import" else name for name in NAMES}
+COMMANDS = {name: name for name in ("check", "unpack", "densify", "evaluate", "show", "predict")}
+COMMANDS |= {"import": "import_checkpoint"}
+COMMANDS |= {name: name for name in ("export", "submit", "summarize", "history")}
 
 
 class LazyCommands(TyperGroup):
@@ -36,11 +23,7 @@ class LazyCommands(TyperGroup):
         super().__init__(**(settings | {"commands": dict.fromkeys(COMMANDS)}))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        """The command, imported; None where there is no such command.
-
-        Raises:
-            DataError: a package is not installed that the command needs.
-        """
+        """The command, imported, or None; DataError where a package is not installed that the command needs."""
         if cmd_name not in COMMANDS:
             return None
         try:

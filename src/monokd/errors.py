@@ -1,11 +1,10 @@
 """The one error that a user's data or parameters may raise, and the one line that a user sees of any."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
@@ -18,7 +17,7 @@ class DataError(Exception):
         where = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
         super().__init__(printable(f"{where}{reason}"))
 
-    def __reduce__(self) -> tuple[type[DataError], tuple[str, str | Path | None, int | None]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by the constructor's arguments, so that worker processes can raise it."""
         return type(self), (self.reason, self.path, self.line)
 

@@ -1,7 +1,5 @@
 """Files that are read whole, and files that are written whole or not at all."""
 
-from __future__ import annotations
-
 import errno
 import json
 import math
@@ -20,13 +18,8 @@ BINARY_LIMIT_BYTES = 256 << 20
 WEIGHTS_LIMIT_BYTES = 16 << 30
 
 
-def read_whole(path: str | Path, limit_bytes: int = TEXT_LIMIT_BYTES) -> bytes:
-    """Read all bytes of a file.
-
-    Raises:
-        OSError: it does not exist or cannot be read.
-        DataError: a folder, or a pipe or device, which could have no end; or larger than the limit.
-    """
+def read_whole(path: str | Path, limit_bytes: int) -> bytes:
+    """Read all bytes of a file; DataError for a folder, a pipe or device, which could have no end, or one too large."""
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise DataError("expected a file, found a folder, pipe or device", path)
@@ -67,11 +60,8 @@ def replacing(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
     Its folder is made. The temporary name is hidden and keeps the suffix, because image writers choose their format by
     it. Two writers at once do not disturb each other; the later one wins. `durable` flushes file and folder to the
     disk, so that after a power loss too `path` is the old file or the new one: for what took long to make, since
-    flushing thousands of small files takes longer than making them.
-
-    Raises:
-        OSError: the file cannot be written; names `path`.
-        DataError: a folder, pipe or device is in its place, such as /dev/null.
+    flushing thousands of small files takes longer than making them. A failing disk is an OSError that names `path`; a
+    folder, pipe or device in its place, such as /dev/null, a DataError.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
@@ -98,9 +88,9 @@ def replacing(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
-def write_bytes(path: str | Path, content: bytes, *, durable: bool = False) -> None:
-    """Write `content` to `path`, whole or not at all; `durable` as in `replacing`."""
-    with replacing(path, durable=durable) as temporary:
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all."""
+    with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 

@@ -4,9 +4,9 @@ import reprlib
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -19,7 +19,6 @@ from monokd.typing import Architecture, Term
 Positive = Annotated[int, Field(gt=0, le=1_000_000)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Pixels = Annotated[int, Field(gt=0, le=16_384)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -31,17 +30,23 @@ class _Section(BaseModel):
 
 
 class Scenes(_Section):
-    """The synthetic data set."""
+    """The synthetic data set: how many frames, of what size, of what world."""
 
-    train_frames: Positive
+    train_frames: Positive  # ids have six digits, training frames first
     val_frames: Positive
-    width_px: Pixels
-    height_px: Pixels
-    objects_per_frame: Rate
-    min_distance_m: Rate
-    max_distance_m: Rate
-    pitch_std_rad: Weight
-    unlabelled_frames: Count = 0
+    unlabelled_frames: Count = 0  # further frames, whose labels lie in a folder of their own
+    width_px: Annotated[int, Field(ge=32, le=16_384)] = 1242  # the focal length scales with it
+    height_px: Annotated[int, Field(ge=16, le=16_384)] = 375
+    objects_per_frame: Rate = 7.0  # mean; where the street is full there are fewer
+    min_distance_m: Annotated[float, Field(ge=4, allow_inf_nan=False)] = 5.0  # of objects along the camera's axis
+    max_distance_m: Rate = 60.0
+    pitch_std_rad: Annotated[float, Field(ge=0, le=0.03)] = 0.0125  # of the ground's slope ahead, a third sideways
+
+    @model_validator(mode="after")
+    def _check_distances(self) -> Self:
+        if not self.min_distance_m < self.max_distance_m:
+            raise ValueError("expected min_distance_m < max_distance_m")
+        return self
 
 
 class Depth(_Section):

@@ -1,7 +1,5 @@
 """Progress bars with the time left, on stderr, silent where nobody watches."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -28,10 +26,7 @@ def progress_bar(visible: bool = True) -> Progress:
 def track(items: Iterable[A], description: str, total: int) -> Iterator[A]:
     """Yield `items` while a bar counts them."""
     with progress_bar() as bar:
-        task = bar.add_task(description, total=total, note="")
-        for item in items:
-            yield item
-            bar.advance(task)
+        yield from bar.track(items, total=total, task_id=bar.add_task(description, total=total, note=""))
 
 
 def map_frames(function: Callable[[A], R], items: Sequence[A], description: str, workers: int) -> list[R]:

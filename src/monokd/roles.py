@@ -1,8 +1,6 @@
 """Which frames play which role in a run: labelled, held out of the teacher's training, without labels."""
 
-from __future__ import annotations
-
-from typing import get_args
+from typing import cast, get_args
 
 from monokd.errors import DataError
 from monokd.kitti import splits
@@ -30,24 +28,19 @@ def held_out_frames(params: Params) -> list[str]:
 def unlabelled_frames(params: Params) -> tuple[FrameSource, list[str]]:
     """Return where the frames without labels are, and their ids: none where no split is named.
 
-    Raises:
-        DataError: no such frames, or one of them is scored: val must teach nothing.
+    DataError where there are no such frames, or one of them is scored: val must teach nothing.
     """
     data, root = params.active.data, params.unlabelled_root
     if data.unlabelled_split in get_args(UnlabelledSplit):
-        return splits.unlabelled_frames(
-            data.unlabelled_split,  # type: ignore[arg-type]
-            root=params.data_root,
-            raw=root,
-            every=data.unlabelled_every,
-            apart_m=data.unlabelled_apart_m,
-        )
+        name = cast(UnlabelledSplit, data.unlabelled_split)
+        every, apart_m = data.unlabelled_every, data.unlabelled_apart_m
+        return splits.unlabelled_frames(name, root=params.data_root, raw=root, every=every, apart_m=apart_m)
     source = split_files(root, data.unlabelled_split)
     frames = split_frames(root, data.unlabelled_split) if data.unlabelled_split else []
     if frames and root == params.data_root:
         scored = set(frames) & set(split_frames(root, data.val_split))
         if scored:
             reason = f"expected frames that are not scored, {len(scored)} of them are of split {data.val_split}"
-            name = f"profiles.{params.profile}.data.unlabelled_split"
-            raise DataError(f"{name}: {reason}, first {min(scored)}", "params.yaml")
+            where = f"profiles.{params.profile}.data.unlabelled_split"
+            raise DataError(f"{where}: {reason}, first {min(scored)}", "params.yaml")
     return source, frames

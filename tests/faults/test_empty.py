@@ -11,13 +11,13 @@ from monokd.evaluation.evaluate import evaluate_folders
 from monokd.files import read_json
 from monokd.inference.predict import write_predictions
 from monokd.kitti.frames import KittiFolder
-from monokd.kitti.labels import read_labels, write_labels, write_results
+from monokd.kitti.labels import read_labels, write_results
 from monokd.kitti.objects import from_rows
 from monokd.report.tables import UNDEFINED
 from monokd.samples.affine import crop_affine
 from monokd.samples.constants import MAX_OBJECTS
 from monokd.samples.targets import frame_targets
-from tests.conftest import set_params
+from tests.conftest import set_params, write_labels
 from tests.faults.conftest import MODELS, Ended, write_models
 from tests.report.fakes import camera, objects, scored
 

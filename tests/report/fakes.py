@@ -13,13 +13,14 @@ import pandas as pd
 
 from monokd.kitti.calibration import Calibration, write_calibration
 from monokd.kitti.frames import KittiFolder
-from monokd.kitti.labels import write_labels, write_results
+from monokd.kitti.labels import write_results
 from monokd.kitti.objects import Objects, from_rows
 from monokd.report.drawing import box_corners
 from monokd.report.frames import FrameSource
 from monokd.report.networks import NETWORKS
 from monokd.report.results import AP_COLUMNS, BAND_COLUMNS, CURVE_COLUMNS, KEY, Results, read_results
 from monokd.typing import Floats32
+from tests.conftest import write_labels
 
 SIGMA_M = {"teacher": 0.3, "baseline": 1.6, "control": 1.3, "student": 1.0}
 LEVELS = {"teacher": 24.0, "baseline": 9.0, "control": 11.0, "student": 15.0}

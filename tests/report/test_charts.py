@@ -37,7 +37,7 @@ def test_charts_one_a_term_total_first() -> None:
     assert [line.network for line in charts[0].series] == ["control", "student"]
     assert [line.network for line in charts[2].series] == ["student"]
     assert charts[1].series[1].y.tolist() == [4, 4]
-    assert charts[2].series[0].words == "Student from 1 to 0.5"
+    assert charts[2].series[0].text == "Student from 1 to 0.5"
     assert [chart.title for chart in training_charts(results, weights=True)] == ["depth"]
     still = history(student={"epoch": [1, 2], "depth": [5, 4], "weight_depth": [1, 1]})
     assert not list(training_charts(still, weights=True))
@@ -51,7 +51,7 @@ def test_the_line_ends_where_recall_does() -> None:
     assert chart.title == "3D, loose, IoU 0.5"
     assert chart.series[0].y[:2].tolist() == [1, 0.25]
     assert np.isnan(chart.series[0].y[2])
-    assert chart.series[0].words == "Student reaches recall 0.50"
+    assert chart.series[0].text == "Student reaches recall 0.50"
 
 
 def test_headline_charts_share_their_axis_and_hold_every_interval(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_distance_charts_count_objects_and_share_their_axis() -> None:
     charts = list(distance_charts(results_of(bands=table), "Car"))
     assert [chart.title for chart in charts] == ["3D, loose, IoU 0.5", "BEV, loose, IoU 0.5"]
     assert charts[0].axes["xticklabels"] == ["0–15\n(40)", "15–25\n(0)"]
-    assert charts[0].series[0].words == "Student: 0–15 m 60.0"
+    assert charts[0].series[0].text == "Student: 0–15 m 60.0"
     assert {chart.axes["ylim"][1] for chart in charts} == {90}
     assert charts[1].series[0].high is not None
     assert np.isnan(charts[1].series[0].high).all()

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from monokd.params import Scenes
 from monokd.scenes.layout import overlap, sample_objects, sample_road
-from monokd.scenes.settings import SceneSettings
 
 SQUARE = np.array([(1.0, 1.0), (1.0, -1.0), (-1.0, -1.0), (-1.0, 1.0)])
 
@@ -22,7 +22,10 @@ def test_overlap_of_hand_made_rectangles() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_objects_keep_clear_and_in_range_at_two_decimals(seed: int) -> None:
-    rng, settings = np.random.default_rng(seed), SceneSettings(min_distance_m=6.0, max_distance_m=50.0)
+    rng, settings = (
+        np.random.default_rng(seed),
+        Scenes(train_frames=1, val_frames=1, min_distance_m=6.0, max_distance_m=50.0),
+    )
     road = sample_road(rng, settings)
     objects = sample_objects(rng, road, settings)
     assert objects

@@ -5,8 +5,7 @@ import math
 import numpy as np
 
 from monokd.kitti.calibration import Calibration
-from monokd.scenes.geometry import Triangles
-from monokd.scenes.layout import CAMERA_HEIGHT_M, Road
+from monokd.scenes.layout import CAMERA_HEIGHT_M, Road, Triangles
 from monokd.scenes.lidar import BEAMS_DEG, scan_rays, scan_world
 from monokd.scenes.palette import MATTE
 from monokd.typing import Floats

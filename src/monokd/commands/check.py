@@ -1,7 +1,5 @@
 """The `monokd check` command: all that is missing or broken in a KITTI folder, grouped, one line a problem."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,7 +11,7 @@ import typer
 
 from monokd.commands.frame_check import Problem, check_frame
 from monokd.errors import DataError, printable
-from monokd.kitti.frames import FRAME_ID, KittiFolder, file_ids, read_split
+from monokd.kitti.frames import FRAME_ID, FrameSource, KittiFolder, file_ids, read_split
 from monokd.kitti.near_val import write_near_val
 from monokd.kitti.raw import RawDrives, drive_date
 from monokd.kitti.splits import split_files
@@ -25,10 +23,9 @@ SUFFIXES = {"image_2": ".png", "calib": ".txt", "label_2": ".txt", "velodyne": "
 NEEDED = {"training": tuple(SUFFIXES), "testing": ("image_2", "calib")}
 OFFICIAL = {"training": 7481, "testing": 7518}
 DISJOINT = ("train", "val"), ("trainval", "test")
-# What follows: a dense depth PNG, in its folder and in DVC's cache, and weights and training states.
-DEPTH_BYTES_A_PIXEL = 2 * 0.6
-MODELS_BYTES = 2 << 30
-FRAMES_WORTH_PROCESSES = 500
+# What follows: a dense depth PNG a frame, in its folder and in DVC's cache; weights and training states.
+DEPTH_BYTES, MODELS_BYTES = 2 * 280_000, 2 << 30
+FRAMES_WORTH_PROCESSES = 500  # which take seconds to start
 
 
 def check(
@@ -54,9 +51,8 @@ def check(
     typer.echo(f"{checked}: {len(problems) or 'no'} problem{'s' * (len(problems) != 1)}")
     if near_val:
         alike = write_near_val(root, worker_count(0))
-        typer.echo(
-            f"{len(alike)} testing frames look like a val frame; split test of unlabelled frames leaves them out"
-        )
+        text = "testing frames look like a val frame; split test of unlabelled frames leaves them out"
+        typer.echo(f"{len(alike)} {text}")
     if problems:
         raise typer.Exit(1)
 
@@ -65,23 +61,23 @@ def check_folder(root: Path, depth: Path | None) -> tuple[list[Problem], str]:
     """Find the problems of a folder in the object layout, and say what was checked."""
     halves = [half for half in NEEDED if (root / half).is_dir()]
     problems: list[Problem] = []
-    pixels, texts, official = 0, [], []
+    maps, texts, official = 0, [], []
     for half in halves:
         mine = depth if half == "training" else None
         frames, found = check_partners(root, half, mine)
-        # Depth maps take long to decode, all else does not, and processes take seconds to start.
-        workers = worker_count(0) if mine is not None and len(frames) > FRAMES_WORTH_PROCESSES else 1
-        task = partial(check_frame, KittiFolder(root, half), mine)
-        reports = map_frames(task, frames, f"checking {half}", workers)
-        problems += [*found, *(problem for inside, _ in reports for problem in inside)]
-        pixels += sum(size for _, size in reports) if half == "training" and depth is None else 0
+        problems += [*found, *_check_frames(KittiFolder(root, half), mine, frames, f"checking {half}")]
+        maps += len(frames) if half == "training" and depth is None else 0
         if frames:
             texts.append(f"{len(frames)} {half} frame{'s' * (len(frames) != 1)}")
         if 0 < len(frames) < OFFICIAL[half]:
             official.append(f"{OFFICIAL[half]:,} {half}")
     if not halves:
         problems.append(Problem("files", f"{root}: expected a folder training or testing, found neither"))
-    problems += [*check_lists(root), *check_disk(Path(), pixels)]
+    problems += check_lists(root)
+    needed, free = maps * DEPTH_BYTES + MODELS_BYTES, shutil.disk_usage(Path()).free
+    if free < needed:
+        text = f"depth maps and models need about {needed / 2**30:.1f} GiB here, {free / 2**30:.1f} GiB are free"
+        problems.append(Problem("disk", f"{Path().resolve()}: {text}"))
     whole = f" (KITTI has {' and '.join(official)})" if official else ""
     return problems, f"{' and '.join(texts) or 'no frames'}{whole}"
 
@@ -101,11 +97,16 @@ def check_drives(source: RawDrives, depth: Path | None) -> tuple[list[Problem], 
     for path in sorted({source.calibration(frame) for frame in frames}):
         files = path, path.with_name("calib_velo_to_cam.txt")
         problems += [Problem("calibration", f"{file}: missing") for file in files if not file.exists()]
-    reports = map_frames(partial(check_frame, source, depth), frames, "checking drives", 1)
-    problems += [problem for inside, _ in reports for problem in inside]
+    problems += _check_frames(source, depth, frames, "checking drives")
     left_out = f" ({unpaired} images or scans without a partner are left out)" if unpaired else ""
     # A date's calibration is at fault once, not once a frame.
     return list(dict.fromkeys(problems)), f"{len(frames)} frames of {len(source.drives())} raw drives{left_out}"
+
+
+def _check_frames(source: FrameSource, depth: Path | None, frames: list[str], description: str) -> list[Problem]:
+    workers = worker_count(0) if len(frames) > FRAMES_WORTH_PROCESSES else 1
+    found = map_frames(partial(check_frame, source, depth), frames, description, workers)
+    return [problem for problems in found for problem in problems]
 
 
 def check_partners(root: Path, half: str, depth: Path | None) -> tuple[list[str], list[Problem]]:
@@ -149,11 +150,3 @@ def check_lists(root: Path) -> Iterator[Problem]:
         if both:
             text = f"{len(both)} frames stand in {one} and in {other}, first {min(both)}"
             yield Problem("splits", f"{root / 'ImageSets'}: {text}")
-
-
-def check_disk(folder: Path, pixels: int) -> Iterator[Problem]:
-    """Find out whether depth maps for so many pixels, and models, have room where the pipeline runs."""
-    needed, free = int(pixels * DEPTH_BYTES_A_PIXEL) + MODELS_BYTES, shutil.disk_usage(folder).free
-    if free < needed:
-        text = f"depth maps and models need about {needed / 2**30:.1f} GiB here, {free / 2**30:.1f} GiB are free"
-        yield Problem("disk", f"{folder.resolve()}: {text}")

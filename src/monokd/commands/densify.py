@@ -1,7 +1,5 @@
 """The `monokd densify` command."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

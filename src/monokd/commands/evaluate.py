@@ -1,13 +1,11 @@
 """`monokd evaluate`: KITTI's scores of a folder of results."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import Annotated, cast, get_args
 
 import typer
 
@@ -18,9 +16,6 @@ from monokd.evaluation.evaluate import Evaluation, evaluate_results, read_result
 from monokd.evaluation.precision import SAMPLES
 from monokd.evaluation.rules import DIFFICULTY_NAMES, IOU_SETS, METRICS
 from monokd.evaluation.table import ApRow
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 DEFAULT_RESAMPLES = 1000  # of a comparison that does not say how many
 PLAIN_WIDTH = 132  # where the output is no terminal
@@ -46,11 +41,8 @@ def evaluate(
     frames = None if split is None else frames_of(split)
     evaluation = _scored(labels, results, frames, rule, classes)
     other = None if against is None else _scored(labels, against, evaluation.frames, rule, classes)
-    resampling = Resampling(
-        resamples=bootstrap or (DEFAULT_RESAMPLES if against or groups else 0),
-        seed=seed,
-        groups=None if groups is None else read_groups(groups, evaluation.frames),
-    )
+    resamples = bootstrap or (DEFAULT_RESAMPLES if against or groups else 0)
+    resampling = Resampling(resamples, seed, None if groups is None else read_groups(groups, evaluation.frames))
     rows = tables.ap_table(evaluation, other, resampling)
     if csv is not None:
         tables.write_table(csv, tables.AP_COLUMNS, rows)
@@ -86,34 +78,28 @@ def _scored(labels: Path, results: Path, frames: Sequence[str] | None, rule: str
 def print_tables(evaluation: Evaluation, rows: Sequence[ApRow], resampling: Resampling, against: str | None) -> None:
     """Print a table of every class with a result, and notes on what needs explaining, to stdout."""
     from rich.console import Console  # noqa: PLC0415  (slow to import, and JSON needs none)
+    from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
     averages = ("R40",) if resampling.resamples else ("R40", "R11")
     for name in evaluation.classes:
-        own = [row for row in rows if row.name == name and row.points in averages]
-        if any(key[1] == name for key in evaluation.curves):
-            console.print(_table(evaluation, name, own, averages))
-        else:
+        if not any(key[1] == name for key in evaluation.curves):
             console.print(f"{name}: no detections, no result.\n")
+            continue
+        title = f"{name}: AP in percent, {len(evaluation.frames):,} frames, rule {evaluation.rule}"
+        table = Table("IoU over", title=title, title_justify="left", title_style="bold")
+        for points, difficulty in product(averages, DIFFICULTY_NAMES):
+            table.add_column(f"{points}\n{difficulty}", justify="right", no_wrap=True)
+        for key in product(IOU_SETS, [name], METRICS):
+            curve = evaluation.curves.get((*key, DIFFICULTY_NAMES[0]))
+            if curve is None or (key[0] == "loose" and key[2] in ("bbox", "aos")):  # the same in both sets
+                continue
+            own = [row for row in rows if (row.iou, row.name, row.metric) == key and row.points in averages]
+            table.add_row(f"{key[2]} {curve.min_iou:.2f}", *(_cell(evaluation, row) for row in own))
+        console.print(table)
     for note in _notes(evaluation, resampling, against):
         console.print(Text(printable(note), style="dim"))
-
-
-def _table(evaluation: Evaluation, name: str, rows: Sequence[ApRow], averages: Sequence[str]) -> Table:
-    from rich.table import Table  # noqa: PLC0415
-
-    title = f"{name}: AP in percent, {len(evaluation.frames):,} frames, rule {evaluation.rule}"
-    table = Table("IoU over", title=title, title_justify="left", title_style="bold")
-    for points, difficulty in product(averages, DIFFICULTY_NAMES):
-        table.add_column(f"{points}\n{difficulty}", justify="right", no_wrap=True)
-    for iou, metric in product(IOU_SETS, METRICS):
-        curve = evaluation.curves.get((iou, name, metric, DIFFICULTY_NAMES[0]))
-        if curve is None or (iou == "loose" and metric in ("bbox", "aos")):  # the same in both sets
-            continue
-        cells = [_cell(evaluation, row) for row in rows if (row.iou, row.metric) == (iou, metric)]
-        table.add_row(f"{metric} {curve.min_iou:.2f}", *cells)
-    return table
 
 
 def _cell(evaluation: Evaluation, row: ApRow) -> str:
@@ -136,11 +122,8 @@ def _notes(evaluation: Evaluation, resampling: Resampling, against: str | None) 
         notes.append(f"[low, high]: 95 % over {resamples}.")
     if against is not None:
         notes.append(f"Second lines: minus {against}, on the same resamples. No 0 inside: a difference.")
-    few = {
-        f"{name} {difficulty}: {curve.objects}"
-        for (_, name, _, difficulty), curve in evaluation.curves.items()
-        if curve.objects < SAMPLES
-    }
+    curves = [(name, level, curve.objects) for (_, name, _, level), curve in evaluation.curves.items()]
+    few = {f"{name} {level}: {objects}" for name, level, objects in curves if objects < SAMPLES}
     if few:
         notes.append(
             f"* Fewer than {SAMPLES} objects count ({', '.join(sorted(few))}). The rules take at most one of the "

@@ -1,7 +1,5 @@
 """The experiments of a DVC repository as runs that can be compared: same parameters but for one key and the seed."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -17,8 +15,7 @@ from ruamel.yaml.error import YAMLError
 from monokd.errors import DataError
 from monokd.report.tables import flatten
 
-PARAMS, METRICS, LOCK = "params.yaml", "metrics/summary.json", "dvc.lock"
-REPORT_STAGE = "report"
+PARAMS, METRICS = "params.yaml", "metrics/summary.json"
 # How to compute, not what: these may differ between runs that are compared.
 IGNORED = ("accelerator", "channels_last", "compile", "workers", "cache_images")
 ABSENT = "absent"
@@ -48,10 +45,8 @@ class Selection:
 def read_experiments(root: Path, revisions: tuple[str, ...] = (), *, all_commits: bool = False) -> list[Experiment]:
     """Read the commit at hand, then the workspace and every experiment of `revisions` (default HEAD).
 
-    By asking `dvc exp show`: `dvc.api.exp_show` would leave out time stamps and why an experiment failed.
-
-    Raises:
-        DataError: no DVC repository, or DVC cannot read it.
+    By asking `dvc exp show`: `dvc.api.exp_show` would leave out time stamps and why an experiment failed. DataError
+    where there is no DVC repository, or DVC cannot read it.
     """
     options = ["--all-commits"] if all_commits else [word for revision in revisions for word in ("--rev", revision)]
     command = [sys.executable, "-m", "dvc", "exp", "show", "--json", *options]
@@ -63,10 +58,8 @@ def read_experiments(root: Path, revisions: tuple[str, ...] = (), *, all_commits
     found = [_experiment(row, None) for row in rows]
     for row in rows:
         found += [_experiment(entry["revs"][0], entry["executor"]) for entry in row["experiments"] or []]
-    workspace = [
-        replace(each, problem=each.problem or _stale(each, root)) for each in found if each.name == "workspace"
-    ]
-    commits = [each for each in found if each.name != "workspace"]
+    workspace = [replace(e, problem=e.problem or _stale(e, root)) for e in found if e.name == "workspace"]
+    commits = [e for e in found if e.name != "workspace"]
     if not commits:
         raise DataError("expected a commit, found none", root)
     return [commits[0], *workspace, *commits[1:]]
@@ -79,9 +72,7 @@ def select_runs(
 
     Parameters of profiles and losses that a run does not use are not compared. Of two runs of the same value and seed
     with different results, the newer one counts. The default control is `none` of losses, else the first one's value.
-
-    Raises:
-        DataError: `by` is no dotted parameter of the first experiment.
+    DataError where `by` is no dotted parameter of the first experiment.
     """
     reference = experiments[0]
     if by not in reference.params or by == "seed":
@@ -113,8 +104,7 @@ def select_runs(
 def _experiment(row: Mapping[str, Any], executor: Mapping[str, Any] | None) -> Experiment:
     data = row["data"] or {}
     params, metrics = _content(data, "params", PARAMS), _content(data, "metrics", METRICS)
-    state = (executor or {}).get("state")
-    problem = ""
+    state, problem = (executor or {}).get("state"), ""
     if row["error"]:
         problem = f"failed: {row['error'].get('msg', '')}".strip()
     elif state in ("queued", "running", "failed"):
@@ -134,8 +124,8 @@ def _content(data: Mapping[str, Any], kind: str, path: str) -> dict[str, Any] | 
 def _stale(workspace: Experiment, root: Path) -> str:
     """Which parameter has changed since the workspace's results were made, as a reason; "" where none has."""
     try:
-        lock = YAML(typ="safe").load(root / LOCK)
-        locked = dict(flatten(lock["stages"][REPORT_STAGE]["params"][PARAMS]))
+        lock = YAML(typ="safe").load(root / "dvc.lock")
+        locked = dict(flatten(lock["stages"]["report"]["params"][PARAMS]))
     except (OSError, YAMLError, KeyError, TypeError):
         return ""
     changed = [name for name, value in locked.items() if workspace.params.get(name, ABSENT) != value]
@@ -156,11 +146,10 @@ def _difference(each: Experiment, reference: Experiment, by: str) -> str:
 
 
 def _used(each: Experiment) -> Iterator[str]:
-    """The parameters that matter to a run."""
-    loss, profile = each.params.get("loss"), each.params.get("profile")
+    """The parameters that matter to a run: of its own loss and profile, and none of how to compute."""
+    own = f"losses.{each.params.get('loss')}.", f"profiles.{each.params.get('profile')}."
     for name in each.params:
-        foreign = name.startswith("losses.") and not name.startswith(f"losses.{loss}.")
-        foreign |= name.startswith("profiles.") and not name.startswith(f"profiles.{profile}.")
+        foreign = name.startswith(("losses.", "profiles.")) and not name.startswith(own)
         ignored = name == "launch" or (".machine." in name and name.rpartition(".")[2] in IGNORED)
         if not (foreign or ignored):
             yield name

@@ -1,7 +1,5 @@
 """The `monokd export` command: a detector as one ONNX file, checked against torch before it is put in place."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections.abc import Iterator
@@ -82,12 +80,10 @@ class RawDetections(nn.Module):
         """Compute what is known about the K highest peaks of a frame.
 
         `image` is 1×3×H×W, normalised (for a teacher its depth), `P2` 1×3×4, `coord_range_px` the 1×2×2 corners of the
-        crop in image pixels; `rois` are regions to look at in place of the peaks.
-
-        Returns:
-            In the order of `OUTPUTS`: peak cells y·w + x (K int64), class ids (K int64), heights of the peaks (K),
-            depth confidences (K), 2D boxes (K×4) and projected 3D centres (K×2) in image pixels, depths in metres (K),
-            height, width, length − class mean in metres (K×3), 12 logits and 12 residuals of the heading (K×24).
+        crop in image pixels; `rois` are regions to look at in place of the peaks. Returns, in the order of `OUTPUTS`,
+        peak cells y·w + x (K int64), class ids (K int64), heights of the peaks (K), depth confidences (K), 2D boxes
+        (K×4) and projected 3D centres (K×2) in image pixels, depths in metres (K), height, width, length − class mean
+        in metres (K×3), 12 logits and 12 residuals of the heading (K×24).
         """
         output = self.detector(image, P2, coord_range_px, rois)
         boxes, centres, peaks = image_geometry(self.detector, output, coord_range_px)

@@ -1,7 +1,5 @@
 """What is wrong inside the files of one frame. The limits were set so that no label of KITTI's 7,481 is blamed."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,16 +13,14 @@ from monokd.errors import DataError
 from monokd.files import read_bytes
 from monokd.kitti.boxes3d import box_corners, projected_boxes, wrap_angle
 from monokd.kitti.calibration import Calibration
-from monokd.kitti.frames import POINT_BYTES, FrameSource, check_points
+from monokd.kitti.frames import FrameSource, read_velodyne
 from monokd.kitti.images import read_png_header
 from monokd.kitti.labels import read_labels
 from monokd.kitti.objects import Objects
-from monokd.typing import Floats
 
 Size = tuple[int, int]  # width, height in pixels
 T = TypeVar("T")
 KNOWN = frozenset(name.lower() for name in KITTI_NAMES)
-SAMPLED_POINTS = 512  # at the start, in the middle and at the end: every point of every scan would take minutes
 ORTHONORMAL = 1e-3  # a text of seven digits misses by 1e-6
 LARGEST_SIDE_M = 60.0  # a tram has 35 m
 TRUNCATED = 0.9  # of an object that is hardly in the image, the boxes need not agree
@@ -40,11 +36,8 @@ class Problem(NamedTuple):
     text: str
 
 
-def check_frame(source: FrameSource, depth: Path | None, frame: str) -> tuple[list[Problem], int]:
-    """Find the problems inside the files of a frame, and the pixels of its image, 0 where they are unknown.
-
-    Files that do not exist are left to the folder's check.
-    """
+def check_frame(source: FrameSource, depth: Path | None, frame: str) -> list[Problem]:
+    """Find the problems inside the files of a frame; files that do not exist are left to the folder's check."""
     problems: list[Problem] = []
 
     def attempt(group: str, path: Path, read: Callable[[], T]) -> T | None:
@@ -54,8 +47,8 @@ def check_frame(source: FrameSource, depth: Path | None, frame: str) -> tuple[li
             problems.append(Problem(group, str(error)))
             return None
 
-    image, camera, scan = source.image(frame), source.calibration(frame), source.velodyne(frame)
-    label = source.label(frame)
+    image, camera = source.image(frame), source.calibration(frame)
+    scan, label = source.velodyne(frame), source.label(frame)
     size = attempt("images", image, lambda: read_size(image))
     calibration = attempt("calibration", camera, lambda: source.read_calibration(frame))
     if calibration is not None:
@@ -63,13 +56,15 @@ def check_frame(source: FrameSource, depth: Path | None, frame: str) -> tuple[li
     if label is not None:
         objects = attempt("labels", label, lambda: read_labels(label))
         if objects is not None and len(objects):
-            found = label_problems(objects, lines_of(label), size, calibration)
+            content = read_bytes(label, "label").split(b"\n")
+            lines = [number for number, line in enumerate(content, start=1) if line.strip()]
+            found = label_problems(objects, lines, size, calibration)
             problems += [Problem("labels", f"{label}:{text}") for text in found]
     attempt("scans", scan, lambda: check_scan(scan))
     if size is not None and depth is not None:
         stored = depth / f"{frame}.png"
         attempt("depth", stored, lambda: check_depth(stored, size))
-    return problems, 0 if size is None else size[0] * size[1]
+    return problems
 
 
 def read_size(path: Path) -> Size:
@@ -98,26 +93,9 @@ def camera_problems(calibration: Calibration, size: Size | None) -> Iterator[str
         yield f"Tr_velo_to_cam: the scanner is {distance_m:.1f} m away from the camera (not in metres?)"
 
 
-def lines_of(path: Path) -> list[int]:
-    """Number the file's lines that are not blank."""
-    return [i for i, line in enumerate(read_bytes(path, "label").split(b"\n"), start=1) if line.strip()]
-
-
 def check_scan(path: Path) -> None:
-    """Check the size of a scan, and a sample of its points (DataError)."""
-    if not path.is_file():
-        raise DataError("expected a file, found a folder, pipe or device", path)
-    size = path.stat().st_size
-    count = size // POINT_BYTES
-    if size == 0 or size % POINT_BYTES:
-        raise DataError(f"expected a whole number of {POINT_BYTES}-byte points, found {size} bytes", path)
-    try:
-        scan = np.memmap(path, "<f4", "r", shape=(count, 4))
-    except OSError as error:
-        raise DataError(f"cannot read the scan: {error.strerror}", path) from error
-    starts = sorted({0, max(0, count // 2 - SAMPLED_POINTS), max(0, count - SAMPLED_POINTS)})
-    points = np.concatenate([scan[start : start + SAMPLED_POINTS] for start in starts])
-    check_points(points, path)
+    """Check the points of a scan (DataError)."""
+    points = read_velodyne(path)
     if not ((points[:, 3] >= 0) & (points[:, 3] <= 255)).all():
         raise DataError("expected x, y, z, reflectance from 0, found other numbers in the fourth place", path)
     if len(points) > 1 and (points == points[0]).all():
@@ -128,12 +106,10 @@ def label_problems(
     objects: Objects, lines: Sequence[int], size: Size | None, calibration: Calibration | None
 ) -> Iterator[str]:
     """Find problems, each after its line's number; without image or calibration, rules that need them are left out."""
-    for i in range(len(objects)):
-        yield from (f"{lines[i]}: {reason}" for reason in _line_problems(objects, i, size))
-    placed = np.flatnonzero((objects.sizes_m > 0).all(axis=1) & (objects.locations_m[:, 2] > -1000))
-    if calibration is not None and len(placed):
-        for i, reason in _mismatches(objects.select(placed), calibration, size):
-            yield f"{lines[placed[i]]}: {reason}"
+    for i, line in enumerate(lines):
+        yield from (f"{line}: {reason}" for reason in _line_problems(objects, i, size))
+    if calibration is not None:
+        yield from (f"{lines[i]}: {reason}" for i, reason in _mismatches(objects, calibration, size))
 
 
 def _line_problems(objects: Objects, i: int, size: Size | None) -> Iterator[str]:
@@ -168,18 +144,15 @@ def _line_problems(objects: Objects, i: int, size: Size | None) -> Iterator[str]
 
 def _mismatches(objects: Objects, calibration: Calibration, size: Size | None) -> Iterator[tuple[int, str]]:
     """Index and problem of objects whose 3D box does not project to their 2D box."""
+    placed = (objects.sizes_m > 0).all(axis=1) & (objects.locations_m[:, 2] > -1000)
+    index = np.flatnonzero(placed & (objects.truncation <= TRUNCATED))
+    objects = objects.select(index)
     projected = projected_boxes(box_corners(objects.sizes_m, objects.locations_m, objects.rotation_y_rad), calibration)
-    limits = np.array([*(size or (np.inf, np.inf))] * 2)
-    overlap = _iou(np.clip(projected, 0, limits), objects.boxes_px)
-    for i in np.flatnonzero((objects.truncation <= TRUNCATED) & ~(overlap >= LEAST_IOU)):
-        expected, found = (" ".join(f"{side:.0f}" for side in boxes[i]) for boxes in (objects.boxes_px, projected))
-        place = "lies behind the camera" if np.isnan(projected[i, 0]) else f"projects to {found}"
-        yield int(i), f"the 3D box {place}, its 2D box is {expected} (the calibration of another frame?)"
-
-
-def _iou(a: Floats, b: Floats) -> Floats:
-    """IoU of N pairs of boxes; NaN stays."""
+    a, b = np.clip(projected, 0, [*(size or (np.inf, np.inf))] * 2), objects.boxes_px
     sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
     shared = np.prod(np.clip(sides, 0, None), axis=1)
-    both = np.prod(a[:, 2:] - a[:, :2], axis=1) + np.prod(b[:, 2:] - b[:, :2], axis=1)
-    return np.asarray(shared / np.maximum(both - shared, 1e-9))
+    union = np.prod(a[:, 2:] - a[:, :2], axis=1) + np.prod(b[:, 2:] - b[:, :2], axis=1) - shared
+    for i in np.flatnonzero(~(shared / np.maximum(union, 1e-9) >= LEAST_IOU)):
+        expected, found = (" ".join(f"{side:.0f}" for side in boxes[i]) for boxes in (objects.boxes_px, projected))
+        place = "lies behind the camera" if np.isnan(projected[i, 0]) else f"projects to {found}"
+        yield int(index[i]), f"the 3D box {place}, its 2D box is {expected} (the calibration of another frame?)"

@@ -1,7 +1,5 @@
 """`monokd history`: a student's training held to what the authors' own training logged."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -44,9 +42,7 @@ def history(
 def _departure(own: pd.DataFrame, published: pd.DataFrame, name: str) -> str | None:
     """Say where a column first leaves the published range, or None."""
     outside = []
-    for epoch, value in zip(own["epoch"], own[name], strict=True):
-        if epoch > published["epoch"].max():
-            break
+    for epoch, value in own[own["epoch"] <= published["epoch"].max()].itertuples(index=False):
         near = published[(published["epoch"] - epoch).abs() <= WINDOW][name]
         low, high = float(near.min()), float(near.max())
         slack = WEIGHT_TOLERANCE if name.startswith("weight_") else MARGIN * max(abs(low), abs(high))

@@ -4,8 +4,6 @@ Layouts: a detector alone; a distillation checkpoint with the student under `cen
 `centernet_depth.` and the distillation's own modules beside them; the ImageNet DLA-34 backbone alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,7 @@ import pandas as pd
 import torch
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 from torch import Tensor
 
@@ -24,62 +22,12 @@ from monokd.models.checkpoint import COUNTER, DetectorInfo, empty_detector, fill
 from monokd.models.torch_file import TorchFile, read_torch_file
 from monokd.samples.constants import CLASSES
 
+Network = Literal["image", "depth", "backbone"]
+Status = Literal["used", "ignored", "missing"]
 PREFIXES = {"student": "centernet_rgb.", "teacher": "centernet_depth."}
 NETWORKS: dict[str, Network] = {"student": "image", "teacher": "depth"}
 FULL_WIDTH_CHANNELS = 512
-Network = Literal["image", "depth", "backbone"]
-Status = Literal["used", "ignored", "missing"]
 COLOURS: dict[Status, str] = {"used": "green", "ignored": "yellow", "missing": "red"}
-
-
-def import_checkpoint(
-    checkpoint: Annotated[Path, typer.Argument(help="A published checkpoint (.pth).")],
-    out: Annotated[Path, typer.Argument(help="The model file to write.")],
-    part: Annotated[str | None, typer.Option(help="student or teacher, of a distillation checkpoint.")] = None,
-    classes: Annotated[str, typer.Option(help="The classes that it was trained for.")] = "Car",
-) -> None:
-    """Turn a published checkpoint into a model file, with a table of every key."""
-    trained = tuple(classes.split(","))
-    if not set(trained) <= set(CLASSES):
-        raise DataError(f"--classes: expected some of {','.join(CLASSES)}, found {classes!r}")
-    imported = read_published(checkpoint, part)
-    console = Console()
-    console.print(key_table(imported, checkpoint))
-    info = DetectorInfo(  # input and geometry of all published networks
-        width=imported.width,
-        modality="depth" if imported.network == "depth" else "image",
-        classes=trained,
-        anisotropic_decode=True,
-        clamped_heights=True,
-        depth_scaled_twice=True,
-    )
-    detector = empty_detector(info)
-    module = detector.backbone if imported.network == "backbone" else detector
-    fill(module, imported.tensors, checkpoint)
-    if imported.network == "backbone":
-        save_backbone(module.state_dict(), out)
-    else:
-        save_detector(detector, out, info)
-    numbers = sum(tensor.numel() for tensor in module.state_dict().values())
-    line = f"{out}: {imported.network}, width {imported.width:g}, {numbers / 1e6:.2f} M numbers"
-    console.print(Text(printable(line)), soft_wrap=True)
-
-
-def key_table(imported: Imported, checkpoint: Path) -> Table:
-    """Count the checkpoint's keys by module and by what became of them, with the three sums."""
-    table = Table(title=Text(printable(checkpoint.name)), title_justify="left")
-    table.add_column(Text(f"keys under {imported.prefix}" if imported.prefix else "keys"), no_wrap=True)
-    table.add_column("")
-    table.add_column("tensors", justify="right")
-    table.add_column("numbers", justify="right", no_wrap=True)
-    table.add_column("note")
-    for name, status, note, tensors, numbers in groups(imported.keys):
-        table.add_row(Text(printable(name)), Text(status, COLOURS[status]), str(tensors), f"{numbers:,}", Text(note))
-    table.add_section()
-    for status, colour in COLOURS.items():
-        chosen = [key for key in imported.keys if key.status == status]
-        table.add_row("all", f"[{colour}]{status}[/]", str(len(chosen)), f"{sum(k.numbers for k in chosen):,}", "")
-    return table
 
 
 class Key(NamedTuple):
@@ -102,21 +50,67 @@ class Imported:
     keys: tuple[Key, ...]  # every key of the checkpoint, then the missing ones
 
 
+def import_checkpoint(
+    checkpoint: Annotated[Path, typer.Argument(help="A published checkpoint (.pth).")],
+    out: Annotated[Path, typer.Argument(help="The model file to write.")],
+    part: Annotated[str | None, typer.Option(help="student or teacher, of a distillation checkpoint.")] = None,
+    classes: Annotated[str, typer.Option(help="The classes that it was trained for.")] = "Car",
+) -> None:
+    """Turn a published checkpoint into a model file, with a table of every key."""
+    trained = tuple(classes.split(","))
+    if not set(trained) <= set(CLASSES):
+        raise DataError(f"--classes: expected some of {','.join(CLASSES)}, found {classes!r}")
+    imported = read_published(checkpoint, part)
+    console = Console()
+    console.print(key_table(imported, checkpoint))
+    info = DetectorInfo(
+        width=imported.width, modality="depth" if imported.network == "depth" else "image", classes=trained,
+        anisotropic_decode=True, clamped_heights=True, depth_scaled_twice=True,  # as all published networks
+    )  # fmt: skip
+    detector = empty_detector(info)
+    module = detector.backbone if imported.network == "backbone" else detector
+    fill(module, imported.tensors, checkpoint)
+    if imported.network == "backbone":
+        save_backbone(module.state_dict(), out)
+    else:
+        save_detector(detector, out, info)
+    numbers = sum(tensor.numel() for tensor in module.state_dict().values())
+    line = f"{out}: {imported.network}, width {imported.width:g}, {numbers / 1e6:.2f} M numbers"
+    console.print(Text(printable(line)), soft_wrap=True)
+
+
+def key_table(imported: Imported, checkpoint: Path) -> Table:
+    """Count the checkpoint's keys by module and by what became of them, with the three sums."""
+    head = Column(f"keys under {imported.prefix}" if imported.prefix else "keys", no_wrap=True)
+    counts = Column("tensors", justify="right"), Column("numbers", justify="right", no_wrap=True)
+    table = Table(head, "", *counts, "note", title=Text(printable(checkpoint.name)), title_justify="left")
+    for name, status, note, tensors, numbers in groups(imported.keys):
+        table.add_row(Text(printable(name)), Text(status, COLOURS[status]), str(tensors), f"{numbers:,}", Text(note))
+    table.add_section()
+    for status, colour in COLOURS.items():
+        chosen = [key for key in imported.keys if key.status == status]
+        table.add_row("all", f"[{colour}]{status}[/]", str(len(chosen)), f"{sum(k.numbers for k in chosen):,}", "")
+    return table
+
+
 def read_published(path: str | Path, part: str | None = None) -> Imported:
-    """Read a checkpoint in any published layout, without running code from it.
+    """Read a checkpoint in any published layout, without running code from it (DataError).
 
     `part` (`student` or `teacher`; None: the student) chooses a network of a distillation checkpoint, and says what a
     detector alone is.
-
-    Raises:
-        DataError: unreadable, code inside, no known layout, or no such part.
     """
     if part not in (None, *PREFIXES):
         raise DataError(f"part: expected student or teacher, found {part!r}")
     file = read_torch_file(path)
     prefix, network = _layout(file.tensors, part, path)
     found = {name.removeprefix(prefix): t for name, t in file.tensors.items() if name.startswith(prefix)}
-    width = _width(found, network, path)
+    name = "level5.root.conv.weight" if network == "backbone" else "backbone.level5.root.conv.weight"
+    if name not in found:
+        raise DataError(f"tensor {name} is missing", path)
+    shape, most = tuple(found[name].shape), 4 * FULL_WIDTH_CHANNELS
+    if len(shape) != 4 or not 8 <= shape[0] <= most:
+        raise DataError(f"tensor {name}: expected 8 to {most} channels, found shape {shape}", path)
+    width = shape[0] / FULL_WIDTH_CHANNELS
     detector = empty_detector(DetectorInfo(width=width))
     expected = (detector.backbone if network == "backbone" else detector).state_dict()
     # Copies, because entries of a checkpoint may share memory, which safetensors does not write.
@@ -143,16 +137,6 @@ def _layout(names: Mapping[str, Tensor], part: str | None, path: str | Path) -> 
         return "", "backbone"
     first = next(iter(names))
     raise DataError(f"expected keys of a detector or of a DLA-34 backbone, found {first[:60]!r}", path)
-
-
-def _width(found: Mapping[str, Tensor], network: Network, path: str | Path) -> float:
-    name = "level5.root.conv.weight" if network == "backbone" else "backbone.level5.root.conv.weight"
-    if name not in found:
-        raise DataError(f"tensor {name} is missing", path)
-    shape = tuple(found[name].shape)
-    if len(shape) != 4 or not 8 <= shape[0] <= 4 * FULL_WIDTH_CHANNELS:
-        raise DataError(f"tensor {name}: expected 8 to {4 * FULL_WIDTH_CHANNELS} channels, found shape {shape}", path)
-    return shape[0] / FULL_WIDTH_CHANNELS
 
 
 def _keys(file: TorchFile, prefix: str, expected: Mapping[str, Tensor]) -> Iterator[Key]:

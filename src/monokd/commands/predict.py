@@ -1,7 +1,5 @@
 """The `monokd predict` command."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +10,12 @@ import typer
 from monokd.commands.options import Compute, Model, ReadWorkers, ScoreDecimals, ScoreThreshold
 from monokd.errors import DataError, printable
 from monokd.inference.predict import SCORE_DECIMALS, detect_images, processes, share_of_process, write_predictions
-from monokd.kitti.calibration import Calibration, read_calibration
 from monokd.kitti.frames import FrameSource, read_image
 from monokd.kitti.objects import Objects
 from monokd.kitti.raw import RawDrives
 from monokd.models.checkpoint import load_detector
+from monokd.report.drawing import Layer, draw_boxes_3d, write_picture
+from monokd.report.networks import STYLES
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -56,7 +55,7 @@ def predict(
 
 
 @dataclass(frozen=True, slots=True)
-class LooseFiles:
+class LooseFiles(FrameSource):
     """Images that do not stand in KITTI's layout, without labels and scans, as a source of frames."""
 
     images: dict[str, Path]  # by id, which is the name without suffix
@@ -73,13 +72,6 @@ class LooseFiles:
     def calibration(self, frame: str) -> Path:
         """Name the calibration text."""
         return self.calib if self.calib.is_file() else self.calib / f"{frame}.txt"
-
-    def read_calibration(self, frame: str) -> Calibration:
-        """Read the camera."""
-        return read_calibration(self.calibration(frame))
-
-    def label(self, frame: str) -> None:
-        """There is none."""
 
     def velodyne(self, frame: str) -> Path:
         """Name a scan that does not exist."""
@@ -108,9 +100,6 @@ def find_files(images: Path, calib: Path) -> LooseFiles:
 
 def _drawing(found: Iterator[tuple[str, Objects]], files: FrameSource, folder: Path) -> Iterator[tuple[str, Objects]]:
     """Pass `found` on and draw each frame on the way."""
-    from monokd.report.drawing import Layer, draw_boxes_3d, write_picture  # noqa: PLC0415  (only where asked)
-    from monokd.report.networks import STYLES  # noqa: PLC0415
-
     for name, objects in found:
         layer = Layer(objects, STYLES["student"], filled=True)
         picture = draw_boxes_3d(read_image(files.image(name)), [layer], files.read_calibration(name), labels=True)

@@ -1,7 +1,5 @@
 """The `monokd show` command: one frame with everything that is known about it, as one picture."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +15,8 @@ from monokd.kitti.calibration import Calibration
 from monokd.kitti.frames import FrameSource, KittiFolder, read_depth, read_image, read_velodyne
 from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.raw import frame_source
-from monokd.report.drawing import (
-    Layer,
-    add_colour_bar,
-    colour_depth,
-    draw_birds_eye,
-    draw_boxes_3d,
-    placed,
-    write_picture,
-)
+from monokd.report import drawing
+from monokd.report.drawing import Layer
 from monokd.report.networks import TRUTH, style_of
 from monokd.typing import Bytes, Floats, Floats32
 
@@ -61,8 +52,8 @@ def show(
     if files.velodyne(frame).is_file():
         depth_m = densify_frame(files, frame) if depth_m is None else depth_m
         points_m = calibration.velodyne_to_camera(read_velodyne(files.velodyne(frame))[:, :3].astype(np.float64))
-    write_picture(out, compose(image, calibration, layers, depth_m, points_m))
-    names = ", ".join(f"{len(placed(layer.objects))} of {layer.style.label}" for layer in layers) or "no boxes"
+    drawing.write_picture(out, compose(image, calibration, layers, depth_m, points_m))
+    names = ", ".join(f"{len(drawing.placed(layer.objects))} of {layer.style.label}" for layer in layers) or "no boxes"
     print(printable(f"{out}: {names}"))
 
 
@@ -80,11 +71,7 @@ def read_layers(files: FrameSource, frame: str, results: Sequence[Path], score_t
 
 
 def compose(
-    image: Bytes,
-    calibration: Calibration,
-    layers: Sequence[Layer],
-    depth_m: Floats32 | None,
-    points_m: Floats | None,
+    image: Bytes, calibration: Calibration, layers: Sequence[Layer], depth_m: Floats32 | None, points_m: Floats | None
 ) -> Bytes:
     """Put the views of a frame beside each other: image and depth on the left, from above on the right.
 
@@ -93,24 +80,20 @@ def compose(
     factor = max(WIDTH_PX / image.shape[1], 1.0)
     larger = _resized(image, factor, cv2.INTER_CUBIC)
     camera = replace(calibration, P2=np.diag([factor, factor, 1.0]) @ calibration.P2)
-    boxes = draw_boxes_3d(draw_boxes_3d(larger, layers[:-1], camera), layers[-1:], camera, labels=True)
+    boxes = drawing.draw_boxes_3d(drawing.draw_boxes_3d(larger, layers[:-1], camera), layers[-1:], camera, labels=True)
     views = [_legend(layers, larger.shape[1]), boxes]
     if depth_m is not None:
         # KITTI's own depth maps are cut at the top and the right.
         padded = np.zeros(image.shape[:2], dtype=np.float32)
         padded[-depth_m.shape[0] :, : depth_m.shape[1]] = depth_m
-        views.append(add_colour_bar(_resized(colour_depth(padded), factor, cv2.INTER_NEAREST)))
+        views.append(drawing.add_colour_bar(_resized(drawing.colour_depth(padded), factor, cv2.INTER_NEAREST)))
     left = np.concatenate(views)
-    from_above = draw_birds_eye(
-        layers,
-        calibration,
-        image.shape[1],
-        points_m=None if points_m is None else points_m[points_m[:, 2] > 0],
-        range_m=RANGE_M,
-        pixels_per_m=left.shape[0] / (RANGE_M + 2),
-    )[: left.shape[0]]
-    missing = left.shape[0] - from_above.shape[0]
-    return np.concatenate([left, np.pad(from_above, ((0, missing), (0, 0), (0, 0)))], axis=1)
+    height_px, ahead_m = left.shape[0], None if points_m is None else points_m[points_m[:, 2] > 0]
+    from_above = drawing.draw_birds_eye(
+        layers, calibration, image.shape[1], points_m=ahead_m, range_m=RANGE_M, pixels_per_m=height_px / (RANGE_M + 2)
+    )[:height_px]
+    below = np.zeros((height_px - len(from_above), *from_above.shape[1:]), dtype=np.uint8)
+    return np.concatenate([left, np.concatenate([from_above, below])], axis=1)
 
 
 def _resized(image: Bytes, factor: float, interpolation: int) -> Bytes:
@@ -120,8 +103,7 @@ def _resized(image: Bytes, factor: float, interpolation: int) -> Bytes:
 
 def _legend(layers: Sequence[Layer], width_px: int) -> Bytes:
     """A strip that names the layers in their colours."""
-    strip = np.full((34, width_px, 3), GROUND, dtype=np.uint8)
-    left = 10
+    strip, left = np.full((34, width_px, 3), GROUND, dtype=np.uint8), 10
     for layer in layers:
         text = layer.style.label.encode("ascii", "replace").decode()
         cv2.putText(strip, text, (left, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.65, layer.style.rgb, 1, cv2.LINE_AA)

@@ -1,7 +1,5 @@
 """The `monokd submit` command: results of the test frames as KITTI's object server takes them."""
 
-from __future__ import annotations
-
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -21,9 +19,8 @@ from monokd.kitti.labels import read_results
 from monokd.kitti.objects import Objects
 from monokd.kitti.splits import TEST_FRAMES
 from monokd.models.checkpoint import load_detector
-from monokd.typing import Bools
 
-DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say: equal results give equal bytes
+DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 
 
 def submit(
@@ -54,8 +51,12 @@ def submit(
         kept = _submittable(found, files, left_out)
         write_predictions(texts, kept, classes=info.classes, score_decimals=score_decimals)
         count = sum(len(read_results(texts / f"{name}.txt")) for name in names)
-        with replacing(out, durable=True) as temporary:
-            write_zip(temporary, texts, names)
+        # In the root folder of the zip; equal results give equal bytes.
+        with replacing(out, durable=True) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+            for name in names:
+                entry = zipfile.ZipInfo(f"{name}.txt", DATE)
+                entry.create_system, entry.external_attr = 3, 0o644 << 16  # readable, on any system
+                archive.writestr(entry, (texts / f"{name}.txt").read_bytes(), zipfile.ZIP_DEFLATED, 6)
     print(printable(f"{out}: {len(names)} frames, {count} objects"))
     if left_out:
         say(f"note: {len(left_out)} objects left out, the first: {left_out[0]}")
@@ -74,30 +75,20 @@ def numbered_frames(files: KittiFolder) -> list[str]:
     return names
 
 
-def write_zip(out: Path, folder: Path, frames: list[str]) -> None:
-    """Put FOLDER/FRAME.txt of every frame in the root folder of a zip; equal files give equal bytes."""
-    with zipfile.ZipFile(out, "w") as archive:
-        for frame in frames:
-            entry = zipfile.ZipInfo(f"{frame}.txt", DATE)
-            entry.create_system, entry.external_attr = 3, 0o644 << 16  # readable, on any system
-            archive.writestr(entry, (folder / f"{frame}.txt").read_bytes(), zipfile.ZIP_DEFLATED, 6)
-
-
-def fit(objects: Objects, image_size_px: tuple[int, int]) -> Bools:
-    """Find which objects the server takes: a part of the 2D box lies in the image, and no side has length 0."""
-    starts, ends = objects.boxes_px[:, :2].round(2), objects.boxes_px[:, 2:].round(2)
-    seen = (starts < ends) & (ends > 0) & (starts < image_size_px)
-    return np.asarray(seen.all(axis=1) & (objects.sizes_m.round(2) > 0).all(axis=1))
-
-
 def _submittable(
     found: Iterator[tuple[str, Objects]], files: KittiFolder, left_out: list[str]
 ) -> Iterator[tuple[str, Objects]]:
-    """Each frame's objects that can be submitted; one line for each of the others is added to `left_out`."""
+    """Each frame's objects that the server takes; one line for each of the others is added to `left_out`.
+
+    A part of the 2D box lies in the image, and no side has length 0, in the two decimals that are written.
+    """
     for frame, objects in found:
         width_px, height_px, _ = read_png_header(files.image(frame))
-        taken = fit(objects, (width_px, height_px))
+        boxes_px, sizes_m = objects.boxes_px.round(2), objects.sizes_m.round(2)
+        starts, ends = boxes_px[:, :2], boxes_px[:, 2:]
+        seen = (starts < ends) & (ends > 0) & (starts < (width_px, height_px))
+        taken = np.asarray(seen.all(axis=1) & (sizes_m > 0).all(axis=1))
         for i in np.flatnonzero(~taken):
-            box, size = objects.boxes_px[i].round(2).tolist(), objects.sizes_m[i].round(2).tolist()
-            left_out.append(f"{frame}: box {box} px of a {width_px}×{height_px} image, size {size} m")
+            size = f"{width_px}×{height_px} image, size {sizes_m[i].tolist()} m"
+            left_out.append(f"{frame}: box {boxes_px[i].tolist()} px of a {size}")
         yield frame, objects.select(taken)

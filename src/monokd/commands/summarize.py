@@ -1,7 +1,5 @@
 """The `monokd summarize` command: losses × seeds of this repository's experiments."""
 
-from __future__ import annotations
-
 import json as json_module
 import math
 from collections.abc import Hashable
@@ -50,28 +48,24 @@ def statistics(runs: pd.DataFrame, control: str) -> pd.DataFrame:
     """Compute mean and spread over seeds, and those of the differences to the control.
 
     A difference is paired: a seed's run is compared with the control's run of the same seed, so that what both share
-    (data, start, order of frames) cancels. Spreads are sample standard deviations (n − 1). NaN where undefined.
-
-    Returns:
-        One row a class, metric and value; `wins` says on how many of the paired seeds the value beats the control.
+    (data, start, order of frames) cancels. Spreads are sample standard deviations (n − 1). NaN where undefined. One row
+    a class, metric and value; `wins` says on how many of the paired seeds the value beats the control.
     """
     table = runs.pivot_table(index=["class", "metric", "value"], columns="seed", values="result", sort=False)
     table = table[sorted(table.columns)]
     is_control = table.index.get_level_values("value") == control
     controls = table[is_control].reset_index("value", drop=True).reindex(table.reset_index("value").index)
     paired = (table - controls.to_numpy())[~is_control].reindex(table.index)
-    numbers = pd.DataFrame(
-        {
-            "seeds": [tuple(row.dropna().index) for _, row in table.iterrows()],
-            "mean": table.mean(axis=1),
-            "spread": table.std(axis=1),
-            "paired_seeds": [tuple(row.dropna().index) for _, row in paired.iterrows()],
-            "difference": paired.mean(axis=1),
-            "difference_spread": paired.std(axis=1),
-            "wins": (paired > 0).sum(axis=1),
-        }
-    )
-    return numbers.reset_index()
+    numbers = {
+        "seeds": [tuple(row.dropna().index) for _, row in table.iterrows()],
+        "mean": table.mean(axis=1),
+        "spread": table.std(axis=1),
+        "paired_seeds": [tuple(row.dropna().index) for _, row in paired.iterrows()],
+        "difference": paired.mean(axis=1),
+        "difference_spread": paired.std(axis=1),
+        "wins": (paired > 0).sum(axis=1),
+    }
+    return pd.DataFrame(numbers).reset_index()
 
 
 def to_table(runs: pd.DataFrame, control: str, by: str) -> pd.DataFrame:
@@ -79,9 +73,9 @@ def to_table(runs: pd.DataFrame, control: str, by: str) -> pd.DataFrame:
     rows: list[dict[str, str]] = []
     for value, group in statistics(runs, control).groupby("value", sort=False):
         seeds = group["seeds"].map(len)
-        row = {by.rpartition(".")[2].capitalize(): str(value), "Seeds": f"{seeds.min()}"}
-        if seeds.min() < seeds.max():
-            row["Seeds"] += f" to {seeds.max()}"
+        least, most = seeds.min(), seeds.max()
+        row = {by.rpartition(".")[2].capitalize(): str(value)}
+        row["Seeds"] = f"{least}" if least == most else f"{least} to {most}"
         for entry in group.to_dict("records"):
             title = metric_title(entry["metric"], entry["class"])
             row[f"{title} mean ± std"] = _plus_minus(f"{entry['mean']:.2f}", entry["spread"])
@@ -100,11 +94,9 @@ def metric_title(name: str, class_name: str) -> str:
 def as_json(selection: Selection, by: str, model: str) -> dict[str, Any]:
     """Collect everything as plain data; None where undefined."""
     left_out = [{"name": name, "reason": reason} for name, reason in selection.left_out]
-    classes: dict[str, list[dict[str, Any]]] = {name: [] for name in selection.runs["class"].unique()}
     named = statistics(selection.runs, selection.control).rename(columns={"value": "loss", "metric": "value"})
-    for entry in named.to_dict("records"):
-        plain = {str(k): None if isinstance(x, float) and math.isnan(x) else x for k, x in entry.items()}
-        classes[str(plain.pop("class"))].append(plain)
+    plain = named.astype(object).where(named.notna(), None)
+    classes = {name: mine.drop(columns="class").to_dict("records") for name, mine in plain.groupby("class", sort=False)}
     return {"by": by, "model": model, "control": selection.control, "classes": classes, "left_out": left_out}
 
 

@@ -1,7 +1,5 @@
 """The `monokd unpack` command; nothing that a zip says can reach outside of the folder."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import zipfile
@@ -45,14 +43,9 @@ def unpack_archives(archives: Sequence[Path], root: Path) -> tuple[int, int]:
     """Unpack KITTI's zips into `root`; of raw drives the left colour camera, the scans and the poses.
 
     All zips are looked through before the first byte is written. Every file appears whole or not at all, under its
-    checksum; one that is there with the same content is kept; one with other content is never overwritten.
-
-    Returns:
-        How many files were written, and how many kept.
-
-    Raises:
-        DataError: no zip, a damaged one, a member that is not one of KITTI's files or comes twice, too little disk, or
-            another file in the way.
+    checksum; one that is there with the same content is kept; one with other content is never overwritten. Returns how
+    many files were written, and how many kept. DataError: no zip, a damaged one, a member that is not one of KITTI's
+    files or comes twice, too little disk, or another file in the way.
     """
     members: dict[str, tuple[Path, zipfile.ZipInfo]] = {}
     for archive in archives:
@@ -61,7 +54,11 @@ def unpack_archives(archives: Sequence[Path], root: Path) -> tuple[int, int]:
                 raise DataError(f"refused: member {info.filename} is in {members[info.filename][0]} already", archive)
             members[info.filename] = archive, info
     missing = [(archive, info) for archive, info in members.values() if not _is_there(archive, info, root)]
-    _check_disk([info for _, info in missing], root)
+    needed = FREE_ALLOWANCE + sum(info.file_size for _, info in missing)
+    free = shutil.disk_usage(next(folder for folder in (root, *root.absolute().parents) if folder.exists())).free
+    if missing and needed > free:
+        reason = f"expected {needed / 1e9:.2f} GB of free disk for {len(missing)} files, found {free / 1e9:.2f}"
+        raise DataError(reason, root)
     for archive in archives:
         infos = [info for source, info in missing if source == archive]
         with _opened(archive) as stream:
@@ -110,11 +107,3 @@ def _is_there(archive: Path, info: zipfile.ZipInfo, root: Path) -> bool:
     if not same or zlib.crc32(path.read_bytes()) != info.CRC:
         raise DataError(f"other content than in {archive} is here; move it away first", path)
     return True
-
-
-def _check_disk(infos: Sequence[zipfile.ZipInfo], root: Path) -> None:
-    needed = FREE_ALLOWANCE + sum(info.file_size for info in infos)
-    free = shutil.disk_usage(next(folder for folder in (root, *root.absolute().parents) if folder.exists())).free
-    if infos and needed > free:
-        reason = f"expected {needed / 1e9:.2f} GB of free disk for {len(infos)} files, found {free / 1e9:.2f}"
-        raise DataError(reason, root)

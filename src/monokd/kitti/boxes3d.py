@@ -63,7 +63,7 @@ def project_edges(corners_m: Floats, calibration: Calibration, edges: Ints = EDG
 
 def projected_boxes(corners_m: Floats, calibration: Calibration) -> Floats:
     """Bound the projections of N boxes (N×8×3), N×4 left, top, right, bottom pixels; NaN wholly behind the camera."""
-    pixels = project_edges(corners_m, calibration).reshape(len(corners_m), -1, 2)
+    pixels = project_edges(corners_m, calibration).reshape(len(corners_m), 2 * len(EDGES), 2)
     seen = ~np.isnan(pixels[..., 0]).all(axis=1)
     boxes = np.full((len(corners_m), 4), np.nan)
     boxes[seen, :2], boxes[seen, 2:] = np.nanmin(pixels[seen], axis=1), np.nanmax(pixels[seen], axis=1)

@@ -15,7 +15,7 @@ from monokd.kitti.images import read_depth, read_image, read_stored_depth
 from monokd.typing import Floats32
 
 __all__ = [
-    "FrameSource", "KittiFolder", "check_points", "file_ids", "read_depth", "read_image", "read_split",
+    "FrameSource", "KittiFolder", "file_ids", "read_depth", "read_image", "read_split",
     "read_stored_depth", "read_velodyne",
 ]  # fmt: skip
 POINT_BYTES = 16
@@ -35,14 +35,16 @@ class FrameSource(Protocol):
     def velodyne(self, frame: str) -> Path:
         """Name the scan: float32 x, y, z, reflectance."""
 
-    def label(self, frame: str) -> Path | None:
+    def label(self, frame: str) -> Path | None:  # noqa: ARG002
         """Name the label text; None where the source has no labels."""
+        return None
 
     def calibration(self, frame: str) -> Path:
         """Name the file that says most about the camera, for messages."""
 
     def read_calibration(self, frame: str) -> Calibration:
         """Read the camera of a frame (DataError)."""
+        return read_calibration(self.calibration(frame))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +125,18 @@ def read_split(path: str | Path) -> list[str]:
 
 
 def read_velodyne(path: str | Path) -> Floats32:
-    """Read a scan as N×4 float32: x ahead, y left, z up (metres), reflectance; DataError as `check_points`."""
+    """Read a scan as N×4 float32: x ahead, y left, z up (metres), reflectance.
+
+    Raises:
+        DataError: unreadable, cut short, or a point that is not finite or beyond `MAX_RANGE_M`.
+    """
     raw = read_bytes(path, "scan", BINARY_LIMIT_BYTES)
     if not raw or len(raw) % POINT_BYTES:
         raise DataError(f"expected a whole number of {POINT_BYTES}-byte points, found {len(raw)} bytes", path)
     points = np.frombuffer(raw, dtype="<f4").reshape(-1, 4)
-    check_points(points, path)
-    return points
-
-
-def check_points(points: Floats32, path: str | Path) -> None:
-    """Refuse N×4 scanner points that are not finite or beyond `MAX_RANGE_M` (DataError)."""
     fine = np.isfinite(points).all(axis=1) & (np.abs(points[:, :3]) <= MAX_RANGE_M).all(axis=1)
     if not fine.all():
         bad = int(np.argmin(fine))
         reason = f"expected finite coordinates within {MAX_RANGE_M:g} m"
         raise DataError(f"{reason}, found {points[bad].tolist()} at point {bad}", path)
+    return points

@@ -69,11 +69,6 @@ def read_table(folder: str | Path, frames: Sequence[str], *, scores: bool, missi
     return LabelTable(rows, classes, offsets, missing, dict(unknown))
 
 
-def write_labels(path: str | Path, objects: Objects) -> None:
-    """Write a label file without scores, whole or not at all; numbers that are not finite are a DataError."""
-    write_text(path, "".join(f"{_line(objects, i, path)}\n" for i in range(len(objects))))
-
-
 def write_results(path: str | Path, objects: Objects, score_decimals: int = 6) -> None:
     """Write a result file, whole or not at all; no objects make an empty file, as KITTI's server wants it.
 

@@ -1,7 +1,5 @@
 """Charts as SVG text that takes its colours from the page: the headline, distance, precision over recall, training."""
 
-from __future__ import annotations
-
 import io
 import math
 import re
@@ -43,7 +41,7 @@ class Series:
     """One network's line: N positions and values (NaN leaves a gap), and the ends of error bars where there are any."""
 
     network: str
-    words: str  # its values, for a reader who cannot see the chart
+    text: str  # its values, for a reader who cannot see the chart
     x: Numbers
     y: Numbers
     low: Numbers | None = None
@@ -52,7 +50,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Lines of some networks, and the words around them."""
+    """Lines of some networks, and the texts around them."""
 
     title: str
     head: str  # of the description; no two charts of a page share it
@@ -76,8 +74,8 @@ def headline_charts(results: Results, class_name: str) -> Iterator[Chart]:
             ap, low, high = np.array([figures[network, iou, metric][:3] for metric in ("3d", "bev")]).T
             beside = (index - (len(results.networks) - 1) / 2) * min(0.24, 0.7 / len(results.networks))
             label = style_of(network).label
-            words = [f"{label} {row} {value:.1f}" for row, value in zip(rows, ap, strict=True) if np.isfinite(value)]
-            series.append(Series(network, "; ".join(words), ap, np.arange(len(rows)) + beside, low, high))
+            text = [f"{label} {row} {value:.1f}" for row, value in zip(rows, ap, strict=True) if np.isfinite(value)]
+            series.append(Series(network, "; ".join(text), ap, np.arange(len(rows)) + beside, low, high))
         title = f"{iou.capitalize()}, IoU {iou_of(iou, class_name)}"
         axes = {"xlim": (-0.025 * limit, limit), "xlabel": "AP|R40 in percent"}  # with room for a marker at 0
         yield Chart(title, f"AP|R40 of {class_name}, {LEVEL}, {title}: ", series, axes, rows=rows)
@@ -98,8 +96,8 @@ def distance_charts(results: Results, class_name: str) -> Iterator[Chart]:
             beside = 0.09 * (index - (mine["network"].nunique() - 1) / 2)  # error bars stand side by side
             ap, low, high = bands[["ap", "low", "high"]].to_numpy(dtype=np.float64).T
             known = [f"{t.split()[0]} m {y:.1f}" for t, y in zip(ticks, ap, strict=True) if np.isfinite(y)]
-            words = f"{style_of(str(network)).label}: {', '.join(known)}"
-            series.append(Series(str(network), words, np.arange(len(bands)) + beside, ap, low, high))
+            text = f"{style_of(str(network)).label}: {', '.join(known)}"
+            series.append(Series(str(network), text, np.arange(len(bands)) + beside, ap, low, high))
         limit, title = _axis_end(highest), _title(iou, metric, class_name)
         axes = {"xlabel": "distance in m (objects)", "ylabel": "AP|R40 in percent", "ylim": (-0.02 * limit, limit)}
         axes |= {"xticks": range(len(ticks)), "xticklabels": ticks}
@@ -113,8 +111,8 @@ def precision_recall_charts(results: Results, class_name: str) -> Iterator[Chart
         for network, rows in curves[curves["metric"] == metric].groupby("network", sort=False):
             recall, precision = rows[["recall", "precision"]].to_numpy(dtype=np.float64).T
             reached = precision > 0  # 0 stands for recalls that the network never reaches: the line ends there
-            words = f"{style_of(str(network)).label} reaches recall {recall[reached].max(initial=0):.2f}"
-            series.append(Series(str(network), words, recall, np.where(reached, precision, np.nan)))
+            text = f"{style_of(str(network)).label} reaches recall {recall[reached].max(initial=0):.2f}"
+            series.append(Series(str(network), text, recall, np.where(reached, precision, np.nan)))
         title = _title(iou, metric, class_name)
         axes = {"xlabel": "recall", "ylabel": "precision", "xlim": (0, 1), "ylim": (0, 1.03)}
         if series:
@@ -172,7 +170,7 @@ def to_svg(chart: Chart) -> Markup:
     body = body.replace(INK, "var(--soft)").replace(GRID, "var(--rule)")
     for line in chart.series:
         body = body.replace(style_of(line.network).on_light, f"var(--{line.network})")
-    label = chart.head + "; ".join(line.words for line in chart.series if line.words)
+    label = chart.head + "; ".join(line.text for line in chart.series if line.text)
     root = f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {WIDTH_PX} {height_px}" role="img"'
     return Markup(f'{root} aria-label="{escape(label)}.">{body}')
 

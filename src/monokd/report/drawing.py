@@ -1,7 +1,5 @@
 """Boxes over an image and seen from above; depth and heat as colour. Pictures are H×W×3 uint8 RGB, always new ones."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +24,6 @@ LABEL_FROM_M = 0.3  # nearest corner of a box that gets a label, and nearest fro
 COLOUR_BAR_TICKS_M = (2, 5, 10, 20, 40, 80)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 SUBPIXEL_BITS = 4
-Ints32 = NDArray[np.int32]
 
 
 class Layer(NamedTuple):
@@ -57,14 +54,9 @@ def draw_boxes_3d(image: Bytes, layers: Sequence[Layer], calibration: Calibratio
 
 
 def draw_birds_eye(
-    layers: Sequence[Layer],
-    calibration: Calibration,
-    image_width_px: int,
-    *,
-    points_m: Floats | None = None,
-    range_m: float = 70.0,
-    pixels_per_m: float = 20.0,
-) -> Bytes:
+    layers: Sequence[Layer], calibration: Calibration, image_width_px: int, *,
+    points_m: Floats | None = None, range_m: float = 70.0, pixels_per_m: float = 20.0,
+) -> Bytes:  # fmt: skip
     """Draw boxes up to `range_m` ahead from above: ahead is up; the line out of a box points where it heads.
 
     The camera with the edges of its view stands at the bottom; N×3 `points_m` in its coordinates become dots.
@@ -87,14 +79,20 @@ def draw_birds_eye(
         draw_segments(canvas, np.stack([ring[:-1], ring[1:]], axis=1), RING, thickness=1, rim=False)
         # Beside the camera's view near by, at the picture's edge farther out, where few objects stand.
         angle = min(np.deg2rad(56), np.arcsin(min((HALF_WIDTH_M - 2.4) / radius_m, 1.0)))
-        at = to_pixels(radius_m * np.array([-np.sin(angle), np.cos(angle)]))
-        _write_range(canvas, f"{radius_m:.0f} m", at, pixels_per_m)
+        _write_range(canvas, radius_m, to_pixels(radius_m * np.array([-np.sin(angle), np.cos(angle)])), pixels_per_m)
     ends = calibration.unproject(np.array([(0.0, 0.0), (image_width_px, 0.0)]), np.full(2, 2 * range_m))[:, [0, 2]]
     rays = to_pixels(np.stack([np.zeros((2, 2)), ends], axis=1))
     draw_segments(canvas, rays, RING, thickness=2, dashes=(4, 6), rim=False)
+    thickness = max(round(pixels_per_m / 7), 1)
     for layer in layers:
-        for corners in box_corners(placed(layer.objects))[:, :4][:, :, [0, 2]]:
-            _draw_footprint(canvas, to_pixels(corners), layer, max(round(pixels_per_m / 7), 1))
+        rgb, dashes = layer.style.rgb, layer.style.dashes
+        for ring in to_pixels(box_corners(placed(layer.objects))[:, :4][:, :, [0, 2]]):  # 4×2, from the front
+            if layer.filled:
+                _fill(canvas, ring, rgb, 0.3)
+            outline, front = np.stack([ring, np.roll(ring, -1, axis=0)], axis=1), ring[:2].mean(axis=0)
+            draw_segments(canvas, outline, rgb, thickness=thickness, dashes=dashes)
+            heading = np.stack([front, front + 0.35 * (front - ring.mean(axis=0))])
+            draw_segments(canvas, heading[None], rgb, thickness=thickness)
     return canvas
 
 
@@ -135,8 +133,8 @@ def write_picture(path: Path, picture: Bytes) -> None:
     """Write `picture` in the format of the suffix, .png or .jpg, whole or not at all (OSError on a full disk)."""
     jpeg = [cv2.IMWRITE_JPEG_QUALITY, 82, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     # Thin coloured lines blur when colour is stored at half the resolution. Not imwrite: it passes over a full disk.
-    options = jpeg if path.suffix == ".jpg" else []
-    write_bytes(path, cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)[1].tobytes())
+    options, bgr = jpeg if path.suffix == ".jpg" else [], cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    write_bytes(path, cv2.imencode(path.suffix, bgr, options)[1].tobytes())
 
 
 def placed(objects: Objects) -> Objects:
@@ -156,7 +154,7 @@ def draw_segments(
     """Draw N×2×2 pixel segments into `canvas`, dashed by stroke and gap lengths in units of `thickness` / 2."""
     margin = 2 * thickness  # in sixteenths of a pixel from here on
     frame = [-16 * margin, -16 * margin, *(16 * (size + 2 * margin) for size in canvas.shape[1::-1])]
-    lines: list[Ints32] = []
+    lines: list[NDArray[np.int32]] = []
     for ends in np.round(np.clip(segments, -1e7, 1e7) * 16).astype(int).tolist():
         inside, *clipped = cv2.clipLine(frame, *ends)  # else a box beside the camera has miles of dashes
         if inside:
@@ -167,7 +165,7 @@ def draw_segments(
     cv2.polylines(canvas, lines, False, rgb, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
-def _dashed(start: Floats, end: Floats, dashes: Sequence[int]) -> list[Ints32]:
+def _dashed(start: Floats, end: Floats, dashes: Sequence[int]) -> list[NDArray[np.int32]]:
     """Cut a segment into its strokes, 2×2 each."""
     length = float(np.hypot(*(end - start)))
     if not dashes or length <= dashes[0]:
@@ -188,20 +186,9 @@ def _fill(canvas: Bytes, corners: Floats, rgb: RGB, opacity: float) -> None:
     canvas[rows, columns] = np.round(canvas[rows, columns] * (1 - share) + np.array(rgb) * share)
 
 
-def _draw_footprint(canvas: Bytes, ring: Floats, layer: Layer, thickness: int) -> None:
-    """A box's bottom face, 4×2 pixels from its front, and a line ahead of it."""
-    rgb, front = layer.style.rgb, ring[:2].mean(axis=0)
-    if layer.filled:
-        _fill(canvas, ring, rgb, 0.3)
-    outline = np.stack([ring, np.roll(ring, -1, axis=0)], axis=1)
-    draw_segments(canvas, outline, rgb, thickness=thickness, dashes=layer.style.dashes)
-    heading = np.stack([front, front + 0.35 * (front - ring.mean(axis=0))])
-    draw_segments(canvas, heading[None], rgb, thickness=thickness)
-
-
-def _write_range(canvas: Bytes, text: str, at: Floats, pixels_per_m: float) -> None:
+def _write_range(canvas: Bytes, radius_m: float, at: Floats, pixels_per_m: float) -> None:
     """The distance of a ring, centred at a pixel."""
-    size = pixels_per_m / 20 * 0.95
+    text, size = f"{radius_m:.0f} m", pixels_per_m / 20 * 0.95
     (width, height), _ = cv2.getTextSize(text, FONT, size, 2)
     left, bottom = max(round(at[0] - width / 2), 4), round(at[1] + height / 2)
     cv2.rectangle(canvas, (left - 4, bottom - height - 4), (left + width + 4, bottom + 4), GROUND, cv2.FILLED)

@@ -4,8 +4,6 @@ A box finds an object when its centre stands within `REACH_M` of the object's, s
 and every object is found once (the matching of nuScenes, Caesar et al. 2020).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +22,11 @@ from monokd.report import drawing
 from monokd.report.drawing import Layer
 from monokd.report.networks import CONTROL, STUDENT, TRUTH, UNPREDICTED, style_of
 from monokd.report.results import Results
-from monokd.typing import Bools, Bytes, Floats, Floats32, Ints
+from monokd.typing import Bytes, Floats, Floats32, Ints
 
 REACH_M = 2.0
 HIT, FALSE, IGNORED = 1, -1, 0
+HeatMaps = Mapping[str, Mapping[str, Floats32]]  # network → frame → 0 to 1 over the whole image, any size
 
 
 class Counts(NamedTuple):
@@ -70,7 +69,10 @@ def match(truth: Objects, results: Objects, class_name: str) -> Match:
     boxes = boxes.select(np.argsort(-boxes.scores, kind="stable"))
     gaps_m = np.linalg.norm(boxes.locations_m[:, None, [0, 2]] - truth.locations_m[None, :, [0, 2]], axis=2)
     small = boxes.boxes_px[:, 3] - boxes.boxes_px[:, 1] < MODERATE.min_height_px
-    excused = small | _in_dont_care(boxes, truth.select(names == "DontCare"))
+    one, two = boxes.boxes_px[:, None], truth.boxes_px[names == "DontCare"]
+    shared_px = np.maximum(np.minimum(one[..., 2:], two[:, 2:]) - np.maximum(one[..., :2], two[:, :2]), 0)
+    area_px2 = np.maximum((one[..., 2:] - one[..., :2]).prod(axis=-1), 1e-9)
+    excused = small | (shared_px.prod(axis=-1) > area_px2 / 2).any(axis=1)  # more than half in one DontCare region
     outcome, found_by = np.where(excused, IGNORED, FALSE), np.full(len(truth), -np.inf)
     for index, gap_m in enumerate(gaps_m):
         reachable = np.where(free & (gap_m <= REACH_M), gap_m, np.inf)
@@ -80,14 +82,6 @@ def match(truth: Objects, results: Objects, class_name: str) -> Match:
             outcome[index] = HIT if counted[target] else IGNORED
             found_by[target] = boxes.scores[index]
     return Match(found_by[counted], boxes.scores, outcome)
-
-
-def _in_dont_care(boxes: Objects, regions: Objects) -> Bools:
-    """Boxes with more than half of their 2D area in one DontCare region."""
-    one, two = boxes.boxes_px[:, None], regions.boxes_px[None]
-    overlap_px = np.minimum(one[..., 2:], two[..., 2:]) - np.maximum(one[..., :2], two[..., :2])
-    area_px2 = np.maximum((one[..., 2:] - one[..., :2]).prod(axis=-1), 1e-9)
-    return np.asarray((np.maximum(overlap_px, 0).prod(axis=-1) > area_px2 / 2).any(axis=1))
 
 
 def best_threshold(matches: Sequence[Match]) -> float:
@@ -127,8 +121,7 @@ class FrameSource:
     folder: KittiFolder
     ids: Sequence[str]
     depth_dir: Path  # dense depth as ID.png
-    # Chosen frames → network → frame → 0 to 1 over the whole image, any size.
-    heat_maps: Callable[[Sequence[str]], Mapping[str, Mapping[str, Floats32]]]
+    heat_maps: Callable[[Sequence[str]], HeatMaps]  # of chosen frames
 
 
 class Picture(NamedTuple):
@@ -186,22 +179,11 @@ def draw_frames(folder: Path, matched: MatchedFrames, source: FrameSource) -> li
     """Choose frames by what student and control find, and draw them into `folder`."""
     chosen = choose(matched.counts[STUDENT], matched.counts[CONTROL])
     heat = source.heat_maps(list(chosen)) if chosen else {}
-    return [
-        _draw_frame(folder, matched, source, frame, reason, {name: maps[frame] for name, maps in heat.items()})
-        for frame, reason in chosen.items()
-    ]
-
-
-def truth_layers(truth: Objects, predicted: set[str]) -> list[Layer]:
-    """Sort labels into one layer of classes that somebody predicts, and a fainter one of the rest, if any."""
-    known = np.array([name in predicted for name in truth.names], dtype=bool)
-    rest = np.array([name != "DontCare" for name in truth.names], dtype=bool) & ~known
-    layers = [Layer(truth.select(rest), UNPREDICTED)] if rest.any() else []
-    return [*layers, Layer(truth.select(known), TRUTH, filled=True)]
+    return [_draw_frame(folder, matched, source, heat, frame, reason) for frame, reason in chosen.items()]
 
 
 def _draw_frame(
-    folder: Path, matched: MatchedFrames, source: FrameSource, frame: str, reason: str, heat: Mapping[str, Floats32]
+    folder: Path, matched: MatchedFrames, source: FrameSource, heat: HeatMaps, frame: str, reason: str
 ) -> FramePictures:
     def save(name: str, drawn: Bytes, alt: str, caption: str) -> Picture:
         drawing.write_picture(folder / f"{frame}-{name}", drawn)
@@ -210,8 +192,13 @@ def _draw_frame(
     image, calibration = read_image(source.folder.image(frame)), read_calibration(source.folder.calibration(frame))
     # Half the size: a heat map has no detail that would be lost.
     half = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA).astype(np.uint8)
-    truth = truth_layers(matched.truths[frame], matched.predicted)
-    outlines, layers, photographs, warm = [layer._replace(filled=False) for layer in truth], [*truth], [], []
+    truth = matched.truths[frame]
+    known = np.array([name in matched.predicted for name in truth.names], dtype=bool)
+    rest = np.array([name != "DontCare" for name in truth.names], dtype=bool) & ~known
+    outlines = [Layer(truth.select(rest), UNPREDICTED)] if rest.any() else []
+    layers = [*outlines, Layer(truth.select(known), TRUTH, filled=True)]
+    outlines.append(Layer(truth.select(known), TRUTH))
+    photographs, warm = [], []
     for name, by_frame in matched.boxes.items():
         style, boxes, (found, counted, false) = style_of(name), by_frame[frame], matched.counts[name][frame]
         layers.append(Layer(boxes, style))
@@ -221,7 +208,7 @@ def _draw_frame(
         caption = f"{style.label}: {found} of {counted} found{f', {false} false' if false else ''}"
         photographs.append(save(f"{name}.jpg", drawn, alt, caption))
         alt = f"Heat map of {style.label} over frame {frame}: bright where it expects an object's centre"
-        drawn = drawing.draw_heat_map(half, heat[name])
+        drawn = drawing.draw_heat_map(half, heat[name][frame])
         warm.append(save(f"{name}-heat.jpg", drawn, alt, f"{style.label}: heat map"))
     drawn = drawing.add_colour_bar(drawing.colour_depth(read_depth(source.depth_dir / f"{frame}.png")))
     alt = f"Dense depth of frame {frame}: yellow is near, dark blue far; a scale from 2 to 80 m runs below"
@@ -232,8 +219,8 @@ def _draw_frame(
     drawn = drawing.draw_birds_eye(layers, calibration, image.shape[1], range_m=range_m)
     alt = f"Frame {frame} seen from above, camera at the bottom, ground truth and all networks, rings every 10 m"
     above = save("above.png", drawn, alt, "Seen from above")
-    why = _why(matched, frame, reason)
-    return FramePictures(frame, reason, why, [*photographs, depth], [above, *warm], len(truth) > 1)
+    large, small, why = [*photographs, depth], [above, *warm], _why(matched, frame, reason)
+    return FramePictures(frame, reason, why, large, small, bool(rest.any()))
 
 
 def _why(matched: MatchedFrames, frame: str, reason: str) -> str:

@@ -1,7 +1,5 @@
 """Where a detector expects objects: its heat map, laid over the whole image."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,10 +39,8 @@ def heat_maps(model: Path, folder: KittiFolder, ids: Sequence[str], *, depth_dir
 def over_image(heat: Floats32, width_px: int, height_px: int) -> Floats32:
     """Move a heat map from the network's input, where it has stride 4, to the image; 0 beyond the input."""
     rows, columns = heat.shape
-    centre = width_px / 2, height_px / 2
-    affine = crop_affine(
-        centre, (float(width_px), float(height_px)), width_px=STRIDE * columns, height_px=STRIDE * rows
-    )
+    centre, size = (width_px / 2, height_px / 2), (float(width_px), float(height_px))
+    affine = crop_affine(centre, size, width_px=STRIDE * columns, height_px=STRIDE * rows)
     # From pixels whose centres lie at halves to OpenCV's, whose centres lie at whole numbers.
     to_heat = affine.forward / STRIDE
     to_heat[:, 2] += to_heat[:, :2].sum(axis=1) / 2 - 0.5

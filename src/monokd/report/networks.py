@@ -1,7 +1,5 @@
 """The networks of the pipeline: their order, what they are, and how they look in every picture, chart and table."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 RGB = tuple[int, int, int]

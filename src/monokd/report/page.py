@@ -1,7 +1,5 @@
 """The report: one HTML page and its pictures beside it, readable offline."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,14 +45,13 @@ def write_report(
     matched = match_frames(results, frames, classes[0])
     drawn = draw_frames(out.parent / out.stem, matched, frames)
     figures = headline_ap(ap, classes[0], networks)
+    scores = {name: tables.ap_cell(figures[name, "loose", "3d"]) for name in networks}
     explained = EXPLAINED if background.distilled else EXPLAINED | {"student": UNDISTILLED}
     made = {name: background.settings[name] for name in ("profile", "loss", "seed", "behaviour")}
     made |= {"trained on": background.training_data, "evaluated frames": results.frames}
     quality = background.label_quality
-    environment = Environment(
-        loader=PackageLoader("monokd.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
+    environment = Environment(loader=PackageLoader("monokd.report", "."), autoescape=True, undefined=StrictUndefined)
+    environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters |= {"svg": charts.to_svg, "urlquote": quote}
     text = environment.get_template("page.html").render(
         title=title,
@@ -62,11 +59,7 @@ def write_report(
         class_name=classes[0],
         loose_iou=tables.iou_of("loose", classes[0]),
         finding=finding(ap, classes[0], distilled=background.distilled),
-        legend=[
-            {"name": name, "style": STYLES[name], "explained": explained[name]}
-            | {"score": tables.ap_cell(figures[name, "loose", "3d"])}
-            for name in networks
-        ],
+        legend=[{"name": n, "style": STYLES[n], "explained": explained[n], "score": scores[n]} for n in networks],
         styles={name: STYLES[name] for name in NETWORKS},
         made_with=made,
         rule=results.rule,

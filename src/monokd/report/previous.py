@@ -1,7 +1,5 @@
 """What stood in the repository before: the newest committed results that differ from the present ones."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Callable, Mapping
@@ -25,7 +23,7 @@ class Previous:
     date: str  # YYYY-MM-DD
     subject: str  # first line of its message
     metrics: Mapping[str, Metrics]  # network → its parsed kitti.json, of those that the commit has
-    settings: tuple[tuple[str, Any, Any], ...] = ()  # (name, before, now) of every one that differs
+    settings: tuple[tuple[str, Any, Any], ...] = ()  # (name, before, now) of those that differ, None where unknown
 
 
 def find_previous(files: Mapping[str, Path], params: Path) -> Previous | None:
@@ -42,7 +40,10 @@ def find_previous(files: Mapping[str, Path], params: Path) -> Previous | None:
         metrics, before = committed_metrics(commit, files), _committed(commit, params, yaml.safe_load)
         differ = any(tree != current[name] for name, tree in metrics.items())
         if differ and before is not None and before.get("profile") == now.get("profile"):
-            return Previous(commit[:8], date, subject, metrics, changed_settings(before, now))
+            old, new = _in_force(before), _in_force(now)
+            names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+            settings = tuple((name, old.get(name), new.get(name)) for name in names)
+            return Previous(commit[:8], date, subject, metrics, settings)
     return None
 
 
@@ -50,12 +51,6 @@ def committed_metrics(revision: str, files: Mapping[str, Path]) -> dict[str, Met
     """Read each network's kitti.json in a commit, without those that are not there or no JSON."""
     trees = {name: _committed(revision, path, json.loads) for name, path in files.items()}
     return {name: tree for name, tree in trees.items() if tree is not None}
-
-
-def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[tuple[str, Any, Any], ...]:
-    """List (name, before, now) of the settings in force that differ; None where one side does not know it."""
-    old, new = _in_force(before), _in_force(now)
-    return tuple((name, old.get(name), new.get(name)) for name in {**old, **new} if old.get(name) != new.get(name))
 
 
 def _in_force(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """What the stages before the report say about every network, as one table of each kind."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

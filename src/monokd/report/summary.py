@@ -1,13 +1,12 @@
 """The few numbers that runs are compared by, and the results in the terminal: python -m monokd.report.summary"""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.console import Console
 
 from monokd.errors import DataError, printable, run
 from monokd.files import read_json
@@ -63,24 +62,22 @@ def spread_note(spread: Mapping[str, Any]) -> str:
     """Say how far equal trainings differ (metrics/spread.json: kind → result → points)."""
     kinds = []
     for kind, values in spread.items():
-        points = {tuple(name.split("_")): value for name, value in values.items()}
-        known = ", ".join(
-            f"{METRIC_NAMES[metric]} {recalls} {value:.1f}" for (metric, recalls), value in points.items()
-        )
-        kinds.append(f"{SPREADS[kind]} {known} points")
+        known = []
+        for name, value in values.items():
+            metric, recalls = name.split("_")
+            known.append(f"{METRIC_NAMES[metric]} {recalls} {value:.1f}")
+        kinds.append(f"{SPREADS[kind]} {', '.join(known)} points")
     return f"For comparison: {'; '.join(kinds)}." if kinds else ""
 
 
-def read_spread(folder: Path = FOLDER) -> dict[str, Any]:
+def read_spread() -> dict[str, Any]:
     """Read metrics/spread.json, empty where there is none."""
-    path = folder / "spread.json"
+    path = FOLDER / "spread.json"
     return dict(read_json(path)) if path.exists() else {}
 
 
 def main() -> None:
     """Print the results in `metrics`, class by class, and how they differ from the committed ones."""
-    from rich.console import Console  # noqa: PLC0415  (slow to import)
-
     networks = [name for name in NETWORKS if (FOLDER / name / "ap.csv").exists()]
     if not networks:
         raise DataError("expected results, found none; `make repro` makes them", FOLDER)

@@ -1,7 +1,5 @@
 """Tables as data, and their three forms: HTML (through the page's template), Markdown, terminal."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby, product
@@ -112,10 +110,8 @@ def _headline_table(
     """Make a row for each network, a column for each figure of the headline; a cell that there is not is undefined."""
     columns = [Column(METRIC_NAMES[metric], _iou_head(iou, class_name)) for iou, metric in HEADLINE]
     undefined = Cell(UNDEFINED)
-    rows = (
-        (Cell(style_of(name).label), *(cells.get((name, *key), undefined) for key in HEADLINE)) for name in networks
-    )
-    return Table(f"{class_name}, {LEVEL}: {what}", (Column("Network"), *columns), tuple(rows))
+    rows = tuple((Cell(style_of(n).label), *(cells.get((n, *key), undefined) for key in HEADLINE)) for n in networks)
+    return Table(f"{class_name}, {LEVEL}: {what}", (Column("Network"), *columns), rows)
 
 
 def details(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> list[Table]:
@@ -128,7 +124,7 @@ def details(ap: pd.DataFrame, class_name: str, networks: Sequence[str]) -> list[
         if mine["ap"].notna().any():
             values = mine.set_index(["points", "metric", "iou", "difficulty"])["ap"].to_dict()
             rows = tuple(
-                (Cell(f"{name} {points}"), *(_number(values.get((points, metric, *key))) for key in keys))
+                (Cell(f"{name} {points}"), *(Cell(_number(values.get((points, metric, *key)))) for key in keys))
                 for points, (metric, name) in product(("R40", "R11"), METRIC_NAMES.items())
             )
             tables.append(Table(f"{style_of(network).label}, {class_name}: AP in percent", columns, rows))
@@ -139,27 +135,24 @@ def depth_errors(metrics: Mapping[str, Any]) -> Table:
     """Tabulate errors of dense depth (metrics/depth.json): all returns, objects, bands of distance."""
     groups = {"All returns": metrics, "On labelled objects": metrics["objects"]}
     groups |= {f"At {name.removesuffix('_m').replace('_', ' to ')} m": band for name, band in metrics["bands"].items()}
-    rows = [
-        [Cell(name), _number(group["rmse_m"]), _number(group["mae_m"]), Cell(_scalar(group["returns"]))]
-        for name, group in groups.items()
-    ]
+    rows = [[name, _number(g["rmse_m"]), _number(g["mae_m"]), _scalar(g["returns"])] for name, g in groups.items()]
     caption = f"Dense depth against held-out laser points, {100 * metrics['filled']:.1f} % of pixels filled"
     return _table(caption, ("Where", "RMSE, m", "Mean absolute error, m", "Points"), rows)
 
 
 def key_values(caption: str, values: Mapping[str, Any], heads: tuple[str, str] = ("Name", "Value")) -> Table:
     """Tabulate nested values in two columns, names joined by dots."""
-    return _table(caption, heads, [[Cell(name), Cell(_scalar(value))] for name, value in flatten(values)])
+    return _table(caption, heads, [[name, _scalar(value)] for name, value in flatten(values)])
 
 
 def settings_changes(settings: Sequence[tuple[str, Any, Any]]) -> Table:
     """Tabulate (name, before, now)."""
-    rows = [[Cell(name), Cell(_scalar(before)), Cell(_scalar(now))] for name, before, now in settings]
+    rows = [[name, _scalar(before), _scalar(now)] for name, before, now in settings]
     return _table("Settings that differ", ("Setting", "Before", "Now"), rows)
 
 
-def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
-    return Table(caption, tuple(map(Column, heads)), tuple(map(tuple, rows)))
+def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    return Table(caption, tuple(map(Column, heads)), tuple(tuple(map(Cell, row)) for row in rows))
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -190,8 +183,8 @@ def ap_cell(figure: Figure, *, best: bool = False) -> Cell:
     return Cell(UNDEFINED) if math.isnan(figure.ap) else Cell(f"{figure.ap:.2f}", note, best)
 
 
-def _number(value: float | None) -> Cell:
-    return Cell(UNDEFINED if value is None or math.isnan(value) else f"{value:.2f}")
+def _number(value: float | None) -> str:
+    return UNDEFINED if value is None or math.isnan(value) else f"{value:.2f}"
 
 
 def _scalar(value: Any) -> str:

@@ -1,7 +1,5 @@
 """A KITTI folder of synthetic street scenes."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -12,13 +10,12 @@ import numpy as np
 from monokd.files import write_bytes, write_text
 from monokd.kitti.calibration import Calibration, write_calibration
 from monokd.kitti.frames import KittiFolder
+from monokd.params import Scenes
 from monokd.progress import map_frames
-from monokd.scenes.geometry import Triangles, assemble
 from monokd.scenes.labels import label_lines
-from monokd.scenes.layout import Placed, Road, sample_objects, sample_road
+from monokd.scenes.layout import Placed, Road, Triangles, assemble, sample_objects, sample_road
 from monokd.scenes.lidar import scan_world
 from monokd.scenes.rasteriser import Camera, View, rasterise
-from monokd.scenes.settings import SceneSettings
 from monokd.scenes.shading import sample_light, shade
 from monokd.scenes.surroundings import sample_clutter
 from monokd.typing import Bytes, Floats32
@@ -30,19 +27,15 @@ P2_SHIFT = (44.85728, 0.2163791, 0.002745884)
 R0_RECT = np.array(
     [0.9999239, 0.00983776, -0.007445048, -0.009869795, 0.9999421, -0.004278459, 0.007402527, 0.004351614, 0.9999631]
 ).reshape(3, 3)
-TR_VELO_TO_CAM = np.array(
-    [
-        *(0.007533745, -0.9999714, -0.000616602, -0.004069766),
-        *(0.01480249, 0.0007280733, -0.9998902, -0.07631618),
-        *(0.9998621, 0.00752379, 0.01480755, -0.2717806),
-    ]
-).reshape(3, 4)
+TR_VELO_TO_CAM = np.array([
+    (0.007533745, -0.9999714, -0.000616602, -0.004069766), (0.01480249, 0.0007280733, -0.9998902, -0.07631618),
+    (0.9998621, 0.00752379, 0.01480755, -0.2717806),
+])  # fmt: skip
 # Run-length coding of horizontal differences: the fastest of zlib's ways on such pictures, and as small.
 PNG_SETTINGS = (
-    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
-    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
-    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB),
-)
+    cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
+    cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB,
+)  # fmt: skip
 
 
 class Frame(NamedTuple):
@@ -58,7 +51,7 @@ class Frame(NamedTuple):
     labels: list[str]
 
 
-def generate_scenes(out: Path, settings: SceneSettings, *, seed: int = 0, workers: int = 1) -> None:
+def generate_scenes(out: Path, settings: Scenes, *, seed: int = 0, workers: int = 1) -> None:
     """Write `out`/training/{image_2, calib, label_2, velodyne} and `out`/ImageSets/{train, val, trainval}.txt.
 
     With unlabelled frames also ImageSets/unlabelled.txt; their labels go to training/label_hidden, where no reader
@@ -66,14 +59,9 @@ def generate_scenes(out: Path, settings: SceneSettings, *, seed: int = 0, worker
     and its number alone, whatever the number of `workers`. Of the scan only the frontal sector is written (KITTI's go
     all round), because nothing else is in the camera's view. Frames of an earlier run with higher ids are left where
     they are; the split files do not name them.
-
-    Raises:
-        ValueError: no frames.
     """
     first, labelled = settings.train_frames, settings.train_frames + settings.val_frames
     ids = [f"{number:06d}" for number in range(labelled + settings.unlabelled_frames)]
-    if not ids:
-        raise ValueError("scenes need at least one frame, found none")
     map_frames(partial(write_frame, out, seed, settings), range(len(ids)), "scenes", workers)
     splits = {"train": ids[:first], "val": ids[first:labelled], "trainval": ids[:labelled]}
     (out / "ImageSets/unlabelled.txt").unlink(missing_ok=True)
@@ -83,7 +71,7 @@ def generate_scenes(out: Path, settings: SceneSettings, *, seed: int = 0, worker
         write_text(out / "ImageSets" / f"{name}.txt", "".join(f"{frame}\n" for frame in frames))
 
 
-def write_frame(out: Path, seed: int, settings: SceneSettings, number: int) -> None:
+def write_frame(out: Path, seed: int, settings: Scenes, number: int) -> None:
     """Render and write frame `number`; its image comes last, so that a frame with an image is complete."""
     frame, files, name = render_frame(seed, number, settings), KittiFolder(out), f"{number:06d}"
     label, stale = files.label(name), files.hidden_label(name)
@@ -97,7 +85,7 @@ def write_frame(out: Path, seed: int, settings: SceneSettings, number: int) -> N
     write_bytes(files.image(name), data.tobytes())
 
 
-def render_frame(seed: int, number: int, settings: SceneSettings) -> Frame:
+def render_frame(seed: int, number: int, settings: Scenes) -> Frame:
     """Frame `number` of `seed`; each aspect has its own random stream, so that changing one leaves the others."""
     streams = np.random.SeedSequence([seed, number]).spawn(5)
     road_rng, object_rng, clutter_rng, light_rng, scan_rng = (np.random.default_rng(stream) for stream in streams)
@@ -113,7 +101,7 @@ def render_frame(seed: int, number: int, settings: SceneSettings) -> Frame:
     return Frame(road, objects, triangles, view, calibration, image, points, labels)
 
 
-def scaled_camera(settings: SceneSettings) -> tuple[Camera, Calibration]:
+def scaled_camera(settings: Scenes) -> tuple[Camera, Calibration]:
     """KITTI's camera at the settings' size."""
     scale_u, scale_v = settings.width_px / KITTI_SIZE_PX[0], settings.height_px / KITTI_SIZE_PX[1]
     focal = round(FOCAL_PX * scale_u, 4)

@@ -1,7 +1,5 @@
 """Label lines from what was rendered, by KITTI's definitions."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -5,8 +5,6 @@ within 20° of the road's direction, parked rows 2 to 4 m right and 6 to 7 m lef
 Labels have two decimals, so sizes, places and headings are rounded *before* anything is drawn: the label is the truth.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from monokd.kitti.boxes3d import CORNERS
+from monokd.params import Scenes
 from monokd.scenes import meshes
 from monokd.scenes.palette import Look, object_look, pick
 from monokd.scenes.raycast import NEAR_M
-from monokd.scenes.settings import SceneSettings
-from monokd.typing import Floats
+from monokd.typing import Floats, Ints
 
 CAMERA_HEIGHT_M = 1.65
 # height, width, length: mean, deviation, low, high (KITTI's 1st and 99th percentile)
@@ -89,7 +87,36 @@ class Road(NamedTuple):
         return CAMERA_HEIGHT_M + self.bank * x + self.pitch * z
 
 
-def sample_road(rng: np.random.Generator, settings: SceneSettings) -> Road:
+class Triangles(NamedTuple):
+    """The T triangles of a world, in rectified camera coordinates."""
+
+    corners_m: Floats  # T×3×3, corner and coordinate
+    normals: Floats  # T×3, unit length, either side
+    colours: Floats  # T×3 RGB, 0 to 255
+    materials: Ints  # T, as in `palette`
+    owners: Ints  # T, index of the labelled object in ascending runs, then −1 for clutter
+    base_y_m: Floats  # T, y of the bottom of the solid
+
+
+def assemble(objects: list[Placed], clutter: list[Placed]) -> Triangles:
+    """All solids of a world; triangles that reach within `NEAR_M` of the camera's plane are left out."""
+    solids = [*objects, *clutter]
+    corners = np.concatenate([solid.in_world(solid.template.corners) for solid in solids])
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    counts = [len(solid.template.parts) for solid in solids]
+    triangles = Triangles(
+        corners,
+        normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12),
+        np.concatenate([solid.look.colours[solid.template.parts] for solid in solids]),
+        np.concatenate([solid.look.materials[solid.template.parts] for solid in solids]),
+        np.repeat([*range(len(objects)), *[-1] * len(clutter)], counts),
+        np.repeat([solid.location_m[1] for solid in solids], counts),
+    )
+    ahead = corners[..., 2].min(axis=1) > NEAR_M
+    return Triangles(*(values[ahead] for values in triangles))
+
+
+def sample_road(rng: np.random.Generator, settings: Scenes) -> Road:
     """A road and its ground."""
     parking = bool(rng.random() < 0.6)
     return Road(
@@ -105,7 +132,7 @@ def sample_road(rng: np.random.Generator, settings: SceneSettings) -> Road:
     )
 
 
-def sample_objects(rng: np.random.Generator, road: Road, settings: SceneSettings) -> list[Placed]:
+def sample_objects(rng: np.random.Generator, road: Road, settings: Scenes) -> list[Placed]:
     """Cars, pedestrians and cyclists that stand clear of each other and are at least partly in view.
 
     Their count varies by a third about `settings.objects_per_frame`.
@@ -127,7 +154,7 @@ def sample_objects(rng: np.random.Generator, road: Road, settings: SceneSettings
     return objects
 
 
-def _sample_object(rng: np.random.Generator, road: Road, settings: SceneSettings) -> Placed:
+def _sample_object(rng: np.random.Generator, road: Road, settings: Scenes) -> Placed:
     name = tuple(SIZES_M)[pick(rng, CLASS_SHARES)]
     height, width, length = (
         round(min(max(rng.normal(mean, deviation), low), high), 2) for mean, deviation, low, high in SIZES_M[name]

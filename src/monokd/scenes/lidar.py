@@ -1,12 +1,9 @@
 """A 64-beam scanner: one ray per beam and column, cast from the scanner's own place in the world."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from monokd.kitti.calibration import Calibration
-from monokd.scenes.geometry import Triangles
-from monokd.scenes.layout import CAMERA_HEIGHT_M, Road
+from monokd.scenes.layout import CAMERA_HEIGHT_M, Road, Triangles
 from monokd.scenes.palette import LAMP, LOST_RETURNS
 from monokd.scenes.raycast import SKY, Rays, cast
 from monokd.typing import Floats32

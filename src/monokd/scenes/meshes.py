@@ -4,8 +4,6 @@ A template fills the unit box: x along the length (front at +0.5), y up from the
 Each triangle names a part; the parts get their material and colour when a solid is placed.
 """
 
-from __future__ import annotations
-
 import math
 from functools import cache
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Materials and colours of the parts."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,14 +1,11 @@
 """What a camera sees: which triangle each pixel shows, how far it is, and how much of each object is seen."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monokd.scenes.geometry import Triangles
-from monokd.scenes.layout import Road
+from monokd.scenes.layout import Road, Triangles
 from monokd.scenes.raycast import Rays, cast, cast_shadow
 from monokd.typing import Bools, Floats, Floats32, Ints
 

@@ -4,8 +4,6 @@ Both sensors cast rays (1, p, q) from their own place: 1 ahead, p alike along a 
 scanner's column), q ascending within it. So a triangle covers one run of rays in every line that it meets.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Weather, and colours: every pixel's surface point gets its texture, light, haze and a little sensor noise."""
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 from typing import NamedTuple
@@ -11,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monokd.compiled import compiled
-from monokd.scenes.geometry import Triangles
-from monokd.scenes.layout import Placed, Road
+from monokd.scenes.layout import Placed, Road, Triangles
 from monokd.scenes.palette import BARK, BRICK, CLOTH, FACADE, GLASS, GLOSS, LEAVES, ROOF, Colour
 from monokd.scenes.rasteriser import Camera, View
 from monokd.scenes.raycast import GROUND, SKY

@@ -1,7 +1,5 @@
 """Background clutter along the road: buildings, walls, hedges, trees, lamps, signs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 
@@ -70,14 +68,11 @@ def _furniture(rng: np.random.Generator, road: Road, side: float) -> Iterator[Pl
             if kind in TREES:
                 low, high, width = TREES[kind]
                 height = rng.uniform(low, high)
-                size = height, width * height, width * height
-                yield _solid(rng, road, kind, "plant", far, size, turn)
+                yield _solid(rng, road, kind, "plant", far, (height, width * height, width * height), turn)
             elif kind == "lamp":
-                size = rng.uniform(5.0, 8.0), 0.18, 1.6
-                yield _solid(rng, road, "lamp", "grey", near, size, -side * math.pi / 2)
+                yield _solid(rng, road, "lamp", "grey", near, (rng.uniform(5.0, 8.0), 0.18, 1.6), -side * math.pi / 2)
             elif kind == "sign":
-                size = rng.uniform(2.2, 3.0), 0.6, 0.09
-                yield _solid(rng, road, "sign", "sign", near, size, rng.normal(0.0, 0.2))
+                yield _solid(rng, road, "sign", "sign", near, (rng.uniform(2.2, 3.0), 0.6, 0.09), rng.normal(0.0, 0.2))
             else:
                 size = rng.uniform(0.7, 1.3), rng.uniform(0.5, 1.0), rng.uniform(0.5, 1.4)
                 yield _solid(rng, road, "block", "grey", far, size, turn)
