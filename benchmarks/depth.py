@@ -1,7 +1,5 @@
 """Errors of dense depth and of its variants on returns that were held out. `python benchmarks/depth.py [KITTI_ROOT]`"""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

@@ -8,8 +8,6 @@ Phases are timed in further steps with a wait for the device at each border; wha
 detection terms.
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 import time

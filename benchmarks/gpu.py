@@ -10,8 +10,6 @@ torchrun), `steps` (a full-size step by phase, switch by switch), `kernels` (ran
 workers) and `epoch` (of full-size frames). Each ends in verdicts; the exit status is 1 where one does not hold.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import tempfile

@@ -1,7 +1,5 @@
 """Parts of `gpu.py` that hold or do not: bits that repeat, numbers that agree, kills, the speed of an epoch."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import math

@@ -1,7 +1,5 @@
 """Parts of `gpu.py` that measure: steps by phase and switch, ranks and scan, the loader."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product

@@ -7,8 +7,6 @@ time, with several threads their sum. Both sides of a comparison of ranks share 
 what is in use rises over one forward and backward pass. A form that cannot run here says why in its row.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib
 from collections.abc import Callable, Sequence

@@ -4,8 +4,6 @@ torch against ONNX Runtime (examples/onnx_predict.py), one and two threads. Ways
 are printed. Weights are random: the time does not depend on them.
 """
 
-from __future__ import annotations
-
 import argparse
 import runpy
 import tempfile

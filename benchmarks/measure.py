@@ -1,7 +1,5 @@
 """What the scripts beside this file share: timing in turns, peak memory, tables, frames to measure on."""
 
-from __future__ import annotations
-
 import gc
 import multiprocessing
 import os

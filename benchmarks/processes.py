@@ -15,8 +15,6 @@ as large. One step runs in float32. More than 1e-5 in a loss or a float64 gradie
 with exit status 1.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import os

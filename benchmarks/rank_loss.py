@@ -6,8 +6,6 @@ Correlations by strength against scipy's, and descent on the features themselves
 baseline and teacher of the demo. Times and memory: benchmarks/kernels.py.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

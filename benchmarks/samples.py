@@ -6,8 +6,6 @@ Times of one sample are of one core, ways in turns, ratios taken within a round.
 size, from files, without a network behind; processor time is that of all processes. Without frames some are made.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import tempfile

@@ -5,8 +5,6 @@
 What `benchmarks/gpu.py` starts; `prepare` makes such a folder.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import runpy

@@ -14,8 +14,6 @@ from which docs/make_tables.py makes the pages' tables: means, and paired differ
 intervals.
 """
 
-from __future__ import annotations
-
 import argparse
 import copy
 import json

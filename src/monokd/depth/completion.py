@@ -1,7 +1,5 @@
 """From sparse to dense depth: along the scanner's rings first, between the rings second."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Dense depth for every frame of a source, restartable; and a check of depth files made elsewhere."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path

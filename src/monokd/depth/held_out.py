@@ -1,7 +1,5 @@
 """How far off completed depth is, on returns that the completion did not see."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple

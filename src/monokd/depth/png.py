@@ -1,7 +1,5 @@
 """Depth PNGs on the disk: how they are written, and whether others can be depth."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

@@ -1,7 +1,5 @@
 """From a laser scan to sparse depth in the camera."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Depth along the scanner's rings: returns joined to lines, with borders placed by neighbours and colour."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Returns that the scanner saw past an object's border, but that the camera cannot see behind the object."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

@@ -3,8 +3,6 @@
 Attribute names spell the published checkpoints' keys.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

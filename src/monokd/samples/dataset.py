@@ -1,7 +1,5 @@
 """Frames of a data source as network inputs and targets."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Batches of an epoch, made by worker processes and copied to the device while it computes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 
