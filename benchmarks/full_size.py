@@ -17,9 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from measure import KITTI, ROOT, Row, in_fresh_process, in_turns, peak_mib, show, wait
 from torch import nn
 
@@ -38,9 +39,6 @@ from monokd.training.devices import neighbours, start
 from monokd.training.schedule import build_optimiser
 from monokd.training.steps import DetectionStep
 from monokd.typing import Modality
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 METHODS = ("none", *PUBLISHED_WEIGHTS)
 TRAINING = Training.model_construct(optimiser="adam", learning_rate=1e-4, weight_decay=1e-5)

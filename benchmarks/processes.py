@@ -25,12 +25,13 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import torch
 from full_size import StepSettings, build_step
+from lightning_fabric import Fabric
 from measure import environment, make_frames, show
 from torch import Tensor
 
@@ -40,16 +41,12 @@ from monokd.kitti.splits import split_frames
 from monokd.params import PUBLISHED_WEIGHTS
 from monokd.quirks import Quirks
 from monokd.samples.augment import Augmentation
+from monokd.samples.batch import Batch
 from monokd.samples.dataset import Frame, Frames, InputSettings
 from monokd.samples.loader import EpochLoader
 from monokd.samples.order import EpochBatches, epoch_order
 from monokd.training.batch_norm import synchronise
 from monokd.training.devices import neighbours, start
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
-    from monokd.samples.batch import Batch
 
 STEPS = ("teacher", "baseline", *PUBLISHED_WEIGHTS)
 LOSS_LIMIT, GRADIENT_LIMITS = 1e-5, {torch.float64: 1e-5, torch.float32: 1e-3}
