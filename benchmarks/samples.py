@@ -20,7 +20,8 @@ import torch
 from measure import KITTI, Row, in_turns, make_frames, show
 from PIL import Image
 
-from monokd.kitti.frames import KittiFolder, read_image, read_stored_depth
+from monokd.kitti.frames import KittiFolder
+from monokd.kitti.images import read_image, read_stored_depth
 from monokd.samples.augment import Augmentation
 from monokd.samples.batch import collate, tensors_of
 from monokd.samples.dataset import Frames, InputSettings

@@ -8,7 +8,7 @@ import numpy as np
 from monokd.commands.densify import densify
 from monokd.commands.predict import predict
 from monokd.commands.show import show
-from monokd.kitti.frames import read_depth
+from monokd.kitti.images import read_depth
 from tests.conftest import write_detector
 from tests.kitti.worlds import DRIVE, write_calibration, write_drive
 

@@ -10,7 +10,8 @@ import typer
 
 from monokd.commands.densify import densify
 from monokd.depth.folder import check_depth_files, densify_folder
-from monokd.kitti.frames import KittiFolder, read_depth
+from monokd.kitti.frames import KittiFolder
+from monokd.kitti.images import read_depth
 from tests.depth.worlds import SHAPE, camera, sweep, wall, write_frame
 
 FRAMES = ["000000", "000001", "000002"]

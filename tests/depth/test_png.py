@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from monokd.depth.png import encode_depth, write_depth
-from monokd.kitti.frames import read_depth
+from monokd.kitti.images import read_depth
 
 
 def test_metres_times_256_rounded_and_clipped_read_back_as_they_were(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from monokd.depth.projection import project_scan
 from monokd.errors import DataError
 from monokd.kitti.calibration import read_calibration
-from monokd.kitti.frames import KittiFolder, read_image, read_velodyne
+from monokd.kitti.frames import KittiFolder, read_velodyne
+from monokd.kitti.images import read_image
 from tests.depth.worlds import SHAPE, camera, points_at, sweep, wall
 
 

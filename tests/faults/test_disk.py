@@ -16,7 +16,7 @@ import torch
 
 from monokd.errors import DataError
 from monokd.files import write_bytes, write_text
-from monokd.kitti.frames import read_image
+from monokd.kitti.images import read_image
 from monokd.kitti.labels import read_labels
 from monokd.models.checkpoint import DetectorInfo, load_detector, save_detector
 from monokd.models.detector import build_detector

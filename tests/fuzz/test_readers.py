@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from monokd.errors import DataError
 from monokd.kitti.calibration import read_calibration
-from monokd.kitti.frames import MAX_RANGE_M, read_depth, read_image, read_velodyne
-from monokd.kitti.images import read_png_header
+from monokd.kitti.frames import MAX_RANGE_M, read_velodyne
+from monokd.kitti.images import read_depth, read_image, read_png_header
 from monokd.kitti.labels import LARGEST, read_labels, read_results
 from monokd.kitti.objects import Objects
 from monokd.models.checkpoint import load_detector

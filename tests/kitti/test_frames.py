@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from monokd.errors import DataError
-from monokd.kitti.frames import KittiFolder, read_depth, read_image, read_split, read_stored_depth, read_velodyne
+from monokd.kitti.frames import KittiFolder, read_split, read_velodyne
+from monokd.kitti.images import read_depth, read_image, read_stored_depth
 
 
 def test_images_are_rgb_and_depth_maps_metres_in_256ths(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from monokd.depth.folder import densify_folder
 from monokd.errors import DataError
 from monokd.kitti.calibration import read_calibration
-from monokd.kitti.frames import FRAME_ID, KittiFolder, read_depth, read_image, read_velodyne
+from monokd.kitti.frames import FRAME_ID, KittiFolder, read_velodyne
+from monokd.kitti.images import read_depth, read_image
 from monokd.kitti.raw import RawDrives, drive_of, read_mapping
 from monokd.kitti.splits import far_from, official_split, outside_val_drives, unlabelled_frames
 from tests.kitti.worlds import DRIVE, write_calibration, write_drive, write_mapping

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from monokd.kitti.frames import read_image
+from monokd.kitti.images import read_image
 from monokd.report import drawing
 from monokd.report.drawing import Layer, draw_birds_eye, draw_boxes_3d
 from monokd.report.networks import STYLES

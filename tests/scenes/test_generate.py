@@ -7,7 +7,8 @@ import pytest
 
 from monokd.kitti.boxes3d import box_coordinates, box_corners, projected_boxes
 from monokd.kitti.calibration import read_calibration
-from monokd.kitti.frames import KittiFolder, read_image, read_split, read_velodyne
+from monokd.kitti.frames import KittiFolder, read_split, read_velodyne
+from monokd.kitti.images import read_image
 from monokd.kitti.labels import read_labels
 from monokd.params import Scenes
 from monokd.scenes.generate import Frame, generate_scenes, render_frame

@@ -10,7 +10,8 @@ import typer
 from monokd.commands.options import Compute, Model, ReadWorkers, ScoreDecimals, ScoreThreshold
 from monokd.errors import DataError, printable
 from monokd.inference.predict import SCORE_DECIMALS, detect_images, processes, share_of_process, write_predictions
-from monokd.kitti.frames import FrameSource, read_image
+from monokd.kitti.frames import FrameSource
+from monokd.kitti.images import read_image
 from monokd.kitti.objects import Objects
 from monokd.kitti.raw import RawDrives
 from monokd.models.checkpoint import load_detector

@@ -12,7 +12,8 @@ import typer
 from monokd.depth.folder import densify_frame
 from monokd.errors import DataError, printable
 from monokd.kitti.calibration import Calibration
-from monokd.kitti.frames import FrameSource, KittiFolder, read_depth, read_image, read_velodyne
+from monokd.kitti.frames import FrameSource, KittiFolder, read_velodyne
+from monokd.kitti.images import read_depth, read_image
 from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.raw import frame_source
 from monokd.report import drawing

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from monokd.depth.completion import dense_depth
 from monokd.depth.png import check_depth, write_depth
 from monokd.errors import DataError
-from monokd.kitti.frames import FrameSource, read_depth, read_image, read_velodyne
-from monokd.kitti.images import read_png_header
+from monokd.kitti.frames import FrameSource, read_velodyne
+from monokd.kitti.images import read_depth, read_image, read_png_header
 from monokd.progress import map_frames
 from monokd.typing import Floats32
 
@@ -25,8 +25,8 @@ class Densified(NamedTuple):
 def densify_folder(source: FrameSource, out: Path, frames: Sequence[str], *, workers: int) -> Densified:
     """Write OUT/FRAME.png (uint16, metres × 256, 0 = none) for every frame.
 
-    A valid PNG of the image's size that is there already is kept, so an ended run can be taken up again. Every PNG
-    is written under a temporary name, read back, compared and only then renamed. Broken frames do not stop the others.
+    A valid PNG of the image's size that is there already is kept, so an ended run can be taken up again. Broken frames
+    do not stop the others.
 
     Raises:
         OSError: `out` cannot be made or written.

@@ -12,7 +12,8 @@ from monokd.depth.projection import project_scan
 from monokd.errors import DataError
 from monokd.kitti.boxes3d import box_coordinates
 from monokd.kitti.calibration import Calibration
-from monokd.kitti.frames import FrameSource, read_image, read_velodyne
+from monokd.kitti.frames import FrameSource, read_velodyne
+from monokd.kitti.images import read_image
 from monokd.kitti.labels import read_labels
 from monokd.kitti.objects import Objects
 from monokd.progress import map_frames

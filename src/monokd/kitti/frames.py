@@ -11,13 +11,8 @@ import numpy as np
 from monokd.errors import DataError
 from monokd.files import BINARY_LIMIT_BYTES, read_bytes
 from monokd.kitti.calibration import Calibration, read_calibration
-from monokd.kitti.images import read_depth, read_image, read_stored_depth
 from monokd.typing import Floats32
 
-__all__ = [
-    "FrameSource", "KittiFolder", "file_ids", "read_depth", "read_image", "read_split",
-    "read_stored_depth", "read_velodyne",
-]  # fmt: skip
 POINT_BYTES = 16
 MAX_RANGE_M = 1000.0  # several times what any scanner sees; a point beyond is no point
 FRAME_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 
 from monokd.files import write_text
-from monokd.kitti.frames import KittiFolder, read_image
+from monokd.kitti.frames import KittiFolder
+from monokd.kitti.images import read_image
 from monokd.kitti.splits import NEAR_VAL, split_frames
 from monokd.progress import map_frames
 from monokd.typing import Floats32

@@ -15,7 +15,8 @@ import numpy as np
 from monokd.classes import MODERATE, NEIGHBOURS
 from monokd.errors import DataError
 from monokd.kitti.calibration import read_calibration
-from monokd.kitti.frames import KittiFolder, read_depth, read_image
+from monokd.kitti.frames import KittiFolder
+from monokd.kitti.images import read_depth, read_image
 from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.objects import Objects, from_rows
 from monokd.report import drawing

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration
-from monokd.kitti.frames import FrameSource, read_image, read_stored_depth
-from monokd.kitti.images import read_png_header
+from monokd.kitti.frames import FrameSource
+from monokd.kitti.images import read_image, read_png_header, read_stored_depth
 from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.objects import Objects
 from monokd.progress import worker_count
