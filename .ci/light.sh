@@ -14,14 +14,14 @@ if light/bin/python -m pip list | grep -iE '^(torch|dvc|pandas) '; then
     echo "light install: pulls what belongs into the extra" >&2
     exit 1
 fi
-PATH=$folder/light/bin:/usr/bin:/bin
-python - <<'EOF'
+"$python" - <<'EOF'
 from pathlib import Path
 from monokd.scenes.generate import generate_scenes
 from monokd.params import Scenes
 
 generate_scenes(Path("frames"), Scenes(train_frames=4, val_frames=6, width_px=621, height_px=188), seed=0)
 EOF
+PATH=$folder/light/bin:/usr/bin:/bin
 monokd check frames
 monokd densify frames depth
 monokd check frames --depth depth
