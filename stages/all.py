@@ -14,11 +14,11 @@ from monokd.errors import run
 from monokd.params import load_params
 from monokd.report import summary
 
-# Of the demo, on one core. Only their proportions count once some stages have run.
+# Of the demo, measured on one core. Only their proportions count once some stages have run.
 SECONDS = {
-    "scenes": 70, "depth": 55, "depth_unlabelled": 25, "teacher": 260, "baseline": 150, "label": 15, "control": 260,
-    "distill": 400, "predict@teacher": 12, "predict@baseline": 12, "predict@control": 12, "predict@student": 12,
-    "evaluate@teacher": 12, "evaluate@baseline": 12, "evaluate@control": 12, "evaluate@student": 12, "report": 25,
+    "scenes": 57, "depth": 32, "depth_unlabelled": 21, "teacher": 236, "baseline": 153, "label": 27, "control": 243,
+    "distill": 345, "predict@teacher": 16, "predict@baseline": 17, "predict@control": 17, "predict@student": 18,
+    "evaluate@teacher": 8, "evaluate@baseline": 6, "evaluate@control": 6, "evaluate@student": 6, "report": 22,
 }  # fmt: skip
 RUNS = re.compile(r"Running stage '([^']+)'")
 PASSED = re.compile(r"Stage '([^']+)' (?:didn't change|is cached)")
