@@ -30,7 +30,7 @@ def changed(tmp_path: Path, **values: Any) -> Path:
         ({"profiles__demo__scenes__min_distance_m": 1.0}, "profiles.demo.scenes.min_distance_m: "),
         (
             {"profiles__demo__scenes__max_distance_m": 3.5},
-            "profiles.demo.scenes: value error, expected min",
+            "profiles.demo.scenes: expected min_distance_m below max_distance_m, found 4 and 3.5",
         ),
         ({"profiles__demo__data__classes": ["Tram"]}, "profiles.demo.data.classes.0: "),
         ({"losses__monoskd__spearman": float("nan")}, "losses.monoskd.spearman: "),

@@ -45,7 +45,8 @@ class Scenes(_Section):
     @model_validator(mode="after")
     def _check_distances(self) -> Self:
         if not self.min_distance_m < self.max_distance_m:
-            raise ValueError("expected min_distance_m < max_distance_m")
+            found = f"{self.min_distance_m:g} and {self.max_distance_m:g}"
+            raise ValueError(f"expected min_distance_m below max_distance_m, found {found}")
         return self
 
 
@@ -272,5 +273,7 @@ def _first_problem(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{dotted}: missing parameter"
     more = f" (and {len(others)} more)" if others else ""
+    if first["type"] == "value_error":
+        return f"{dotted}: {first['ctx']['error']}{more}"
     # Shortened: aliases make a small file huge when it is written out.
     return f"{dotted}: {first['msg'].lower()}, found {reprlib.repr(first['input'])}{more}"
