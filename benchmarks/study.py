@@ -94,7 +94,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "metrics/study.json")
     parser.add_argument("--seeds", type=int, nargs="*", help="default: 0 to 4 for the arms, 0 to 2 for the others")
     parser.add_argument("--arms", nargs="+", help="some of the table's, by name")
-    parser.add_argument("--labelled", type=int, nargs="+", default=LABELLED_FRAMES, help="frames, for the curve")
+    parser.add_argument(
+        "--labelled", type=int, nargs="+", default=LABELLED_FRAMES, choices=LABELLED_FRAMES, help="of the curve"
+    )
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of params.yaml, for all arms")
     args = parser.parse_args()
     arms = args.arms or list(TABLES[args.table])

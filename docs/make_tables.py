@@ -142,7 +142,7 @@ def gain_text(metrics: Path) -> str:
     seeds = student.keys() & control.keys()
     if len(seeds) < 2:
         return ""
-    above = sum(all(student[seed][key] > control[seed][key] for key in HEADS) for seed in seeds)
+    above = sum(all((student[seed][key] or 0) > (control[seed][key] or 0) for key in HEADS) for seed in seeds)
     gains = [f"{head}: {_change(student, control, key)}" for key, head in HEADS.items()]
     return (
         f"In {above} of {len(seeds)} seeds, each with a world, a teacher and a baseline of its own, the student is "

@@ -77,12 +77,16 @@ def main() -> None:
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     with Live(get_renderable=status, console=console, transient=True, refresh_per_second=2):
-        for line in process.stdout or ():
-            stage_began = estimate.read(line, time.monotonic())
-            console.print(line.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
-            if stage_began:
-                left = f", {minutes_left(estimate, time.monotonic())} in all" if timed else ""
-                console.print(f"stage {len(SECONDS) - len(estimate.left) + 1} of {len(SECONDS)}{left}", style="dim")
+        try:
+            for line in process.stdout or ():
+                stage_began = estimate.read(line, time.monotonic())
+                console.print(line.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
+                if stage_began:
+                    left = f", {minutes_left(estimate, time.monotonic())} in all" if timed else ""
+                    console.print(f"stage {len(SECONDS) - len(estimate.left) + 1} of {len(SECONDS)}{left}", style="dim")
+        except KeyboardInterrupt:  # DVC and the stage end by it too; their last lines are wanted
+            console.print(process.communicate()[0], markup=False, highlight=False, soft_wrap=True)
+            raise
     if process.wait():
         sys.exit(process.returncode)
     summary.main()

@@ -83,6 +83,16 @@ def test_a_name_that_is_not_kittis_is_refused_before_anything_is_written(name: s
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.zip", "good.zip"]
 
 
+@pytest.mark.parametrize("name", [rb"training\label_2\000000.txt", b"training/label_2/0000\0.txt"])
+def test_a_name_that_readers_of_zips_rewrite_is_refused(name: bytes, tmp_path: Path) -> None:
+    """Python's own writer does not write them."""
+    plain = "training/label_2/000000.txt"
+    bad = pack(tmp_path / "bad.zip", {plain: b"x"})
+    bad.write_bytes(bad.read_bytes().replace(plain.encode(), name.ljust(len(plain), b"t")))
+    with pytest.raises(DataError, match="refused"):
+        unpack_archives([bad], tmp_path / "kitti")
+
+
 def test_a_file_that_comes_twice_is_refused(tmp_path: Path) -> None:
     one, two = pack(tmp_path / "a.zip"), pack(tmp_path / "b.zip")
     with pytest.raises(DataError, match=r"refused: member training/image_2/000000.png is in .*a\.zip already"):

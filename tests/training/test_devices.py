@@ -20,8 +20,13 @@ from monokd.training.stage import chunking
         ("auto", 2, 2, "cuda"),
         ("cpu", 2, 4, "cpu"),
         ("cuda", 1, 1, "cuda"),
-        ("cuda", 0, 1, "accelerator: expected a GPU for cuda, found none; cpu or auto run without"),
-        ("auto", 1, 2, "accelerator: expected at most one process a GPU, found 2 for 1"),
+        (
+            "cuda",
+            0,
+            1,
+            "machine.accelerator or --accelerator: expected a GPU for cuda, found none; cpu or auto run without",
+        ),
+        ("auto", 1, 2, "expected at most one process a GPU, found 2 processes for 1 GPUs"),
     ],
 )
 def test_cuda_where_it_is_there_and_wanted(

@@ -16,6 +16,8 @@ from monokd.evaluation.evaluate import Evaluation, evaluate_results, read_result
 from monokd.evaluation.precision import SAMPLES
 from monokd.evaluation.rules import DIFFICULTY_NAMES, IOU_SETS, METRICS
 from monokd.evaluation.table import ApRow
+from monokd.kitti.frames import read_split
+from monokd.kitti.splits import SplitName, official_split
 
 DEFAULT_RESAMPLES = 1000  # of a comparison that does not say how many
 PLAIN_WIDTH = 132  # where the output is no terminal
@@ -57,9 +59,6 @@ def evaluate(
 
 def frames_of(split: str) -> Sequence[str]:
     """Give the frame ids of the field's train, val or trainval, or of a file (DataError)."""
-    from monokd.kitti.frames import read_split  # noqa: PLC0415  (OpenCV is slow to import)
-    from monokd.kitti.splits import SplitName, official_split  # noqa: PLC0415
-
     if split in get_args(SplitName):
         return official_split(cast(SplitName, split))
     if not Path(split).exists():

@@ -23,6 +23,7 @@ from monokd.samples.loader import build_loader
 from monokd.typing import Modality
 
 SCORE_DECIMALS = 6
+LOCAL = {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}  # by torchrun: this process and how many, on this machine
 Accelerator = Literal["auto", "cpu", "cuda"]
 
 
@@ -108,5 +109,5 @@ def share_of_process(names: Sequence[str]) -> list[str]:
 
 def pick_device(accelerator: Accelerator) -> torch.device:
     """The device of this process: the GPU with its number on this machine, or the CPU; see `pick_accelerator`."""
-    number = int(os.environ.get("LOCAL_RANK", "0"))
-    return torch.device("cuda", number) if pick_accelerator(accelerator, number + 1) == "cuda" else torch.device("cpu")
+    number, processes = (int(os.environ.get(name, default)) for name, default in LOCAL.items())
+    return torch.device("cuda", number) if pick_accelerator(accelerator, processes) == "cuda" else torch.device("cpu")

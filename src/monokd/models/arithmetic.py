@@ -13,11 +13,13 @@ def pick_accelerator(wanted: str, processes: int = 1) -> str:
     """
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "cuda" and not gpus:
-        raise DataError("accelerator: expected a GPU for cuda, found none; cpu or auto run without")
+        raise DataError(
+            "machine.accelerator or --accelerator: expected a GPU for cuda, found none; cpu or auto run without"
+        )
     if wanted == "cpu" or not gpus:
         return "cpu"
     if processes > gpus:
-        raise DataError(f"accelerator: expected at most one process a GPU, found {processes} for {gpus}")
+        raise DataError(f"expected at most one process a GPU, found {processes} processes for {gpus} GPUs")
     return "cuda"
 
 

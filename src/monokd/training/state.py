@@ -84,7 +84,7 @@ class StateWriter:
         return time.monotonic() - self.written >= self.seconds
 
     def write(self, state: dict[str, Any]) -> None:
-        """Copy `state` from the device and begin to write it; OSError where the disk refused the one before."""
+        """Copy `state` from the device and begin to write it; OSError where the disk refuses it or the one before."""
         self.close()
         self.written = time.monotonic()
         copied = tree_map_only(Tensor, lambda value: value.detach().to("cpu", copy=True), state)
