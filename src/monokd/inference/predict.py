@@ -1,6 +1,5 @@
 """A detector over frames, into KITTI text."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,7 +11,7 @@ from monokd.errors import DataError
 from monokd.kitti.frames import FrameSource
 from monokd.kitti.labels import write_results
 from monokd.kitti.objects import Objects
-from monokd.models.arithmetic import pick_accelerator
+from monokd.models.arithmetic import from_torchrun, pick_accelerator
 from monokd.models.checkpoint import DetectorInfo
 from monokd.models.decode import decode
 from monokd.models.detector import Detector
@@ -23,7 +22,6 @@ from monokd.samples.loader import build_loader
 from monokd.typing import Modality
 
 SCORE_DECIMALS = 6
-LOCAL = {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}  # by torchrun: this process and how many, on this machine
 Accelerator = Literal["auto", "cpu", "cuda"]
 
 
@@ -98,7 +96,7 @@ def full_batches(names: Sequence[str], batch_size: int) -> list[str]:
 
 def processes() -> tuple[int, int]:
     """This process's number and how many there are, as torchrun says (RANK, WORLD_SIZE); 0 and 1 without it."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    return from_torchrun("RANK", 0), from_torchrun("WORLD_SIZE")
 
 
 def share_of_process(names: Sequence[str]) -> list[str]:
@@ -109,5 +107,5 @@ def share_of_process(names: Sequence[str]) -> list[str]:
 
 def pick_device(accelerator: Accelerator) -> torch.device:
     """The device of this process: the GPU with its number on this machine, or the CPU; see `pick_accelerator`."""
-    number, processes = (int(os.environ.get(name, default)) for name, default in LOCAL.items())
-    return torch.device("cuda", number) if pick_accelerator(accelerator, processes) == "cuda" else torch.device("cpu")
+    cuda = pick_accelerator(accelerator, from_torchrun("LOCAL_WORLD_SIZE")) == "cuda"
+    return torch.device("cuda", from_torchrun("LOCAL_RANK", 0)) if cuda else torch.device("cpu")

@@ -1,21 +1,26 @@
 """Which device computes, and how."""
 
+import os
+
 import torch
 
 from monokd.errors import DataError
 
 
+def from_torchrun(name: str, default: int = 1) -> int:
+    """Read a number that torchrun gives every process, such as WORLD_SIZE."""
+    return int(os.environ.get(name, default))
+
+
 def pick_accelerator(wanted: str, processes: int = 1) -> str:
     """Return cpu or cuda; `auto` takes CUDA where it is there, and the CPU everywhere else (Apple's GPUs lack float64).
 
-    Raises:
-        DataError: CUDA is wanted and not there, or this machine has fewer GPUs than `processes`.
+    DataError where CUDA is wanted and not there, or this machine has fewer GPUs than `processes`.
     """
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "cuda" and not gpus:
-        raise DataError(
-            "machine.accelerator or --accelerator: expected a GPU for cuda, found none; cpu or auto run without"
-        )
+        reason = "expected a GPU for cuda, found none; cpu or auto run without"
+        raise DataError(f"machine.accelerator or --accelerator: {reason}")
     if wanted == "cpu" or not gpus:
         return "cpu"
     if processes > gpus:

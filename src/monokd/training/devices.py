@@ -10,7 +10,7 @@ from torch import Tensor
 
 from monokd.errors import say
 from monokd.losses.means import Processes
-from monokd.models.arithmetic import pick_accelerator, set_tf32, set_threads
+from monokd.models.arithmetic import from_torchrun, pick_accelerator, set_tf32, set_threads
 from monokd.params import Machine
 
 
@@ -22,7 +22,7 @@ def start(machine: Machine, seed: int) -> Fabric:
     Raises:
         DataError: CUDA is wanted and not there, or there are more processes than GPUs.
     """
-    world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    world, local = from_torchrun("WORLD_SIZE"), from_torchrun("LOCAL_WORLD_SIZE")
     accelerator = pick_accelerator(machine.accelerator, local)
     set_tf32(machine.tf32)
     set_threads(machine.threads)

@@ -1,6 +1,5 @@
 """A training stage, composed: parameters in, weights and history out."""
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -12,6 +11,7 @@ import torch
 from monokd.errors import DataError, say
 from monokd.kitti.splits import has_labels, split_files, split_frames
 from monokd.losses.task_weights import TaskWeights
+from monokd.models.arithmetic import from_torchrun
 from monokd.models.checkpoint import DetectorInfo, load_backbone, save_detector
 from monokd.models.detector import build_detector
 from monokd.params import Params, Training
@@ -94,7 +94,7 @@ class Stage:
         if machine.compile:
             step.compile()
         optimiser = build_optimiser(step, settings)
-        cores = max(worker_count(0) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
+        cores = max(worker_count(0) // from_torchrun("LOCAL_WORLD_SIZE"), 1)
         workers = loader_workers(-1 if machine.workers == "auto" else machine.workers, cores)
         order = self._order(len(frames) - unlabelled, unlabelled)
         loader = EpochLoader(frames, order, workers=workers, device=fabric.device)
