@@ -54,7 +54,7 @@ SETTINGS: Arms = {  # of `unlabelled`, each varied alone
     "scores from 0.25, uncertain from 0.15": {"keep_score": 0.25, "ignore_score": 0.15},
     "weights by score": {"score_weights": True},
     "half of the batch": {"share": 0.5},
-    "0.9 of the batch": {"share": 0.9},
+    "the whole batch": {"share": 1.0},
     "full headings": {"headings": "full"},
 }
 FACTORS, LABELLED_FRAMES = (0.1, 1, 10), (16, 40, 80, 160, 320)

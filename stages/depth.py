@@ -8,10 +8,10 @@ from monokd.depth.folder import check_depth_files, densify_folder
 from monokd.depth.held_out import measure_folder
 from monokd.errors import DataError, run, say
 from monokd.files import replacing, write_json
-from monokd.kitti.splits import has_labels, split_files, split_frames
+from monokd.kitti.splits import split_files
 from monokd.params import load_params
 from monokd.progress import track, worker_count
-from monokd.roles import unlabelled_frames
+from monokd.roles import labelled_and_scored_frames, unlabelled_frames
 
 LABELLED, UNLABELLED, METRICS = Path("data/depth"), Path("data/depth_unlabelled"), Path("metrics/depth.json")
 MEASURED_FRAMES = 200
@@ -28,8 +28,7 @@ def main() -> None:
         return
     data, settings = params.active.data, params.active.depth
     files = split_files(params.data_root, data.train_split)
-    splits = [split for split in (data.train_split, data.val_split) if has_labels(split)]
-    frames = sorted({frame for split in splits for frame in split_frames(params.data_root, split)})
+    frames = labelled_and_scored_frames(params)
     if settings.source == "files":
         own = Path(settings.files)  # the user's own depth maps, checked and copied
         stop_at_first(tuple(check_depth_files(files, own, frames)))

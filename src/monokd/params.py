@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -23,6 +23,12 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Behaviour = Literal["published", "corrected"]
+
+
+def _each_once(names: tuple[ClassName, ...]) -> tuple[ClassName, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"expected each class once, found {', '.join(names)}")
+    return names
 
 
 class _Section(BaseModel):
@@ -61,13 +67,13 @@ class Data(_Section):
     """What a sample is."""
 
     train_split: str
-    held_out: Share = 0.0
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
     val_split: str
     unlabelled_split: str = ""
     unlabelled_root: str = ""
     unlabelled_every: Positive = 1
     unlabelled_apart_m: Weight = 50.0
-    classes: Annotated[tuple[ClassName, ...], Field(min_length=1)]
+    classes: Annotated[tuple[ClassName, ...], Field(min_length=1), AfterValidator(_each_once)]
     width_px: Annotated[int, Field(ge=64, le=16_384, multiple_of=32)]
     height_px: Annotated[int, Field(ge=64, le=16_384, multiple_of=32)]
 
@@ -116,10 +122,19 @@ class Unlabelled(_Section):
     boxes: Literal["teacher", "baseline", "files", "labels", "none"] = "teacher"
     files: str = ""
     share: Share = 0.5
-    keep_score: Share | None = None
-    ignore_score: Share | None = None
+    keep_score: Weight | None = None
+    ignore_score: Weight | None = None
     score_weights: bool = False
     headings: Literal["axis", "full"] = "axis"
+
+    @model_validator(mode="after")
+    def _check_scores(self) -> Self:
+        if self.keep_score is not None and (self.ignore_score or 0) > self.keep_score:
+            found = f"{self.ignore_score:g} and {self.keep_score:g}"
+            raise ValueError(f"expected ignore_score up to keep_score, found {found}")
+        if self.boxes == "files" and not self.files:
+            raise ValueError("expected files, a folder of result files, where boxes are files; found none")
+        return self
 
 
 class Machine(_Section):
@@ -168,6 +183,19 @@ class Profile(_Section):
     machine: Machine
     predict: Predict
     evaluate: Evaluate
+
+    @model_validator(mode="after")
+    def _check_unlabelled(self) -> Self:
+        split, own, size = self.data.unlabelled_split, self.unlabelled, self.student.batch_size
+        if split and own.share < 1 and not 0 < round(own.share * size) < size:
+            reason = f"a frame of each kind in student.batch_size {size}, or 1 for none with labels"
+            raise ValueError(f"unlabelled.share: expected {reason}, found {own.share:g}")
+        # The testing half's frames have the names of labelled ones, so files of both cannot be told apart.
+        unjudged = not self.data.held_out or (own.boxes == "files" and split == "test")
+        if split and own.boxes not in ("labels", "none") and own.keep_score is None and unjudged:
+            reason = "expected a score, as there are no held-out frames (data.held_out) to choose it on, found none"
+            raise ValueError(f"unlabelled.keep_score: {reason}")
+        return self
 
 
 class Params(_Section):

@@ -1,17 +1,33 @@
 """Which frames play which role in a run: labelled, held out of the teacher's training, without labels."""
 
+from collections.abc import Iterable
 from typing import cast, get_args
 
-from monokd.errors import DataError
+from monokd.errors import DataError, say
 from monokd.kitti import splits
-from monokd.kitti.frames import FrameSource
-from monokd.kitti.splits import UnlabelledSplit, split_files, split_frames
+from monokd.kitti.frames import FrameSource, KittiFolder
+from monokd.kitti.splits import NEAR_VAL, UnlabelledSplit, has_labels, split_files, split_frames
 from monokd.params import Params
 
 
 def labelled_frames(params: Params) -> list[str]:
     """Return the frames of the train split."""
     return split_frames(params.data_root, params.active.data.train_split)
+
+
+def labelled_and_scored_frames(params: Params) -> list[str]:
+    """Return the frames of the train split and of the val split, the latter where it has labels, ascending.
+
+    DataError where two different splits share frames.
+    """
+    data, train = params.active.data, labelled_frames(params)
+    if not has_labels(data.val_split):
+        return sorted(train)
+    val = split_frames(params.data_root, data.val_split)
+    if data.train_split != data.val_split:
+        where = f"profiles.{params.profile}.data.train_split: expected frames that are not scored"
+        refuse_shared(train, val, where, data.val_split)
+    return sorted({*train, *val})
 
 
 def teacher_frames(params: Params) -> list[str]:
@@ -31,16 +47,34 @@ def unlabelled_frames(params: Params) -> tuple[FrameSource, list[str]]:
     DataError where there are no such frames, or one of them is scored: val must teach nothing.
     """
     data, root = params.active.data, params.unlabelled_root
-    if data.unlabelled_split in get_args(UnlabelledSplit):
-        name = cast(UnlabelledSplit, data.unlabelled_split)
-        every, apart_m = data.unlabelled_every, data.unlabelled_apart_m
-        return splits.unlabelled_frames(name, root=params.data_root, raw=root, every=every, apart_m=apart_m)
-    source = split_files(root, data.unlabelled_split)
-    frames = split_frames(root, data.unlabelled_split) if data.unlabelled_split else []
-    if frames and root == params.data_root:
-        scored = set(frames) & set(split_frames(root, data.val_split))
-        if scored:
-            reason = f"expected frames that are not scored, {len(scored)} of them are of split {data.val_split}"
-            where = f"profiles.{params.profile}.data.unlabelled_split"
-            raise DataError(f"{where}: {reason}, first {min(scored)}", "params.yaml")
+    name, where = data.unlabelled_split, f"profiles.{params.profile}.data.unlabelled_split"
+    if not name:
+        return split_files(root, name), []
+    if name == NEAR_VAL:
+        raise DataError(f"{where}: expected frames that do not look like one of val, found {name}", "params.yaml")
+    val, val_files = set(split_frames(params.data_root, data.val_split)), split_files(params.data_root, data.val_split)
+    source: FrameSource = split_files(root, name)
+    if name in get_args(UnlabelledSplit):
+        source, frames = splits.unlabelled_frames(
+            cast(UnlabelledSplit, name),
+            root=params.data_root,
+            raw=root,
+            every=data.unlabelled_every,
+            apart_m=data.unlabelled_apart_m,
+            scored=val if has_labels(data.val_split) else (),
+        )
+    else:
+        frames = split_frames(root, name)
+    if name == "test" and not (params.data_root / "ImageSets" / f"{NEAR_VAL}.txt").exists():
+        say(f"{where}: frames that look like one of val may be among them; `monokd check --near-val` lists these")
+    if isinstance(source, KittiFolder) and source.folder.resolve() == val_files.folder.resolve():
+        refuse_shared(frames, val, f"{where}: expected frames that are not scored", data.val_split)
     return source, frames
+
+
+def refuse_shared(frames: Iterable[str], scored: Iterable[str], expected: str, val_split: str) -> None:
+    """Raise a DataError where frames are scored too."""
+    shared = set(frames) & set(scored)
+    if shared:
+        found = f"{len(shared)} of them are of split {val_split}, first {min(shared)}"
+        raise DataError(f"{expected}, {found}", "params.yaml")

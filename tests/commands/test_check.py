@@ -171,6 +171,11 @@ def test_lists(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         f"{lists}/twice.txt:2: frame 000000 stands in line 1 already",
         f"{lists}: 1 frames stand in train and in val, first 000000",
     ]
+    for name in ("val", "twice"):
+        (lists / f"{name}.txt").unlink()
+    (lists / "train.txt").write_text("000001\n")  # of the official val split, which takes the place of a list
+    (lists / "trainval.txt").write_text("000000\n000001\n")  # another frame than that of the testing half
+    assert _lines(root, capsys, 1)[:-1] == [f"{lists}: 1 frames stand in train and in val, first 000001"]
 
 
 def test_depth_maps(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,6 +220,10 @@ def test_raw_drives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     worlds.write_calibration(raw)
     worlds.write_drive(raw, worlds.DRIVE, [0, 1, 2])
     (date / worlds.DRIVE / "velodyne_points/data/0000000001.bin").unlink()
+    (line,) = _lines(raw, capsys, 0)
+    assert line.startswith("2 frames of 1 raw drives (1 images or scans without a partner are left out; splits drives")
+    assert "mapping/train_rand.txt: no such mapping" in line
+    worlds.write_mapping(raw / "mapping", [f"{worlds.DRIVE}_0000000000"])
     passed = "2 frames of 1 raw drives (1 images or scans without a partner are left out): no problems"
     assert _lines(raw, capsys, 0) == [passed]
     (date / "calib_velo_to_cam.txt").write_text("R: 1 0 0 0 1 0 0 0 1\nT: 0 0\n")
@@ -231,7 +240,8 @@ def test_raw_drives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_real_frames_pass(kitti_dir: Path, kitti_raw_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _lines(kitti_raw_dir, capsys, 0) == ["12 frames of 1 raw drives: no problems"]
+    (line,) = _lines(kitti_raw_dir, capsys, 0)  # its mapping has a folder of another name
+    assert line.startswith("12 frames of 1 raw drives (splits drives and places would stop: ")
     assert _lines(kitti_dir, capsys, 0)[-1].endswith(": no problems")
     lines = _output(kitti_dir, capsys, 1, kitti_dir / "training/depth_dense")
     assert [line for line in lines if line.startswith("  ") and not line.endswith(": missing")] == []

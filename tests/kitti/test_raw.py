@@ -102,6 +102,10 @@ def test_no_frame_of_a_val_drive_enters(drives: Path) -> None:
     assert isinstance(source, RawDrives)
     assert {drive_of(frame) for frame in frames} == {TRAIN, NEAR, FAR}
     assert len(frames) == 8
+    scored = unlabelled_frames("drives", root=drives, raw=drives, scored=["000000"])[1]  # of the official train split
+    assert {drive_of(frame) for frame in scored} == {NEAR, FAR}
+    with pytest.raises(DataError, match="expected every val frame, found 1 missing, first 100000"):
+        unlabelled_frames("drives", root=drives, raw=drives, scored=["100000"])
     thinned = unlabelled_frames("drives", root=drives, raw=drives, every=4)[1]
     assert [frame[-2:] for frame in thinned] == ["00", "00", "04", "00", "04"]
 

@@ -33,6 +33,15 @@ def test_a_box_on_a_label_that_does_not_count_is_neither_right_nor_wrong() -> No
     assert found.labels == 0
 
 
+def test_a_box_on_a_van_or_in_an_unknown_region_is_neither_right_nor_wrong() -> None:
+    found, place = [cars((0, 20, 0.9))], (0, 20, np.nan)
+    for names in (("Van",), ("DontCare",)):
+        assert not match(found, [cars(place, names=names)], ["Car"]).counted.any()
+    beside = match(found, [cars((3, 20, np.nan), names=("DontCare",))], ["Car"])
+    assert beside.counted.all()
+    assert not beside.correct.any()
+
+
 def test_a_box_at_a_wrong_distance_is_right_in_the_image_alone() -> None:
     found, label = [cars((0, 26, 0.9))], [cars((0, 20, np.nan))]
     assert not match(found, label, ["Car"]).correct.any()

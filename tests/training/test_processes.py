@@ -67,7 +67,7 @@ def worker(rank: int, count: int, port: int, data: Path, out: Path) -> None:
     )
     behaviours: tuple[Behaviour, ...] = ("published", "corrected")
     for behaviour in behaviours[: 2 if count < 4 else 1]:
-        quirks = replace(Quirks.of(behaviour), teacher_train_mode=False)
+        quirks = Quirks.of(behaviour)
         chunks, sharing = chunking(Training.model_construct(batch_size=BATCH, chunk_frames=2), quirks, count)
         processes, chunk = neighbours(fabric, count), neighbours(fabric, sharing)
         order = EpochBatches(len(frames), BATCH, seed=0, process=(rank, count), chunks=chunks)
@@ -78,7 +78,8 @@ def worker(rank: int, count: int, port: int, data: Path, out: Path) -> None:
             loss = DistillationLoss(WEIGHTS, fused_channels=channels, backbone_channels=channels, quirks=quirks)
             step = DistillationStep(student, teacher, loss, quirks=quirks, processes=processes, chunk=chunk)
             if chunk.count > 1:
-                synchronise(step, chunk.sum, cuda=False)
+                for network in step.networks():
+                    synchronise(network, chunk.sum, cuda=False)
             with patch.object(Tensor, "float", Tensor.double):
                 fit(
                     step.double(),

@@ -30,9 +30,9 @@ def run(workspace: Path, stage: str, *arguments: str) -> str:
     return errors
 
 
-def refused(workspace: Path, stage: str) -> str:
+def refused(workspace: Path, stage: str, *arguments: str) -> str:
     """The one line with which a stage refuses to run."""
-    process = start(workspace, stage)
+    process = start(workspace, stage, *arguments)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 2
     assert len(errors.splitlines()) == 1
@@ -106,8 +106,25 @@ def test_without_unlabelled_frames_and_terms_the_student_is_its_control(trained:
 
 def test_an_unlabelled_frame_that_is_scored_is_refused(workspace: Path) -> None:
     set_params(workspace, profiles__demo__data__unlabelled_split="val")
-    reason = "expected frames that are not scored, 4 of them are of split val, first"
-    assert f"profiles.demo.data.unlabelled_split: {reason}" in refused(workspace, "label")
+    reason = "profiles.demo.data.unlabelled_split: expected frames that are not scored, 4 of them are of split val"
+    assert reason in refused(workspace, "label")
+    set_params(workspace, profiles__demo__data__unlabelled_root=str((workspace / "data/demo").resolve()))
+    assert reason in refused(workspace, "label")  # the folder that a link leads to
+    set_params(workspace, profiles__demo__data__unlabelled_split="near_val")
+    assert "expected frames that do not look like one of val, found near_val" in refused(workspace, "label")
+
+
+def test_a_labelled_frame_that_is_scored_is_refused(workspace: Path) -> None:
+    (workspace / "data/demo").unlink()
+    lists = workspace / "data/demo/ImageSets"
+    lists.mkdir(parents=True)
+    (lists.parent / "training/image_2").mkdir(parents=True)
+    for name, frames in {"train": "000001 000002", "val": "000002 000003"}.items():
+        (lists / f"{name}.txt").write_text(frames.replace(" ", "\n"))
+    for number in range(4):
+        (lists.parent / f"training/image_2/{number:06d}.png").touch()
+    reason = "profiles.demo.data.train_split: expected frames that are not scored, 1 of them are of split val, first"
+    assert f"{reason} 000002" in refused(workspace, "depth", "labelled")
 
 
 def test_missing_data_ends_in_one_line(workspace: Path) -> None:

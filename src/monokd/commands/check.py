@@ -13,8 +13,8 @@ from monokd.commands.frame_check import Problem, check_frame
 from monokd.errors import DataError, printable
 from monokd.kitti.frames import FRAME_ID, FrameSource, KittiFolder, file_ids, read_split
 from monokd.kitti.near_val import write_near_val
-from monokd.kitti.raw import RawDrives, drive_date
-from monokd.kitti.splits import split_files
+from monokd.kitti.raw import RawDrives, drive_date, read_mapping
+from monokd.kitti.splits import official_split, split_files
 from monokd.progress import map_frames, worker_count
 
 GROUPS = ("files", "images", "calibration", "labels", "scans", "depth", "splits", "disk")
@@ -22,7 +22,6 @@ SUFFIXES = {"image_2": ".png", "calib": ".txt", "label_2": ".txt", "velodyne": "
 # What a half must hold (its scans only where it is the unlabelled split), and KITTI's own number of frames.
 NEEDED = {"training": tuple(SUFFIXES), "testing": ("image_2", "calib")}
 OFFICIAL = {"training": 7481, "testing": 7518}
-DISJOINT = ("train", "val"), ("trainval", "test")
 # What follows: a dense depth PNG a frame, in its folder and in DVC's cache; weights and training states.
 DEPTH_BYTES, MODELS_BYTES = 2 * 280_000, 2 << 30
 FRAMES_WORTH_PROCESSES = 500  # which take seconds to start
@@ -98,9 +97,14 @@ def check_drives(source: RawDrives, depth: Path | None) -> tuple[list[Problem], 
         files = path, path.with_name("calib_velo_to_cam.txt")
         problems += [Problem("calibration", f"{file}: missing") for file in files if not file.exists()]
     problems += _check_frames(source, depth, frames, "checking drives")
-    left_out = f" ({unpaired} images or scans without a partner are left out)" if unpaired else ""
+    notes = [f"{unpaired} images or scans without a partner are left out"] if unpaired else []
+    try:
+        read_mapping(source.root)
+    except DataError as error:
+        notes.append(f"splits drives and places would stop: {error}")
+    text = f" ({'; '.join(notes)})" if notes else ""
     # A date's calibration is at fault once, not once a frame.
-    return list(dict.fromkeys(problems)), f"{len(frames)} frames of {len(source.drives())} raw drives{left_out}"
+    return list(dict.fromkeys(problems)), f"{len(frames)} frames of {len(source.drives())} raw drives{text}"
 
 
 def _check_frames(source: FrameSource, depth: Path | None, frames: list[str], description: str) -> list[Problem]:
@@ -111,7 +115,8 @@ def _check_frames(source: FrameSource, depth: Path | None, frames: list[str], de
 
 def check_partners(root: Path, half: str, depth: Path | None) -> tuple[list[str], list[Problem]]:
     """List the frames of a half that have any file, and what they lack; a kind without any file is named once."""
-    folder, needed = root / half, NEEDED[half]
+    folder = root / half
+    needed = (*NEEDED[half], *(["velodyne"] if half == "testing" and (folder / "velodyne").is_dir() else []))
     present = {kind: file_ids(folder / kind, SUFFIXES[kind]) for kind in needed}
     frames = sorted(set().union(*present.values()))
     texts = [f"{folder / kind}: expected {SUFFIXES[kind]} files, found none" for kind in needed if not present[kind]]
@@ -145,8 +150,7 @@ def check_lists(root: Path) -> Iterator[Problem]:
         absent = [frame for frame in frames if frame not in images]
         if absent:
             yield Problem("splits", f"{path}: {len(absent)} of {len(frames)} frames have no image, first {absent[0]}")
-    for one, other in DISJOINT:
-        both = set(lists.get(one, ())) & set(lists.get(other, ()))
-        if both:
-            text = f"{len(both)} frames stand in {one} and in {other}, first {min(both)}"
-            yield Problem("splits", f"{root / 'ImageSets'}: {text}")
+    train, val = (set(lists.get(name, official_split(name))) for name in ("train", "val"))
+    if train & val:
+        text = f"{len(train & val)} frames stand in train and in val, first {min(train & val)}"
+        yield Problem("splits", f"{root / 'ImageSets'}: {text}")

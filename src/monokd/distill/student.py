@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from monokd.distill.loss import DistillationLoss
 from monokd.errors import say
@@ -60,6 +60,10 @@ class DistillationStep(DetectionStep):
         self.teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
+
+    def networks(self) -> tuple[nn.Module, ...]:
+        """Return the student's step and the teacher."""
+        return (self, self.teacher)
 
     def forward(self, chunks: Sequence[Batch]) -> dict[str, Tensor]:
         """Return named terms, scalars, detection first."""

@@ -1,7 +1,7 @@
 """Which frames: the field's split of KITTI (Chen et al. 2015), a folder's own lists, frames without labels."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -69,8 +69,9 @@ def split_frames(root: Path, name: str) -> list[str]:
     elif name in get_args(SplitName):
         wanted = official_split(cast(SplitName, name))
     else:
-        known = ", ".join(get_args(SplitName))
-        raise DataError(f"expected a file of frame ids, or a split {known}; found neither", listed)
+        known, others = (", ".join(get_args(kind)) for kind in (SplitName, UnlabelledSplit))
+        reason = f"or a split {known} (unlabelled: {others}); found neither"
+        raise DataError(f"expected a file of frame ids, {reason}", listed)
     files = split_files(root, name)
     present = set(files.frames())
     frames = [frame for frame in wanted if frame in present]
@@ -84,13 +85,20 @@ def split_frames(root: Path, name: str) -> list[str]:
 
 
 def unlabelled_frames(
-    name: UnlabelledSplit, *, root: Path, raw: Path, every: int = 1, apart_m: float = NEAR_VAL_M
+    name: UnlabelledSplit,
+    *,
+    root: Path,
+    raw: Path,
+    every: int = 1,
+    apart_m: float = NEAR_VAL_M,
+    scored: Collection[str] = (),
 ) -> tuple[FrameSource, list[str]]:
     """Choose frames to learn from without labels, none of which tells anything about a val frame.
 
     `test` is the testing half of the object benchmark in `root`, less what ImageSets/near_val.txt lists. `drives` are
-    the drives in `raw` (with the development kit's mapping) that hold no val frame, of which the frames whose number
-    `every` divides. `places` are those of them at least `apart_m` from every val frame, since streets recur.
+    the drives in `raw` (with the development kit's mapping) that hold no frame of the official val split, nor a
+    `scored` one; of them the frames whose number `every` divides. `places` are those of them at least `apart_m` from
+    all these frames, since streets recur.
 
     Raises:
         DataError: no such split, drives, mapping or positions, or no frame left.
@@ -99,8 +107,9 @@ def unlabelled_frames(
         listed = root / "ImageSets" / f"{NEAR_VAL}.txt"
         near = set(read_split(listed)) if listed.is_file() else set()
         return KittiFolder(root, "testing"), [frame for frame in split_frames(root, "test") if frame not in near]
-    source, mapping, val = RawDrives(raw), read_mapping(raw), official_split("val")
+    source, val = RawDrives(raw), sorted({*official_split("val"), *scored})
     frames = [frame for frame in source.frames() if int(frame[-10:]) % every == 0]
+    mapping = read_mapping(raw)
     frames = outside_val_drives(frames, mapping, val)
     if name == "places" and frames:
         val_m = source.positions_m([mapping[frame] for frame in val])

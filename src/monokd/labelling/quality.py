@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from monokd.classes import HARD, NEIGHBOURS
 from monokd.evaluation.boxes import pairs_above
+from monokd.evaluation.rules import LOOSE_IOU
 from monokd.kitti.objects import Objects
 from monokd.typing import Bools, Floats, Ints
 
-MIN_IOU = {"Car": 0.5, "Pedestrian": 0.25, "Cyclist": 0.25}  # in space, the looser of the two sets usually reported
 MIN_IMAGE_IOU = 0.5
 RECALL_WEIGHT = 2.0  # of F-β: an object that is taken for background teaches worse than a box that is some way off
 REACHED = 0.95  # share of the objects found in the image down to which a box is uncertain rather than background
@@ -20,7 +21,7 @@ class Matches(NamedTuple):
 
     scores: Floats
     correct: Bools  # takes a label of its class
-    counted: Bools  # correct, or takes none; one that takes a label too small or hidden to count is neither
+    counted: Bools  # correct, or wrong; one on a label that does not count, such as DontCare or a Van, is neither
     depth_error_m: Floats  # distance along the camera's axis to the label taken, NaN without
     flipped: Bools  # the heading is nearer to the label's opposite
     labels: int  # how many labels count
@@ -87,25 +88,35 @@ def _match_frame(detections: Objects, labels: Objects, classes: Sequence[str], i
     n, m = len(detections), len(labels)
     correct, counted = np.zeros(n, bool), np.isin(detections.names, classes)
     error_m, flipped = np.full(n, np.nan), np.zeros(n, bool)
-    height_px = labels.boxes_px[:, 3] - labels.boxes_px[:, 1]  # labels count as far as KITTI's hard level goes
-    trains = np.isin(labels.names, classes) & (height_px >= 25) & (labels.truncation <= 0.5) & (labels.occlusion <= 2)
+    names = np.array(labels.names, dtype=np.str_)
+    height_px = labels.boxes_px[:, 3] - labels.boxes_px[:, 1]
+    clear = (labels.truncation <= HARD.max_truncation) & (labels.occlusion <= HARD.max_occlusion)
+    trains = np.isin(names, classes) & (height_px >= HARD.min_height_px) & clear
+    unknown_px = labels.boxes_px[names == "DontCare"]
     free, ends = np.ones(m, bool), (np.array([0, m]), np.array([0, n]))
     each, chosen, values = pairs_above(_rows(labels), free, ends[0], _rows(detections), ends[1], 0.0)
     overlaps = np.zeros((m, n))
     overlaps[np.repeat(np.arange(m), each), chosen] = values[:, 0 if in_image else 2]
     for d in np.argsort(-detections.scores, kind="stable"):
         name = detections.names[d]
-        same = free & np.array([other == name for other in labels.names], bool)
-        if not counted[d] or not same.any():
+        if not counted[d]:
             continue
-        g = int(np.argmax(np.where(same, overlaps[:, d], -1)))
-        if overlaps[g, d] <= (MIN_IMAGE_IOU if in_image else MIN_IOU[name]):
+        taken = np.where(free & np.isin(names, [name, NEIGHBOURS.get(name, name)]), overlaps[:, d], -1.0)
+        g = int(np.argmax(taken)) if m else 0
+        if not m or taken[g] <= (MIN_IMAGE_IOU if in_image else LOOSE_IOU[name]):
+            counted[d] = not (_covered(detections.boxes_px[d], unknown_px) > MIN_IMAGE_IOU).any()
             continue
         free[g] = False
         correct[d], counted[d] = trains[g], trains[g]
         error_m[d] = detections.locations_m[d, 2] - labels.locations_m[g, 2]
         flipped[d] = np.cos(detections.rotation_y_rad[d] - labels.rotation_y_rad[g]) < 0
     return Matches(detections.scores, correct, counted, error_m, flipped, int(trains.sum()))
+
+
+def _covered(box_px: Floats, regions_px: Floats) -> Floats:
+    """Return the share of one box that each of N regions covers."""
+    sides = np.minimum(box_px[2:], regions_px[:, 2:]) - np.maximum(box_px[:2], regions_px[:, :2])
+    return np.asarray(np.maximum(sides, 0).prod(axis=1) / max(float(np.prod(box_px[2:] - box_px[:2])), 1e-6))
 
 
 def _rows(objects: Objects) -> Floats:

@@ -31,55 +31,56 @@ def label_unlabelled(params: Params, out: Path) -> Figures:
 
     `profiles.P.unlabelled` says whose boxes they are; the folder `out` is emptied first.
 
+    Where no score is given, both are chosen on the held-out frames, and how good the boxes are there is returned too.
+
     Raises:
-        DataError: frames or boxes missing, or no threshold given and no held-out frames to choose it on.
+        DataError: frames or boxes missing.
     """
     (source, frames), settings = unlabelled_frames(params), params.active.unlabelled
-    if not frames:
-        write_frames(out, ())
-        return {"frames": 0, "boxes": settings.boxes}
-    if settings.boxes == "none":
+    figures: Figures = {"frames": len(frames), "boxes": settings.boxes}
+    if not frames or settings.boxes == "none":
         write_frames(out, ((frame, nothing_known()) for frame in frames))
-        return {"frames": len(frames), "boxes": "none"}
+        return figures
     if settings.boxes == "labels":
-        found, thresholds = [_true_boxes(source, frame) for frame in frames], Thresholds(0.0, 0.0)
+        labels = [_true_labels(source, frame) for frame in frames]
     else:
-        found, thresholds = _boxes(params, source, frames, DEPTH_UNLABELLED), _thresholds(params)
-    labels = [as_labels(objects, thresholds, score_weights=settings.score_weights) for objects in found]
+        thresholds, held_out = _thresholds(params)
+        figures |= held_out
+        found = _boxes(params, source, frames, DEPTH_UNLABELLED)
+        labels = [as_labels(objects, thresholds, score_weights=settings.score_weights) for objects in found]
     write_frames(out, zip(frames, labels, strict=True))
-    sure = [objects.select(np.array(objects.names) != "DontCare") for objects in labels]
-    figures: Figures = {
-        "frames": len(frames),
-        "boxes": settings.boxes,
-        "keep_score": None if thresholds.keep > 1 else thresholds.keep,
-        "ignore_score": None if thresholds.ignore > 1 else thresholds.ignore,
-        "boxes_a_frame": sum(map(len, sure)) / len(frames),
-    }
+    sure = [objects.select(np.isin(objects.names, params.active.data.classes)) for objects in labels]
+    figures["boxes_a_frame"] = sum(map(len, sure)) / len(frames)
     if isinstance(source, KittiFolder) and all(source.hidden_label(frame).is_file() for frame in frames):
         hidden = [read_labels(source.hidden_label(frame)) for frame in frames]
         figures |= quality(match(sure, hidden, params.active.data.classes))
     return figures
 
 
-def _thresholds(params: Params) -> Thresholds:
-    """Return the scores that `unlabelled` gives, or those chosen on the labelled frames that the teacher never saw."""
+def _thresholds(params: Params) -> tuple[Thresholds, Figures]:
+    """Return the scores that `unlabelled` gives, or those chosen on the labelled frames that the teacher never saw.
+
+    With them, what they are, and if chosen, on how many labels, and how good the boxes are there.
+    """
     settings = params.active.unlabelled
     if settings.keep_score is not None:
         ignore = settings.keep_score if settings.ignore_score is None else settings.ignore_score
-        return Thresholds(settings.keep_score, min(ignore, settings.keep_score))
+        return Thresholds(settings.keep_score, ignore), {"keep_score": settings.keep_score, "ignore_score": ignore}
     frames = held_out_frames(params)
-    if not frames:
-        name = f"profiles.{params.profile}"
-        reason = f"expected a score, or {name}.data.held_out above 0 to choose it on, found neither"
-        raise DataError(f"{name}.unlabelled.keep_score: {reason}", "params.yaml")
+    if settings.boxes == "baseline":
+        say("label: the baseline trained on the held-out frames too; a keep_score of your own may suit it better")
     source = split_files(params.data_root, params.active.data.train_split)
     found, classes = _boxes(params, source, frames, DEPTH), params.active.data.classes
     labels = [read_labels(source.label(frame)) for frame in frames]
     chosen = choose_thresholds(match(found, labels, classes), match(found, labels, classes, in_image=True))
+    if settings.ignore_score is not None:
+        chosen = chosen._replace(ignore=min(settings.ignore_score, chosen.keep))
     if not np.isfinite(chosen.keep):
-        say("label: not one box on the held-out frames is right, so no box counts as a label")
-        return Thresholds(1e9, 1e9)
-    return chosen
+        say("label: not one box on the held-out frames is right, so nothing is known of the frames without labels")
+        return chosen, {"keep_score": None, "ignore_score": None}
+    kept = match([objects.select(objects.scores >= chosen.keep) for objects in found], labels, classes)
+    figures: Figures = {"keep_score": chosen.keep, "ignore_score": chosen.ignore, "held_out_labels": kept.labels}
+    return chosen, figures | {f"held_out_{name}": value for name, value in quality(kept).items()}
 
 
 def _boxes(params: Params, source: FrameSource, frames: Sequence[str], depth: Path) -> list[Objects]:
@@ -87,6 +88,10 @@ def _boxes(params: Params, source: FrameSource, frames: Sequence[str], depth: Pa
     settings, classes = params.active.unlabelled, params.active.data.classes
     if settings.boxes == "files":
         found = [read_results(Path(settings.files) / f"{frame}.txt") for frame in frames]
+        names = {name for objects in found for name in objects.names}
+        if not names & set(classes):
+            reason = f"of {', '.join(classes)}, found {', '.join(sorted(names)) or 'none'} in {len(frames)} files"
+            raise DataError(f"unlabelled.files: expected boxes {reason}", settings.files)
     else:
         detector, info = load_detector(Path("data/models") / f"{settings.boxes}.safetensors")
         samples = Frames(source, frames, info.input_settings(), depth_dir=depth)
@@ -101,8 +106,8 @@ def _boxes(params: Params, source: FrameSource, frames: Sequence[str], depth: Pa
     return [objects.select(np.isin(objects.names, classes)) for objects in found]
 
 
-def _true_boxes(source: FrameSource, frame: str) -> Objects:
-    """Return the frame's own labels as boxes of score 1, for the ceiling of what a teacher can give."""
+def _true_labels(source: FrameSource, frame: str) -> Objects:
+    """Return the frame's own labels, for the ceiling of what a teacher can give; each has the score, or weight, 1."""
     path = source.hidden_label(frame) if isinstance(source, KittiFolder) else None
     if path is None or not path.is_file():
         raise DataError("unlabelled.boxes: expected labels for `labels`, found none", path)
@@ -113,8 +118,11 @@ def _true_boxes(source: FrameSource, frame: str) -> Objects:
 def as_labels(found: Objects, thresholds: Thresholds, *, score_weights: bool = False) -> Objects:
     """Turn detections into labels: sure ones stay, uncertain ones become DontCare regions, the rest goes.
 
-    The score of a label is its weight in training: that of the detection, or 1.
+    The score of a label is its weight in training: that of the detection, or 1. Where no score is high enough to be
+    sure (infinity), nothing is known.
     """
+    if np.isinf(thresholds.keep):
+        return nothing_known()
     kept = found.select(found.scores >= thresholds.ignore)
     unknown = kept.scores < thresholds.keep
     return replace(

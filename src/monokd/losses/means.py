@@ -76,5 +76,5 @@ def _scalar(count: Tensor | int, device: torch.device) -> Tensor:
 
 
 def _divided(total: Tensor, count: Tensor, empty: float) -> Tensor:
-    mean = total / count.clamp(min=1).to(total.dtype)
+    mean = total / count.where(count > 0, 1).to(total.dtype)
     return mean if empty == 0 else mean.masked_fill(count <= 0, empty)

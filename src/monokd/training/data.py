@@ -35,13 +35,14 @@ def training_set(params: Params, settings: Training, frames: Sequence[str], inpu
 
 def mixed_set(params: Params, labelled: Frames, source: FrameSource, unlabelled: Sequence[str]) -> JoinedFrames:
     """Return the labelled frames, and after them those without, with the boxes of stage `label` as their labels."""
+    own = params.active.unlabelled
     second = Frames(
         source,
         unlabelled,
         labelled.settings,
         depth_dir=DEPTH_UNLABELLED,
         labels=LABELS,
-        axis_headings=params.active.unlabelled.headings == "axis",
+        axis_headings=own.headings == "axis" and own.boxes != "labels",
         augmentation=labelled.augmentation,
         cache=params.active.machine.cache_images,
     )

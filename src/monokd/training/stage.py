@@ -88,7 +88,8 @@ class Stage:
         machine, fabric, settings, folder = self.params.active.machine, self.fabric, self.settings, Path()
         if self.chunk.count > 1 and (machine.sync_batch_norm or self.chunk.count < fabric.world_size):
             whole = self.chunk.count == fabric.world_size  # torch's own layer is for all processes
-            synchronise(step, self.chunk.sum, cuda=whole and fabric.device.type == "cuda")
+            for network in step.networks():
+                synchronise(network, self.chunk.sum, cuda=whole and fabric.device.type == "cuda")
         if machine.channels_last:
             step.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if machine.compile:

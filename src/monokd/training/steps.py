@@ -41,6 +41,10 @@ class DetectionStep(nn.Module):
         self.nan_without_depth = quirks.nan_without_depth
         self.processes = processes
 
+    def networks(self) -> tuple[nn.Module, ...]:
+        """Return all that computes in a step, trained or not."""
+        return (self,)
+
     def forward(self, chunks: Sequence[Batch]) -> dict[str, Tensor]:
         """Return named terms, scalars."""
         terms = [self._detection(chunk) for chunk in in_turn(chunks, self.detector)]
