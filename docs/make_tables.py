@@ -5,7 +5,8 @@ tests/test_tables.py. A table whose file is missing says so.
 
 metrics/study.json, by benchmarks/study.py: {"runs": [{"table": "arms", "arm": "control", "seed": 0, "3d_loose": 27.9,
 …}, …]}. Every run is one network's moderate AP|R40 of Car by the names of metrics/summary.json; arms of a table are
-compared by seed with the arm `control`, the share of the ceiling with the arm `labels`. Runs of the curve have a number
+compared by seed with the arm `control`, those with the teacher's boxes also with these alone, the share of the ceiling
+with the arm `labels`. Runs of the curve have a number
 of `labelled` frames too, and are compared with the control of as many.
 """
 
@@ -44,6 +45,7 @@ QUALITY = {
     "frames": "frames",
     "keep_score": "least score",
     "ignore_score": "of uncertain ones",
+    "held_out_labels": "chosen on so many labels",
     "boxes_a_frame": "boxes a frame",
     "precision": "right, %",
     "recall": "labels found, %",
@@ -131,6 +133,9 @@ def study_table(which: str, only: Sequence[str], metrics: Path) -> str:
         compared = {} if name == CONTROL else control
         row |= {f"{head} (− control)": _mean_and_change(own, compared, key) for key, head in HEADS.items()}
         row |= {"Share of the ceiling, 3D, 0.5": _share(own, compared, ceiling)} if ceiling else {}
+        if boxes := arms.get((labelled, BOXES)):
+            change = _change(own, boxes, "3d_loose") if name.startswith(BOXES) and own is not boxes else ""
+            row["− teacher's boxes, 3D, 0.5"] = change or "–"
         rows.append(row)
     return _markdown(list(rows[0]), [list(row.values()) for row in rows]) if rows else ""
 

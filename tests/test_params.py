@@ -48,7 +48,10 @@ def changed(tmp_path: Path, **values: Any) -> Path:
             "profiles.demo.unlabelled: expected ignore_score up to keep_score, found 0.4 and 0.3",
         ),
         ({"profiles__demo__data__held_out": 0.0}, "profiles.demo: unlabelled.keep_score: expected a score, as there"),
-        ({"profiles__demo__unlabelled__share": 0.1}, "unlabelled.share: expected a frame of each kind in student.batch"),
+        (
+            {"profiles__demo__unlabelled__share": 0.1},
+            "unlabelled.share: expected a frame of each kind in student.ba",
+        ),
     ],
 )
 def test_a_mistake_is_named_in_one_line(tmp_path: Path, values: dict[str, Any], message: str) -> None:

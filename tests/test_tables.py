@@ -36,15 +36,21 @@ def test_the_study_by_hand(tmp_path: Path) -> None:
     """
     runs: list[dict[str, Any]] = [
         {"table": "arms", "arm": arm, "seed": seed, "3d_loose": value}
-        for arm, values in {"control": (10.0, 20.0), "teacher's boxes": (12.0, 24.0), "labels": (16.0, 26.0)}.items()
+        for arm, values in {
+            "control": (10.0, 20.0),
+            "teacher's boxes": (12.0, 24.0),
+            "teacher's boxes + term": (15.0, 25.0),
+            "labels": (16.0, 26.0),
+        }.items()
         for seed, value in enumerate(values)
     ]
     for n, arm, ap in ((16, "control", 5.0), (16, "boxes", 9.0), (80, "control", 30.0), (80, "boxes", 31.0)):
         runs.append({"table": "curve", "arm": arm, "seed": 0, "labelled": n, "3d_loose": ap})
     (tmp_path / "study.json").write_text(json.dumps({"runs": runs}))
     text = table("study:arms", tmp_path)
-    assert "| teacher's boxes | 2 | 18.00 (+3.00 ± 12.7) | – | – | – | 0.50 |" in text
-    assert "| control | 2 | 15.00 | – | – | – | – |" in text
+    assert "| teacher's boxes | 2 | 18.00 (+3.00 ± 12.7) | – | – | – | 0.50 | – |" in text
+    assert "| teacher's boxes + term | 2 | 20.00 (+5.00 ± 0.0) | – | – | – | 0.83 | +2.00 ± 12.7 |" in text
+    assert "| control | 2 | 15.00 | – | – | – | – | – |" in text
     curve = table("study:curve", tmp_path)
     assert "| 16 | boxes | 1 | 9.00 (+4.00) |" in curve
     assert "| 80 | boxes | 1 | 31.00 (+1.00) |" in curve
