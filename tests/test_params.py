@@ -41,16 +41,16 @@ def changed(tmp_path: Path, **values: Any) -> Path:
         ({"loss": "a" * 9000}, f"monoasd, found '{'a' * 80}'"),
         ({"profiles__new": {}}, "profiles.new.behaviour: missing parameter"),
         ({"seed": None}, "seed: "),
-        ({"profiles__demo__data__classes": ["Car", "Car"]}, "data.classes: expected each class once, found Car, Car"),
-        ({"profiles__demo__unlabelled__boxes": "files"}, "profiles.demo.unlabelled: expected files, a folder"),
+        ({"profiles__demo__data__classes": ["Car", "Car"]}, "demo: data.classes: expected each class once"),
+        ({"profiles__demo__unlabelled__boxes": "files"}, "unlabelled.files: expected a folder of result files"),
         (
             {"profiles__demo__unlabelled__keep_score": 0.3, "profiles__demo__unlabelled__ignore_score": 0.4},
-            "profiles.demo.unlabelled: expected ignore_score up to keep_score, found 0.4 and 0.3",
+            "profiles.demo: unlabelled.ignore_score: expected keep_score at most",
         ),
-        ({"profiles__demo__data__held_out": 0.0}, "profiles.demo: unlabelled.keep_score: expected a score, as there"),
+        ({"profiles__demo__data__held_out": 0.0}, "profiles.demo: unlabelled.keep_score: expected a score, without"),
         (
             {"profiles__demo__unlabelled__share": 0.1},
-            "unlabelled.share: expected a frame of each kind in student.ba",
+            "unlabelled.share: expected a frame of each kind in",
         ),
     ],
 )

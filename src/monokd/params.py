@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 
 from monokd.classes import ClassName
 from monokd.errors import DataError
@@ -23,12 +23,6 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Behaviour = Literal["published", "corrected"]
-
-
-def _each_once(names: tuple[ClassName, ...]) -> tuple[ClassName, ...]:
-    if len(set(names)) < len(names):
-        raise ValueError(f"expected each class once, found {', '.join(names)}")
-    return names
 
 
 class _Section(BaseModel):
@@ -73,7 +67,7 @@ class Data(_Section):
     unlabelled_root: str = ""
     unlabelled_every: Positive = 1
     unlabelled_apart_m: Weight = 50.0
-    classes: Annotated[tuple[ClassName, ...], Field(min_length=1), AfterValidator(_each_once)]
+    classes: Annotated[tuple[ClassName, ...], Field(min_length=1)]
     width_px: Annotated[int, Field(ge=64, le=16_384, multiple_of=32)]
     height_px: Annotated[int, Field(ge=64, le=16_384, multiple_of=32)]
 
@@ -127,15 +121,6 @@ class Unlabelled(_Section):
     score_weights: bool = False
     headings: Literal["axis", "full"] = "axis"
 
-    @model_validator(mode="after")
-    def _check_scores(self) -> Self:
-        if self.keep_score is not None and (self.ignore_score or 0) > self.keep_score:
-            found = f"{self.ignore_score:g} and {self.keep_score:g}"
-            raise ValueError(f"expected ignore_score up to keep_score, found {found}")
-        if self.boxes == "files" and not self.files:
-            raise ValueError("expected files, a folder of result files, where boxes are files; found none")
-        return self
-
 
 class Machine(_Section):
     """How to compute; nothing here changes what is computed, beyond rounding."""
@@ -185,16 +170,26 @@ class Profile(_Section):
     evaluate: Evaluate
 
     @model_validator(mode="after")
-    def _check_unlabelled(self) -> Self:
-        split, own, size = self.data.unlabelled_split, self.unlabelled, self.student.batch_size
-        if split and own.share < 1 and not 0 < round(own.share * size) < size:
-            reason = f"a frame of each kind in student.batch_size {size}, or 1 for none with labels"
-            raise ValueError(f"unlabelled.share: expected {reason}, found {own.share:g}")
-        # The testing half's frames have the names of labelled ones, so files of both cannot be told apart.
-        unjudged = not self.data.held_out or (own.boxes == "files" and split == "test")
-        if split and own.boxes not in ("labels", "none") and own.keep_score is None and unjudged:
-            reason = "expected a score, as there are no held-out frames (data.held_out) to choose it on, found none"
-            raise ValueError(f"unlabelled.keep_score: {reason}")
+    def _check(self) -> Self:
+        data, own, size = self.data, self.unlabelled, self.student.batch_size
+        keep, ignore, files = own.keep_score, own.ignore_score or 0.0, own.boxes == "files"
+        # The testing half's frames have the names of labelled ones: files of both cannot be told apart.
+        chosen = data.held_out > 0 and not (files and data.unlabelled_split == "test")
+        problems = {
+            "data.classes: expected each class once": len(set(data.classes)) < len(data.classes),
+            "unlabelled.ignore_score: expected keep_score at most": keep is not None and ignore > keep,
+        }
+        if data.unlabelled_split:
+            mixed = own.share == 1 or 0 < round(own.share * size) < size
+            problems |= {
+                f"unlabelled.share: expected a frame of each kind in {size}, or 1, found {own.share:g}": not mixed,
+                "unlabelled.files: expected a folder of result files where boxes are files": files and not own.files,
+                "unlabelled.keep_score: expected a score, without held-out frames (data.held_out) to choose it on": (
+                    own.boxes not in ("labels", "none") and keep is None and not chosen
+                ),
+            }
+        for problem in (text for text, found in problems.items() if found):
+            raise ValueError(problem)
         return self
 
 
@@ -269,12 +264,9 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     content = read_bytes(path, "parameters")
     try:
         tree = YAML(typ="safe", pure=True).load(content.decode("utf-8"))
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise DataError(f"expected YAML: {str(error.problem or error.context)[:200]}", path, line) from error
-    # ValueError: a date or a number that Python cannot hold.
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise DataError(f"expected YAML: {str(error)[:200]}", path) from error
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or number that Python cannot hold
+        mark, text = getattr(error, "problem_mark", None), getattr(error, "problem", None) or error
+        raise DataError(f"expected YAML: {str(text)[:200]}", path, mark.line + 1 if mark else None) from error
     if not isinstance(tree, dict):
         raise DataError(f"expected a mapping of parameters, found {type(tree).__name__}", path)
     try:
