@@ -1,10 +1,15 @@
 """Images, depth maps, scans and lists: read as they are, refused in one line."""
 
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from monokd.errors import DataError
 from monokd.kitti.frames import KittiFolder, read_split, read_velodyne
@@ -18,6 +23,21 @@ def test_images_are_rgb_and_depth_maps_metres_in_256ths(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "b.png"), stored)
     np.testing.assert_array_equal(read_stored_depth(tmp_path / "b.png"), stored)
     np.testing.assert_array_equal(read_depth(tmp_path / "b.png"), stored / 256)
+
+
+def test_reading_in_threads_leaves_the_filters_of_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cv2.imwrite(path := str(tmp_path / "a.png"), np.zeros((2, 2, 3), np.uint8))
+    warnings.simplefilter("default")
+    before, opened, seconds = list(warnings.filters), Image.open, iter((0.1, 0.3))
+
+    def slow(*arguments: Any, **settings: Any) -> Image.Image:
+        time.sleep(next(seconds))  # the first to begin is the first to end
+        return opened(*arguments, **settings)
+
+    monkeypatch.setattr(Image, "open", slow)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(read_image, [path] * 2))
+    assert warnings.filters == before
 
 
 def test_images_that_are_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from monokd.typing import Bytes, Floats32, Uint16s
 MAX_PIXELS = 1 << 26  # 8192×8192; a file of a few bytes can claim any number, and the memory would be taken for it
 END_BYTES = 12  # of a PNG: its last chunk
 GREY16 = "I;16"
+_WARNINGS = threading.Lock()  # their filters belong to the whole process
 
 
 class PngHeader(NamedTuple):
@@ -78,7 +80,7 @@ def _opened(stream: BinaryIO, path: str | Path, *formats: str) -> Iterator[Image
     """The image, its size checked; whatever Pillow says against it in the block becomes one error."""
     kinds = " or ".join(formats)
     try:
-        with warnings.catch_warnings():
+        with _WARNINGS, warnings.catch_warnings():
             warnings.simplefilter("error")  # Pillow only warns of some sizes and of damage
             image = Image.open(stream, formats=formats)
             width_px, height_px = image.size
