@@ -58,8 +58,8 @@ def import_checkpoint(
 ) -> None:
     """Turn a published checkpoint into a model file, with a table of every key."""
     trained = tuple(classes.split(","))
-    if not set(trained) <= set(CLASSES):
-        raise DataError(f"--classes: expected some of {','.join(CLASSES)}, found {classes!r}")
+    if not set(trained) <= set(CLASSES) or len(set(trained)) < len(trained):
+        raise DataError(f"--classes: expected some of {','.join(CLASSES)}, each once, found {classes!r}")
     imported = read_published(checkpoint, part)
     console = Console()
     console.print(key_table(imported, checkpoint))

@@ -76,13 +76,6 @@ class Evaluation:
     curves: dict[CurveKey, Curve]
 
 
-def evaluate_folders(
-    labels: Path, results: Path, frames: Sequence[str] | None = None, rule: str = "le", classes: Sequence[str] = CLASSES
-) -> Evaluation:
-    """Score a folder of result files against a folder of label files: `read_result_set`, then `evaluate_results`."""
-    return evaluate_results(read_result_set(labels, results, frames), rule, classes)
-
-
 def read_result_set(labels: Path, results: Path, frames: Sequence[str] | None = None) -> ResultSet:
     """Read FRAME.txt of labels (15 fields a line) and results (16; no file counts as empty), and pair them up.
 
@@ -146,16 +139,15 @@ def evaluate_results(
     metrics: Sequence[str] = METRICS,
     band_m: Band = (0.0, math.inf),
 ) -> Evaluation:
-    """Score a result set: DataError where there is no such rule or class.
+    """Score a result set: DataError where there is no such rule or class, or a class twice.
 
     Labels outside a band of distance are ignored, and so are detections outside it that find nothing: one just across
     the border still finds its label inside (as COCO's evaluation treats sizes).
     """
     if rule not in rules.RULES:
         raise DataError(f"rule: expected le (the current kit) or lt (the older one), found '{rule}'")
-    for name in classes:
-        if name not in CLASSES:
-            raise DataError(f"classes: expected some of {', '.join(CLASSES)}, found '{name}'")
+    if not set(classes) <= set(CLASSES) or len(set(classes)) < len(classes):
+        raise DataError(f"classes: expected some of {', '.join(CLASSES)}, each once, found '{', '.join(classes)}'")
     labels, results, pairs = result_set.labels, result_set.results, result_set.pairs
     far_labels, far_results = rules.out_of_band(labels, band_m), rules.out_of_band(results, band_m)
     states = {}
