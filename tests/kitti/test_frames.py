@@ -13,7 +13,7 @@ from PIL import Image
 
 from monokd.errors import DataError
 from monokd.kitti.frames import KittiFolder, read_split, read_velodyne
-from monokd.kitti.images import read_depth, read_image, read_stored_depth
+from monokd.kitti.images import pad_depth, read_depth, read_image, read_stored_depth
 
 
 def test_images_are_rgb_and_depth_maps_metres_in_256ths(tmp_path: Path) -> None:
@@ -23,6 +23,15 @@ def test_images_are_rgb_and_depth_maps_metres_in_256ths(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "b.png"), stored)
     np.testing.assert_array_equal(read_stored_depth(tmp_path / "b.png"), stored)
     np.testing.assert_array_equal(read_depth(tmp_path / "b.png"), stored / 256)
+
+
+def test_small_depth_maps_are_padded() -> None:
+    """All missing rows on top, columns half left, the rest right, by the border's values."""
+    stored = np.arange(6, dtype=np.uint16).reshape(2, 3)
+    expected = [[0, 0, 1, 2, 2, 2]] * 3 + [[3, 3, 4, 5, 5, 5]]
+    np.testing.assert_array_equal(pad_depth(stored, 4, 6, Path("a.png")), expected)
+    with pytest.raises(DataError, match=r"a\.png: expected a depth map no larger than its image, 2×2, found 3×2"):
+        pad_depth(stored, 2, 2, Path("a.png"))
 
 
 def test_reading_in_threads_leaves_the_filters_of_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration
 from monokd.kitti.frames import FrameSource
-from monokd.kitti.images import read_image, read_png_header, read_stored_depth
+from monokd.kitti.images import pad_depth, read_image, read_png_header, read_stored_depth
 from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.objects import Objects
 from monokd.progress import worker_count
@@ -195,21 +195,6 @@ class JoinedFrames:
 
 
 SampleSet = Frames | JoinedFrames
-
-
-def pad_depth(stored: Uint16s, height: int, width: int, path: Path) -> Uint16s:
-    """Grow a depth map to the image by its border: all missing rows on top, columns half left, the rest right.
-
-    Raises:
-        DataError: the map is larger than the image.
-    """
-    rows, columns = height - stored.shape[0], width - stored.shape[1]
-    if rows < 0 or columns < 0:
-        found = f"{stored.shape[1]}×{stored.shape[0]}"
-        raise DataError(f"expected a depth map no larger than its image, {width}×{height}, found {found}", path)
-    if rows == 0 and columns == 0:
-        return stored
-    return np.pad(stored, ((rows, 0), (columns // 2, columns - columns // 2)), mode="edge")
 
 
 def _rounded(values: Floats) -> Floats:
