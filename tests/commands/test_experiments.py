@@ -89,7 +89,8 @@ def test_other_parameters_must_be_equal() -> None:
 def test_parameters_that_a_run_does_not_use_may_differ() -> None:
     used = experiment(
         "a", 11.0, seed=1, launch="torchrun", losses__monoskd__affinity=5.0, profiles__kitti__student__epochs=1,
-        profiles__demo__machine__workers=4,
+        profiles__demo__machine__workers=4, profiles__demo__machine__save_minutes=5,
+        profiles__demo__student__evaluate_every=1,
     )  # fmt: skip
     assert chosen(used) == [("none", 0, 10.0), ("none", 1, 11.0)]
     mine = experiment("a", 11.0, loss="mine", losses__mine__affinity=3.0)  # a loss that the commit lacks
@@ -109,6 +110,8 @@ def test_by_another_parameter() -> None:
 def test_without_results_an_experiment_is_named() -> None:
     waiting, other = experiment("q", None, problem="queued", seed=1), experiment("t", 1.0, seed=2)
     assert left_out(waiting, other) == {"q": "queued"}
+    older = Experiment("old", "", {k: v for k, v in PARAMS.items() if k != "loss"}, HEAD.metrics, "")
+    assert left_out(older) == {"old": "no loss in params.yaml"}
     assert left_out(other, model="teacher")["t"].startswith("no figures of teacher in metrics/summary.json")
 
 

@@ -16,8 +16,10 @@ from monokd.errors import DataError
 from monokd.report.tables import flatten
 
 PARAMS, METRICS = "params.yaml", "metrics/summary.json"
-# How to compute, not what: these may differ between runs that are compared.
-IGNORED = ("accelerator", "channels_last", "compile", "workers", "cache_images")
+# How to compute and what to log, not what is trained: these may differ between runs that are compared.
+IGNORED = (
+    "launch", "accelerator", "channels_last", "compile", "workers", "cache_images", "save_minutes", "evaluate_every",
+)  # fmt: skip
 ABSENT = "absent"
 RUN_COLUMNS = ["class", "metric", "value", "seed", "result"]
 
@@ -81,7 +83,8 @@ def select_runs(
     chosen: dict[tuple[str, int], Experiment] = {}
     left_out: list[tuple[str, str]] = []
     for each in sorted(experiments, key=lambda e: e.created or "9999"):  # the workspace is the newest
-        reason = each.problem or _difference(each, reference, by)
+        absent = [f"no {name} in {PARAMS}" for name in (by, "seed") if name not in each.params]
+        reason = each.problem or _difference(each, reference, by) or "".join(absent[:1])
         if not reason and model not in each.metrics:
             reason = f"no figures of {model} in {METRICS}: absent, or every one is null"
         if reason:
@@ -150,6 +153,5 @@ def _used(each: Experiment) -> Iterator[str]:
     own = f"losses.{each.params.get('loss')}.", f"profiles.{each.params.get('profile')}."
     for name in each.params:
         foreign = name.startswith(("losses.", "profiles.")) and not name.startswith(own)
-        ignored = name == "launch" or (".machine." in name and name.rpartition(".")[2] in IGNORED)
-        if not (foreign or ignored):
+        if not (foreign or name.rpartition(".")[2] in IGNORED):
             yield name
