@@ -70,7 +70,7 @@ BACKGROUND = Background(
     training_data="64 labelled frames, 640 without labels",
     distilled=True,
     depth={**ERRORS, "filled": 1.0, "objects": ERRORS, "bands": {"0_10_m": ERRORS, "60_256_m": dict.fromkeys(ERRORS)}},
-    label_quality={"precision": 0.91, "recall": 0.62},
+    label_quality={"frames": 640, "boxes": "teacher", "precision": 0.91, "recall": 0.62},
     resamples=50,
     spread={"seed_std": {"3d_R40": 1.9}},
 )
@@ -156,7 +156,8 @@ def test_names_from_files_are_text(tmp_path: Path, inputs: tuple[FrameSource, Re
         bands=results.bands.replace({"Car": bad}),
         history=results.history.rename(columns={"depth": bad}),
     )
-    said = replace(BACKGROUND, settings={**BACKGROUND.settings, bad: bad}, training_data=bad, label_quality={bad: bad})
+    quality = {**BACKGROUND.label_quality, bad: bad}
+    said = replace(BACKGROUND, settings={**BACKGROUND.settings, bad: bad}, training_data=bad, label_quality=quality)
     page = Page(write(tmp_path / "a #1 ü%.html", (frames, odd), title=bad, background=said))
     assert not page.all("script")
     assert bad in "".join(page.text)
@@ -186,6 +187,18 @@ def test_a_part_without_content_is_left_out(tmp_path: Path, inputs: tuple[FrameS
     assert heads == {f"{name}-head" for name in SECTIONS if name not in ("changes", "depth", "labels")}
     assert "No term of the distillation has a weight" in text
     assert "learns to imitate" not in text
+    for none in ({"frames": 0, "boxes": "teacher"}, {"frames": 640, "boxes": "none"}):
+        assert write(tmp_path / "r.html", inputs, background=replace(bare, label_quality=none), previous=None) == text
+
+
+def test_the_source_of_boxes_is_named(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
+    """Boxes alone teach the student something that the control does not see."""
+    quality = {"frames": 640, "boxes": "labels"}
+    text = write(tmp_path / "r.html", inputs, background=replace(BACKGROUND, distilled=False, label_quality=quality))
+    assert "On frames without labels the student learns from the hidden true labels." in text
+    assert "As labels: the hidden true labels" in text
+    assert "and learns from the hidden true labels meanwhile" in text
+    assert "without distillation" not in text
 
 
 def test_three_classes_and_one_that_nobody_detects(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
