@@ -17,10 +17,10 @@ from rich.table import Column, Table
 from rich.text import Text
 from torch import Tensor
 
+from monokd.classes import CLASSES
 from monokd.errors import DataError, printable
 from monokd.models.checkpoint import COUNTER, DetectorInfo, empty_detector, fill, save_backbone, save_detector
 from monokd.models.torch_file import TorchFile, read_torch_file
-from monokd.samples.constants import CLASSES
 
 Network = Literal["image", "depth", "backbone"]
 Status = Literal["used", "ignored", "missing"]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from monokd.classes import DIFFICULTIES, NEIGHBOURS, Difficulty
+from monokd.classes import DIFFICULTIES, NEIGHBOURS, ClassName, Difficulty
 from monokd.classes import KITTI_NAMES as NAMES
 from monokd.evaluation.boxes import ALPHA, BOTTOM, HEIGHT, LEFT, LENGTH, OCCLUSION, TOP, TRUNCATION, WIDTH, X, Y, Z
 from monokd.kitti.labels import LabelTable
@@ -13,7 +13,7 @@ Band = tuple[float, float]  # metres
 States = NDArray[np.int8]
 
 RULES = ("le", "lt")  # of the current development kit and of the older one
-CLASSES = ("Car", "Pedestrian", "Cyclist")  # in the order of tables and files
+CLASSES: tuple[ClassName, ...] = "Car", "Pedestrian", "Cyclist"  # in the order of KITTI's tables, which ours keep
 METRICS = ("3d", "bev", "bbox", "aos")
 OVERLAPS = ("bbox", "bev", "3d")  # in the order of `boxes.overlaps`; aos uses bbox
 POINTS = ("R40", "R11")

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from monokd.classes import CLASSES
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration
 from monokd.kitti.frames import FrameSource
@@ -19,7 +20,6 @@ from monokd.progress import worker_count
 from monokd.samples.affine import crop_affine, warp_depth, warp_image
 from monokd.samples.augment import Augmentation, Plan, crop_of, depth_map, image_map, mirror_objects, plan_augmentation
 from monokd.samples.batch import Batch
-from monokd.samples.constants import CLASSES
 from monokd.samples.targets import area_average, frame_targets
 from monokd.typing import Bytes, Floats, Modality, Uint16s
 
@@ -30,7 +30,7 @@ class InputSettings:
 
     height_px: int  # of the network's input, a multiple of 32
     width_px: int  # of the network's input, a multiple of 32
-    classes: tuple[str, ...] = CLASSES  # names that train; Van, Truck and DontCare only draw on Car's heatmap
+    classes: tuple[str, ...] = CLASSES  # names that train
     depth_scaled_twice: bool = True  # quirk Q8: depth inputs are metres / 256, as published, instead of metres
     modalities: tuple[Modality, ...] = ("image", "depth")  # inputs that samples carry, where the frames have them
 
