@@ -9,7 +9,7 @@ from monokd.files import read_json, write_json, write_text
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import has_labels, split_frames
 from monokd.params import Params, load_params
-from monokd.report.frames import FrameSource
+from monokd.report.frames import PageFrames
 from monokd.report.heat_maps import heat_maps
 from monokd.report.networks import NETWORKS, box_source
 from monokd.report.page import Background, write_report
@@ -35,7 +35,7 @@ def main() -> None:
         PAGE,
         title="monokd: distillation for monocular 3D detection",
         results=results,
-        frames=FrameSource(
+        frames=PageFrames(
             folder,
             split_frames(params.data_root, params.active.data.val_split),
             depth_dir=DEPTH,

@@ -12,7 +12,7 @@ import cv2
 import pytest
 
 from monokd.errors import DataError
-from monokd.report.frames import FrameSource
+from monokd.report.frames import PageFrames
 from monokd.report.networks import NETWORKS
 from monokd.report.page import Background, write_report
 from monokd.report.previous import Previous
@@ -55,7 +55,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[FrameSource, Results]:
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[PageFrames, Results]:
     folder = tmp_path_factory.mktemp("inputs")
     frames, truths = write_frames(folder / "frames")
     return frames, write_results_of(folder, truths)
@@ -76,7 +76,7 @@ BACKGROUND = Background(
 )
 
 
-def write(out: Path, inputs: tuple[FrameSource, Results], **changed: Any) -> str:
+def write(out: Path, inputs: tuple[PageFrames, Results], **changed: Any) -> str:
     frames, results = inputs
     given: dict[str, Any] = {"results": results, "frames": frames, "background": BACKGROUND, "previous": PREVIOUS}
     write_report(out, **({"title": "test data"} | given | changed))
@@ -84,7 +84,7 @@ def write(out: Path, inputs: tuple[FrameSource, Results], **changed: Any) -> str
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, inputs: tuple[FrameSource, Results]) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, inputs: tuple[PageFrames, Results]) -> Path:
     out = tmp_path_factory.mktemp("page")
     write(out / "report.html", inputs)
     return out
@@ -141,12 +141,12 @@ def test_nothing_comes_from_a_network_and_nothing_runs(folder: Path, page: Page)
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
 
 
-def test_same_inputs_give_the_same_bytes(tmp_path: Path, folder: Path, inputs: tuple[FrameSource, Results]) -> None:
+def test_same_inputs_give_the_same_bytes(tmp_path: Path, folder: Path, inputs: tuple[PageFrames, Results]) -> None:
     write(tmp_path / "report.html", inputs)
     assert tree(tmp_path) == tree(folder)
 
 
-def test_names_from_files_are_text(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
+def test_names_from_files_are_text(tmp_path: Path, inputs: tuple[PageFrames, Results]) -> None:
     """Class, setting and column names cannot become elements; odd names of the page still find pictures."""
     bad = "<script>alert(1)<script>\"'&"
     frames, results = inputs
@@ -164,7 +164,7 @@ def test_names_from_files_are_text(tmp_path: Path, inputs: tuple[FrameSource, Re
     assert all((tmp_path / unquote(str(attributes["src"]))).is_file() for attributes in page.all("img"))
 
 
-def test_missing_predictions_are_named(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
+def test_missing_predictions_are_named(tmp_path: Path, inputs: tuple[PageFrames, Results]) -> None:
     lost = replace(inputs[1], predictions=tmp_path)
     with pytest.raises(DataError, match="teacher: expected a folder with predictions of teacher"):
         write(tmp_path / "r.html", inputs, results=lost)
@@ -179,7 +179,7 @@ def test_background_and_what_changed_stand_on_the_page(page: Page) -> None:
     assert "64 labelled frames, 640 without labels" in text
 
 
-def test_a_part_without_content_is_left_out(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
+def test_a_part_without_content_is_left_out(tmp_path: Path, inputs: tuple[PageFrames, Results]) -> None:
     """A student without distillation is called what it is."""
     bare = replace(BACKGROUND, distilled=False, depth={"source": "files"}, label_quality={})
     text = write(tmp_path / "r.html", inputs, background=bare, previous=None)
@@ -191,7 +191,7 @@ def test_a_part_without_content_is_left_out(tmp_path: Path, inputs: tuple[FrameS
         assert write(tmp_path / "r.html", inputs, background=replace(bare, label_quality=none), previous=None) == text
 
 
-def test_the_source_of_boxes_is_named(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
+def test_the_source_of_boxes_is_named(tmp_path: Path, inputs: tuple[PageFrames, Results]) -> None:
     """Boxes alone teach the student something that the control does not see."""
     quality = {"frames": 640, "boxes": "labels"}
     text = write(tmp_path / "r.html", inputs, background=replace(BACKGROUND, distilled=False, label_quality=quality))
@@ -201,7 +201,7 @@ def test_the_source_of_boxes_is_named(tmp_path: Path, inputs: tuple[FrameSource,
     assert "without distillation" not in text
 
 
-def test_three_classes_and_one_that_nobody_detects(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
+def test_three_classes_and_one_that_nobody_detects(tmp_path: Path, inputs: tuple[PageFrames, Results]) -> None:
     """Every class has its part, Car first though listed second; a class without any result is named as such."""
     results = write_results_of(tmp_path, {}, classes=("Pedestrian", "Car", "Cyclist"))
     results.ap.loc[results.ap["class"] == "Cyclist", ["ap", "low", "high"]] = None

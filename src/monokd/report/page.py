@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from monokd.files import write_text
 from monokd.report import charts, tables
-from monokd.report.frames import REACH_M, FrameSource, draw_frames, match_frames
+from monokd.report.frames import REACH_M, PageFrames, draw_frames, match_frames
 from monokd.report.networks import NETWORKS, STYLES, TRUTH, UNPREDICTED, box_source, explain, style_of
 from monokd.report.previous import Previous
 from monokd.report.results import Results, classes_of, headline_ap
@@ -31,7 +31,7 @@ class Background:
 
 
 def write_report(
-    out: Path, title: str, results: Results, frames: FrameSource, background: Background, previous: Previous | None
+    out: Path, title: str, results: Results, frames: PageFrames, background: Background, previous: Previous | None
 ) -> None:
     """Write the page `out`, its pictures into the folder of the same name without suffix.
 
