@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from monokd.classes import DIFFICULTIES, NEIGHBOURS, Difficulty
-from monokd.classes import KITTI_NAMES as NAMES
+from monokd.classes import DIFFICULTIES, KITTI_NAMES, NEIGHBOURS, Difficulty
 from monokd.errors import DataError
 from monokd.evaluation import boxes, rules
 from monokd.evaluation.matching import Criteria, Pairs, match_frames
@@ -100,7 +99,7 @@ def label_frames(labels: Path) -> list[str]:
 
 def pair_up(frames: Sequence[str], labels: LabelTable, results: LabelTable) -> ResultSet:
     """Compute the overlaps of labels and detections of the same frames."""
-    visible = np.isin(labels.classes, [NAMES.index(name) for name in (*CLASSES, *NEIGHBOURS.values())])
+    visible = np.isin(labels.classes, [KITTI_NAMES.index(name) for name in (*CLASSES, *NEIGHBOURS.values())])
     edges = np.linspace(0, len(frames), 4 * (os.cpu_count() or 1) + 1).astype(np.int64)
 
     def pairs_of(k: int) -> tuple[Ints, Ints, Floats]:
@@ -125,7 +124,7 @@ def pair_up(frames: Sequence[str], labels: LabelTable, results: LabelTable) -> R
         order=np.lexsort((-scores, frame_of)),
         descending=np.argsort(-scores, kind="stable"),
     )
-    regions = labels.classes == NAMES.index("DontCare")
+    regions = labels.classes == KITTI_NAMES.index("DontCare")
     region_offsets = np.concatenate([[0], np.cumsum(regions)])[labels.offsets]
     shares = boxes.dont_care_shares(labels.rows[regions], region_offsets, results.rows, results.offsets)
     return ResultSet(tuple(frames), labels, results, pairs, np.ascontiguousarray(overlaps.T), shares)
