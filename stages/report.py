@@ -3,24 +3,23 @@
 import shutil
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from monokd.errors import run, say
 from monokd.files import read_json, write_json, write_text
 from monokd.kitti.frames import KittiFolder
 from monokd.kitti.splits import has_labels, split_frames
 from monokd.params import Params, load_params
-from monokd.report.frames import FrameSource
+from monokd.report.frames import PageFrames
 from monokd.report.heat_maps import heat_maps
-from monokd.report.networks import NETWORKS
+from monokd.report.networks import NETWORKS, box_source
 from monokd.report.page import Background, write_report
 from monokd.report.previous import find_previous
 from monokd.report.results import read_results
-from monokd.report.summary import read_spread, summary
+from monokd.report.summary import read_metrics, summary
 
 METRICS, MODELS, DEPTH = Path("metrics"), Path("data/models"), Path("data/depth")
 TRAINED = ("teacher", "baseline", "student")
-PAGE, PICTURES, SUMMARY, LABELS = (METRICS / name for name in ("report.html", "report", "summary.json", "labels.json"))
+PAGE, PICTURES, SUMMARY = (METRICS / name for name in ("report.html", "report", "summary.json"))
 
 
 def main() -> None:
@@ -36,7 +35,7 @@ def main() -> None:
         PAGE,
         title="monokd: distillation for monocular 3D detection",
         results=results,
-        frames=FrameSource(
+        frames=PageFrames(
             folder,
             split_frames(params.data_root, params.active.data.val_split),
             depth_dir=DEPTH,
@@ -60,9 +59,8 @@ def unscored(split: str) -> None:
 
 def background(params: Params) -> Background:
     labelled = len(split_frames(params.data_root, params.active.data.train_split))
-    quality: dict[str, Any] = read_json(LABELS) if LABELS.exists() else {}
-    boxes = {"teacher": "boxes by the teacher", "baseline": "boxes by the baseline", "none": "features alone"}
-    source = boxes.get(str(quality.get("boxes")), "boxes from files")
+    quality = read_metrics("labels")
+    source = box_source(quality) or "features alone"
     unlabelled = f", {quality['frames']} without labels, {source}" if quality.get("frames") else ""
     profile = params.active
     settings = params.model_dump(include={"profile", "loss", "seed", "behaviour", "quirks"})
@@ -72,11 +70,11 @@ def background(params: Params) -> Background:
     return Background(
         settings=settings,
         training_data=f"{labelled} labelled frames{unlabelled}",
-        distilled=bool(quality.get("frames") or params.term_weights()),
+        distilled=bool(params.term_weights()),
         depth=read_json(METRICS / "depth.json"),
         label_quality=quality,
         resamples=profile.evaluate.bootstrap,
-        spread=read_spread(),
+        spread=read_metrics("spread"),
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from monokd.evaluation.evaluate import evaluate_folders
+from monokd.evaluation.evaluate import evaluate_results, read_result_set
 from monokd.evaluation.table import AP_COLUMNS, ap_table
 from monokd.inference.predict import detect, write_predictions
 from monokd.kitti.frames import KittiFolder
@@ -42,7 +42,8 @@ def test_three_classes_from_training_to_tables(workspace: Path, monkeypatch: pyt
     write_predictions(results, found, classes=info.classes)
     assert {name for path in results.iterdir() for name in read_results(path).names} <= set(NAMES)
 
-    evaluation = evaluate_folders(workspace / "data/demo/training/label_2", results, classes=NAMES)
+    result_set = read_result_set(workspace / "data/demo/training/label_2", results)
+    evaluation = evaluate_results(result_set, classes=NAMES)
     ap = pd.DataFrame(ap_table(evaluation)).set_axis(AP_COLUMNS, axis=1).assign(network="student")
     assert list(summary(ap, ["student"])["student"]) == list(NAMES)
     for name, iou in zip(NAMES, (0.7, 0.5, 0.5), strict=True):

@@ -1,4 +1,4 @@
-"""KITTI's classes and levels of difficulty, in one place and one order."""
+"""KITTI's classes and levels of difficulty; tables have an order of their own (`evaluation.rules`)."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args

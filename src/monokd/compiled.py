@@ -13,12 +13,9 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def _cache_folder() -> Path:
-    """Name a folder by every file that holds a compiled function, since numba watches the file of a function alone."""
-    digest = hashlib.sha256(numba.__version__.encode())
-    for path in sorted(PACKAGE.rglob("*.py")):
-        source = path.read_bytes()
-        if b"monokd.compiled" in source:
-            digest.update(source)
+    """Name a folder by every file, since numba watches that of a function alone, not those of constants in it."""
+    code = b"".join(path.read_bytes() for path in sorted(PACKAGE.rglob("*.py")))
+    digest = hashlib.sha256(numba.__version__.encode() + code)
     base = PACKAGE if os.access(PACKAGE, os.W_OK) else Path.home() / ".cache" / "monokd"
     return base / "__pycache__" / f"numba-{digest.hexdigest()[:12]}"
 

@@ -1,6 +1,7 @@
 """The one error that a user's data or parameters may raise, and the one line that a user sees of any."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,7 @@ def say(message: object) -> None:
 
 
 def run(command: Callable[[], object]) -> None:
-    """Run a program's `command`; wrong data or a failing disk end in one line on stderr and exit status 2."""
+    """Run a program's `command`; wrong data, a failing disk, too little memory: one line on stderr, exit status 2."""
     try:
         try:
             command()
@@ -48,6 +49,10 @@ def run(command: Callable[[], object]) -> None:
         say(f"{where}{error.strerror or error}")
     except MemoryError as error:
         say(f"not enough memory: {error}")
+    except RuntimeError as error:  # torch has no class of its own for the CPU
+        if not (found := re.search(".*(out of memory|allocate memory).*", str(error))):
+            raise
+        say(f"not enough memory, a lower batch_size needs less: {found[0]}")
     except KeyboardInterrupt:
         say("interrupted")
         sys.exit(INTERRUPTED)

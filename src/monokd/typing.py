@@ -13,4 +13,5 @@ Bytes = NDArray[np.uint8]
 Uint16s = NDArray[np.uint16]
 Modality = Literal["image", "depth"]
 Architecture = Literal["dla34"]
+WEIGHT = "weight_"  # begins the names of task weights in histories
 Term = Literal["foreground", "affinity", "head", "spearman", "align_select"]  # of the distillation

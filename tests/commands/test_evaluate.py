@@ -7,21 +7,21 @@ import pytest
 
 from monokd.commands.evaluate import evaluate, frames_of
 from monokd.errors import DataError
-from monokd.evaluation.evaluate import evaluate_folders
+from monokd.evaluation.evaluate import evaluate_results, read_result_set
 from monokd.evaluation.table import ap_table, table_json
 from tests.evaluation.cases import ap
 
 
 def test_json_is_what_the_library_says(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     evaluate(*folders, rule="lt", json_output=True)
-    evaluation = evaluate_folders(*folders, rule="lt")
+    evaluation = evaluate_results(read_result_set(*folders), "lt")
     assert json.loads(capsys.readouterr().out) == table_json(evaluation, ap_table(evaluation))
 
 
 def test_the_table_shows_every_class(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     evaluate(*folders)
     out, err = capsys.readouterr()
-    score = f" {ap(evaluate_folders(*folders), '3d', 'easy'):.2f} "
+    score = f" {ap(evaluate_results(read_result_set(*folders)), '3d', 'easy'):.2f} "
     for text in ("Car: AP in percent, 45 frames, rule le", score, " 0.00*", "3d 0.70", "bev 0.25"):
         assert text in out
     assert "Pedestrian: no detections, no result." in out

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def test_losses_and_seeds_are_compared_in_every_class(capsys: pytest.CaptureFixt
         experiment("c", 16.0, seed=1, loss="monoskd"),
     ]
     assert chosen(*others) == [("monoskd", 0, 12.0), ("monoskd", 1, 16.0), ("none", 0, 10.0), ("none", 1, 15.0)]
-    selection = select_runs([HEAD, *others])
+    selection = select_runs([HEAD, *others], control="none")
     assert list(selection.runs["class"].unique()) == ["Car", "Cyclist"]
     car, cyclist = (to_table(runs, "none", "loss") for _, runs in selection.runs.groupby("class"))
     show(car, "Car", markdown=True)
@@ -68,7 +69,19 @@ def test_losses_and_seeds_are_compared_in_every_class(capsys: pytest.CaptureFixt
     assert cyclist.columns[2] == "3D, IoU 0.25 mean ± std"
     data = json.loads(json.dumps(as_json(selection, "loss", "student"), allow_nan=False))
     assert [row["difference"] for row in data["classes"]["Car"]] == [None, 1.5]
-    assert data["left_out"] == []
+    assert (data["control"], data["left_out"]) == ("none", [])
+    assert {"metric", "value"} <= set(data["classes"]["Car"][0])
+
+
+def test_a_student_is_compared_with_the_control_of_its_own_run() -> None:
+    """Seeds alone, of which one has no control; another model is compared with the key's first value."""
+    runs = [HEAD, experiment("a", 15.0, seed=1), experiment("b", 12.0, seed=2)]
+    runs[:2] = [replace(e, metrics={**e.metrics, "control": {"Car": {"3d_loose": 9.0}}}) for e in runs[:2]]
+    selection = select_runs(runs)
+    (row,) = as_json(selection, "loss", "student")["classes"]["Car"]
+    assert (selection.control, row["value"], row["mean"], row["difference"]) == ("control", "none", 37 / 3, 3.5)
+    assert (row["paired_seeds"], row["wins"]) == ((0, 1), 2)
+    assert select_runs(runs, model="control").control == "none"
 
 
 def test_other_parameters_must_be_equal() -> None:
@@ -89,7 +102,8 @@ def test_other_parameters_must_be_equal() -> None:
 def test_parameters_that_a_run_does_not_use_may_differ() -> None:
     used = experiment(
         "a", 11.0, seed=1, launch="torchrun", losses__monoskd__affinity=5.0, profiles__kitti__student__epochs=1,
-        profiles__demo__machine__workers=4,
+        profiles__demo__machine__workers=4, profiles__demo__machine__save_minutes=5,
+        profiles__demo__student__evaluate_every=1,
     )  # fmt: skip
     assert chosen(used) == [("none", 0, 10.0), ("none", 1, 11.0)]
     mine = experiment("a", 11.0, loss="mine", losses__mine__affinity=3.0)  # a loss that the commit lacks
@@ -100,7 +114,7 @@ def test_by_another_parameter() -> None:
     others = [experiment("a", 12.0, profiles__demo__student__epochs=20), experiment("b", 12.0, loss="monoskd")]
     assert chosen(*others, by="profiles.demo.student.epochs") == [("10", 0, 10.0), ("20", 0, 12.0)]
     assert left_out(*others, by="profiles.demo.student.epochs") == {"b": "loss is monoskd, not none"}
-    assert select_runs([HEAD, *others], by="profiles.demo.student.epochs").control == "10"
+    assert select_runs([HEAD, *others], by="profiles.demo.student.epochs").control == "control"
     for wrong in ("epochs", "seed"):
         with pytest.raises(DataError, match=f"--by: expected a parameter of params.yaml, seed apart, found '{wrong}'"):
             select_runs([HEAD], by=wrong)
@@ -109,6 +123,8 @@ def test_by_another_parameter() -> None:
 def test_without_results_an_experiment_is_named() -> None:
     waiting, other = experiment("q", None, problem="queued", seed=1), experiment("t", 1.0, seed=2)
     assert left_out(waiting, other) == {"q": "queued"}
+    older = Experiment("old", "", {k: v for k, v in PARAMS.items() if k != "loss"}, HEAD.metrics, "")
+    assert left_out(older) == {"old": "no loss in params.yaml"}
     assert left_out(other, model="teacher")["t"].startswith("no figures of teacher in metrics/summary.json")
 
 
@@ -138,7 +154,8 @@ import json, yaml
 params = yaml.safe_load(open("params.yaml"))
 seed, gain = params["seed"], {"none": 0, "monoskd": 2}[params["loss"]]
 result = None if seed == 7 else 10.0 + seed + gain
-json.dump({"student": {"Car": {"3d_loose": result}}}, open("metrics/summary.json", "w"))
+figures = {"student": {"Car": {"3d_loose": result}}, "control": {"Car": {"3d_loose": 10.0}}}
+json.dump(figures, open("metrics/summary.json", "w"))
 """
 
 
@@ -168,7 +185,9 @@ def test_a_real_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str], m
     monkeypatch.chdir(tmp_path)
     summarize(markdown=True)
     output = capsys.readouterr()
-    assert "| none | 1 | 10.00 | – |\n| monoskd | 1 | 12.00 | +2.00 (better on 1 of 1) |" in output.out
+    rows = "| none | 1 | 10.00 | +0.00 (better on 0 of 1) |\n| monoskd | 1 | 12.00 | +2.00 (better on 1 of 1) |"
+    assert rows in output.out
+    assert "3D, IoU 0.5 minus control" in output.out
     assert "left out: workspace: seed has changed since the last dvc repro" in output.err
     assert ": no figures of student in metrics/summary.json: absent, or every one is null" in output.err
     assert ": queued" in output.err

@@ -132,8 +132,9 @@ def test_refusals(tmp_path: Path, whole: bool, change: dict[str, Tensor], part: 
 
 def test_classes_are_stored_and_checked(tmp_path: Path) -> None:
     checkpoint, out = save(tmp_path / "a.pth", network(1)), tmp_path / "out.safetensors"
-    with pytest.raises(DataError, match="--classes: expected some of Pedestrian,Car,Cyclist, found 'Car,Bus'"):
-        import_checkpoint(checkpoint, out, classes="Car,Bus")
+    for wrong in ("Car,Bus", "Car,Car"):
+        with pytest.raises(DataError, match=f"expected some of Pedestrian,Car,Cyclist, each once, found '{wrong}'"):
+            import_checkpoint(checkpoint, out, classes=wrong)
     assert not out.exists()
     import_checkpoint(checkpoint, out, classes="Car,Cyclist")
     assert load_detector(out)[1].classes == ("Car", "Cyclist")

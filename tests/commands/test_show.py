@@ -53,6 +53,11 @@ def test_what_is_not_there_is_left_out(root: Path, tmp_path: Path, capsys: pytes
     cv2.imwrite(str(root / "depth/000002.png"), np.full((100, 400), 2560, np.uint16))  # cut, as KITTI's own are
     show(root, "000002", out=tmp_path / "depth.png", depth=root / "depth")
     assert pixels(tmp_path / "depth.png").shape[0] == pixels(tmp_path / "scan.png").shape[0]
+    below = pixels(tmp_path / "depth.png")[430:780, :1242]
+    assert not (below == 110).all(axis=2).any()  # padded as in training, so none is unknown
+    cv2.imwrite(str(root / "depth/000002.png"), np.full((100, 417), 2560, np.uint16))
+    with pytest.raises(DataError, match=r"000002\.png: expected a depth map no larger than its image, 416×128"):
+        show(root, "000002", out=tmp_path / "depth.png", depth=root / "depth")
 
 
 def test_wrong_input_is_named_and_nothing_is_written(root: Path, tmp_path: Path) -> None:

@@ -18,12 +18,14 @@ RUNS: list[Row] = [
 
 
 def frame(rows: list[Row], metric: str = "ap") -> pd.DataFrame:
-    """Results of one class and metric."""
-    return pd.DataFrame([("Car", metric, *row) for row in rows], columns=RUN_COLUMNS)
+    """Results of one class and metric, compared with `none`."""
+    controls = {seed: result for value, seed, result in rows if value == "none"}
+    paired = [math.nan if row[0] == "none" else controls.get(row[1], math.nan) for row in rows]
+    return pd.DataFrame([("Car", metric, *row, c) for row, c in zip(rows, paired, strict=True)], columns=RUN_COLUMNS)
 
 
 def computed(*rows: Row) -> list[dict[Hashable, Any]]:
-    return statistics(frame(list(rows)), "none").to_dict("records")
+    return statistics(frame(list(rows))).to_dict("records")
 
 
 def test_by_hand() -> None:

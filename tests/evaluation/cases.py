@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from monokd.classes import KITTI_NAMES
 from monokd.evaluation.evaluate import Evaluation, evaluate_results, pair_up
 from monokd.evaluation.rules import CLASSES as SCORED
 from monokd.evaluation.rules import Band
 from monokd.evaluation.table import ap_table
-from monokd.kitti.labels import CLASSES, OTHER, LabelTable
+from monokd.kitti.labels import OTHER, LabelTable
 
 DONT_CARE_3D = (-1.0, -1.0, -1.0, -1000.0, -1000.0, -1000.0, -10.0)
 
@@ -47,7 +48,7 @@ def place(k: int, **numbers: float) -> dict[str, Any]:
 
 def table(frames: Sequence[Sequence[Line]]) -> LabelTable:
     lines = [each for frame in frames for each in frame]
-    known = [name.lower() for name in CLASSES]
+    known = [name.lower() for name in KITTI_NAMES]
     classes = [known.index(name.lower()) if name.lower() in known else OTHER for name, _ in lines]
     rows = np.array([numbers for _, numbers in lines], dtype=np.float64).reshape(-1, 15)
     offsets = np.cumsum([0, *(len(frame) for frame in frames)])

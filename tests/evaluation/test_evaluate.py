@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monokd.errors import DataError
-from monokd.evaluation.evaluate import evaluate_folders, evaluate_results, read_result_set
+from monokd.evaluation.evaluate import evaluate_results, read_result_set
 from monokd.evaluation.rules import CLASSES, IOU_SETS, METRICS, defined_metrics
 from tests.evaluation.cases import Line, all_aps, ap, dont_care, extract_texts, line, place, score, table
 from tests.evaluation.reference import Reference
@@ -154,15 +154,15 @@ def test_missing_files_are_empty_and_unknown_classes_do_not_count(folders: tuple
     """What is said of them is a matter of the command's tests."""
     labels, results = folders
     (results / "000007.txt").write_text("")
-    before = all_aps(evaluate_folders(labels, results))
+    before = all_aps(evaluate_results(read_result_set(labels, results)))
     (results / "000007.txt").unlink()
     with (results / "000004.txt").open("a") as stream:
         stream.write("Bus 0 0 0 700 100 800 200 1.5 1.6 3.9 40 1.7 20 0 0.99\n" * 2)
-    assert all_aps(evaluate_folders(labels, results)) == before
+    assert all_aps(evaluate_results(read_result_set(labels, results))) == before
 
 
 def test_chosen_frames_in_their_order(folders: tuple[Path, Path]) -> None:
-    chosen = evaluate_folders(*folders, ["000003", "000002"])
+    chosen = evaluate_results(read_result_set(*folders, ["000003", "000002"]))
     assert chosen.frames == ("000003", "000002")
     assert chosen.curves["strict", "Car", "3d", "easy"].objects == 2
 
@@ -173,10 +173,16 @@ def test_wrong_folders_and_arguments_are_refused(folders: tuple[Path, Path], tmp
         "expected a folder of label files": {"labels": tmp_path / "none"},
         r"expected label files \*\.txt, found none": {"labels": tmp_path},
         "expected a folder of result files": {"results": tmp_path / "none"},
-        "rule: expected le": {"rule": "eq"},
         r"000099\.txt: no such file": {"frames": ["000099"]},
-        "classes: expected some of Car, Pedestrian, Cyclist, found 'Tram'": {"classes": ["Tram"]},
     }
     for message, changed in wrong.items():
         with pytest.raises(DataError, match=message):
-            evaluate_folders(**({"labels": labels, "results": results} | changed))
+            read_result_set(**({"labels": labels, "results": results} | changed))
+    result_set = read_result_set(labels, results)
+    with pytest.raises(DataError, match="rule: expected le"):
+        evaluate_results(result_set, "eq")
+    for classes in (["Tram"], ["Car", "Car"]):
+        found = ", ".join(classes)
+        reason = f"classes: expected some of Car, Pedestrian, Cyclist, each once, found '{found}'"
+        with pytest.raises(DataError, match=reason):
+            evaluate_results(result_set, classes=classes)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from monokd.evaluation.bootstrap import Resampling
-from monokd.evaluation.evaluate import evaluate_folders, evaluate_results, read_result_set
+from monokd.evaluation.evaluate import evaluate_results, read_result_set
 from monokd.evaluation.table import (
     AP_COLUMNS,
     CURVE_COLUMNS,
@@ -32,7 +32,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def test_a_row_for_every_figure_empty_where_undefined(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    rows = ap_table(evaluate_folders(*folders), resampling=Resampling(20))
+    rows = ap_table(evaluate_results(read_result_set(*folders)), resampling=Resampling(20))
     write_table(tmp_path / "ap.csv", AP_COLUMNS, rows)
     written = read_csv(tmp_path / "ap.csv")
     assert len(rows) == len(written) == 2 * 3 * 4 * 2 * 3
@@ -44,7 +44,7 @@ def test_a_row_for_every_figure_empty_where_undefined(folders: tuple[Path, Path]
 
 
 def test_the_json_has_the_fixed_form(folders: tuple[Path, Path]) -> None:
-    evaluation = evaluate_folders(*folders)
+    evaluation = evaluate_results(read_result_set(*folders))
     rows = ap_table(evaluation)
     content: Any = table_json(evaluation, rows)
     assert list(content.items())[:2] == [("frames", 45), ("rule", "le")]
@@ -59,7 +59,7 @@ def test_the_json_has_the_fixed_form(folders: tuple[Path, Path]) -> None:
 
 def test_curves_average_to_the_figures(folders: tuple[Path, Path], tmp_path: Path) -> None:
     """R40 is the mean of samples 1 to 40 of the curve that is written."""
-    evaluation = evaluate_folders(*folders)
+    evaluation = evaluate_results(read_result_set(*folders))
     write_table(tmp_path / "pr.csv", CURVE_COLUMNS, curve_rows(evaluation))
     curves: dict[tuple[str, ...], list[float]] = {}
     for row in read_csv(tmp_path / "pr.csv"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from monokd.evaluation.evaluate import evaluate_folders
+from monokd.evaluation.evaluate import evaluate_results, read_result_set
 from monokd.files import read_json
 from monokd.inference.predict import write_predictions
 from monokd.kitti.frames import KittiFolder
@@ -84,5 +84,5 @@ def test_200_objects_in_a_frame_fill_the_slots_and_evaluation_counts_all(tmp_pat
     for name in ("heatmap", "mask_2d", "depth_m", "boxes_px"):
         assert np.array_equal(getattr(targets, name), getattr(first, name)), name
     write_results(tmp_path / "results/many.txt", scored(many, list(np.linspace(0.1, 0.9, 200))))
-    evaluation = evaluate_folders(tmp_path / "labels", tmp_path / "results")
+    evaluation = evaluate_results(read_result_set(tmp_path / "labels", tmp_path / "results"))
     assert evaluation.curves["strict", "Car", "bbox", "hard"].objects > MAX_OBJECTS

@@ -1,14 +1,19 @@
 """Images, depth maps, scans and lists: read as they are, refused in one line."""
 
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from monokd.errors import DataError
 from monokd.kitti.frames import KittiFolder, read_split, read_velodyne
-from monokd.kitti.images import read_depth, read_image, read_stored_depth
+from monokd.kitti.images import pad_depth, read_depth, read_image, read_stored_depth
 
 
 def test_images_are_rgb_and_depth_maps_metres_in_256ths(tmp_path: Path) -> None:
@@ -18,6 +23,30 @@ def test_images_are_rgb_and_depth_maps_metres_in_256ths(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "b.png"), stored)
     np.testing.assert_array_equal(read_stored_depth(tmp_path / "b.png"), stored)
     np.testing.assert_array_equal(read_depth(tmp_path / "b.png"), stored / 256)
+
+
+def test_small_depth_maps_are_padded() -> None:
+    """All missing rows on top, columns half left, the rest right, by the border's values."""
+    stored = np.arange(6, dtype=np.uint16).reshape(2, 3)
+    expected = [[0, 0, 1, 2, 2, 2]] * 3 + [[3, 3, 4, 5, 5, 5]]
+    np.testing.assert_array_equal(pad_depth(stored, 4, 6, Path("a.png")), expected)
+    with pytest.raises(DataError, match=r"a\.png: expected a depth map no larger than its image, 2×2, found 3×2"):
+        pad_depth(stored, 2, 2, Path("a.png"))
+
+
+def test_reading_in_threads_leaves_the_filters_of_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cv2.imwrite(path := str(tmp_path / "a.png"), np.zeros((2, 2, 3), np.uint8))
+    warnings.simplefilter("default")
+    before, opened, seconds = list(warnings.filters), Image.open, iter((0.1, 0.3))
+
+    def slow(*arguments: Any, **settings: Any) -> Image.Image:
+        time.sleep(next(seconds))  # the first to begin is the first to end
+        return opened(*arguments, **settings)
+
+    monkeypatch.setattr(Image, "open", slow)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(read_image, [path] * 2))
+    assert warnings.filters == before
 
 
 def test_images_that_are_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from monokd.classes import KITTI_NAMES
 from monokd.errors import DataError
-from monokd.kitti.labels import CLASSES, OTHER, read_labels, read_results, read_table, write_results
+from monokd.kitti.labels import OTHER, read_labels, read_results, read_table, write_results
 from monokd.kitti.objects import Objects, from_rows
 
 CAR = "Car 0.15 1 -1.57 100.00 150.50 200.25 250.00 1.50 1.60 3.90 -2.00 1.70 15.00 1.57"
@@ -106,7 +107,7 @@ def test_a_table_has_the_rows_of_single_files(tmp_path: Path) -> None:
     assert table.offsets.tolist() == [0, 3, 3, 5]
     assert table.missing == (1,)
     assert table.unknown == {"Bus": 2}
-    car, pedestrian = CLASSES.index("Car"), CLASSES.index("Pedestrian")
+    car, pedestrian = KITTI_NAMES.index("Car"), KITTI_NAMES.index("Pedestrian")
     assert table.classes.tolist() == [car, car, OTHER, pedestrian, OTHER]
     singles = [read_results(tmp_path / f"{frame}.txt").scores for frame in ("a", "c")]
     assert table.rows[:, 14].tolist() == np.concatenate(singles).tolist()

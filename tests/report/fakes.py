@@ -16,7 +16,7 @@ from monokd.kitti.frames import KittiFolder
 from monokd.kitti.labels import write_results
 from monokd.kitti.objects import Objects, from_rows
 from monokd.report.drawing import box_corners
-from monokd.report.frames import FrameSource
+from monokd.report.frames import PageFrames
 from monokd.report.networks import NETWORKS
 from monokd.report.results import AP_COLUMNS, BAND_COLUMNS, CURVE_COLUMNS, KEY, Results, read_results
 from monokd.typing import Floats32
@@ -154,10 +154,10 @@ def write_results_of(folder: Path, truths: dict[str, Objects], classes: Sequence
     return read_results(folder / "metrics", NETWORKS, folder / "predictions")
 
 
-def write_frames(folder: Path, count: int = 6) -> tuple[FrameSource, dict[str, Objects]]:
+def write_frames(folder: Path, count: int = 6) -> tuple[PageFrames, dict[str, Objects]]:
     """Frames of noise with a few cars each."""
     rng = np.random.default_rng(0)
-    source = FrameSource(KittiFolder(folder), [f"{n:06d}" for n in range(count)], folder / "depth", heat_maps)
+    source = PageFrames(KittiFolder(folder), [f"{n:06d}" for n in range(count)], folder / "depth", heat_maps)
     for path in (source.folder.folder / "image_2", folder / "depth"):
         path.mkdir(parents=True)
     truths = {}

@@ -12,7 +12,7 @@ import cv2
 import pytest
 
 from monokd.errors import DataError
-from monokd.report.frames import FrameSource
+from monokd.report.frames import PageFrames
 from monokd.report.networks import NETWORKS
 from monokd.report.page import Background, write_report
 from monokd.report.previous import Previous
@@ -55,7 +55,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[FrameSource, Results]:
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[PageFrames, Results]:
     folder = tmp_path_factory.mktemp("inputs")
     frames, truths = write_frames(folder / "frames")
     return frames, write_results_of(folder, truths)
@@ -70,13 +70,13 @@ BACKGROUND = Background(
     training_data="64 labelled frames, 640 without labels",
     distilled=True,
     depth={**ERRORS, "filled": 1.0, "objects": ERRORS, "bands": {"0_10_m": ERRORS, "60_256_m": dict.fromkeys(ERRORS)}},
-    label_quality={"precision": 0.91, "recall": 0.62},
+    label_quality={"frames": 640, "boxes": "teacher", "precision": 0.91, "recall": 0.62},
     resamples=50,
     spread={"seed_std": {"3d_R40": 1.9}},
 )
 
 
-def write(out: Path, inputs: tuple[FrameSource, Results], **changed: Any) -> str:
+def write(out: Path, inputs: tuple[PageFrames, Results], **changed: Any) -> str:
     frames, results = inputs
     given: dict[str, Any] = {"results": results, "frames": frames, "background": BACKGROUND, "previous": PREVIOUS}
     write_report(out, **({"title": "test data"} | given | changed))
@@ -84,7 +84,7 @@ def write(out: Path, inputs: tuple[FrameSource, Results], **changed: Any) -> str
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, inputs: tuple[FrameSource, Results]) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, inputs: tuple[PageFrames, Results]) -> Path:
     out = tmp_path_factory.mktemp("page")
     write(out / "report.html", inputs)
     return out
@@ -141,12 +141,12 @@ def test_nothing_comes_from_a_network_and_nothing_runs(folder: Path, page: Page)
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
 
 
-def test_same_inputs_give_the_same_bytes(tmp_path: Path, folder: Path, inputs: tuple[FrameSource, Results]) -> None:
+def test_same_inputs_give_the_same_bytes(tmp_path: Path, folder: Path, inputs: tuple[PageFrames, Results]) -> None:
     write(tmp_path / "report.html", inputs)
     assert tree(tmp_path) == tree(folder)
 
 
-def test_names_from_files_are_text(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
+def test_names_from_files_are_text(tmp_path: Path, inputs: tuple[PageFrames, Results]) -> None:
     """Class, setting and column names cannot become elements; odd names of the page still find pictures."""
     bad = "<script>alert(1)<script>\"'&"
     frames, results = inputs
@@ -156,14 +156,15 @@ def test_names_from_files_are_text(tmp_path: Path, inputs: tuple[FrameSource, Re
         bands=results.bands.replace({"Car": bad}),
         history=results.history.rename(columns={"depth": bad}),
     )
-    said = replace(BACKGROUND, settings={**BACKGROUND.settings, bad: bad}, training_data=bad, label_quality={bad: bad})
+    quality = {**BACKGROUND.label_quality, bad: bad}
+    said = replace(BACKGROUND, settings={**BACKGROUND.settings, bad: bad}, training_data=bad, label_quality=quality)
     page = Page(write(tmp_path / "a #1 ü%.html", (frames, odd), title=bad, background=said))
     assert not page.all("script")
     assert bad in "".join(page.text)
     assert all((tmp_path / unquote(str(attributes["src"]))).is_file() for attributes in page.all("img"))
 
 
-def test_missing_predictions_are_named(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
+def test_missing_predictions_are_named(tmp_path: Path, inputs: tuple[PageFrames, Results]) -> None:
     lost = replace(inputs[1], predictions=tmp_path)
     with pytest.raises(DataError, match="teacher: expected a folder with predictions of teacher"):
         write(tmp_path / "r.html", inputs, results=lost)
@@ -178,7 +179,7 @@ def test_background_and_what_changed_stand_on_the_page(page: Page) -> None:
     assert "64 labelled frames, 640 without labels" in text
 
 
-def test_a_part_without_content_is_left_out(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
+def test_a_part_without_content_is_left_out(tmp_path: Path, inputs: tuple[PageFrames, Results]) -> None:
     """A student without distillation is called what it is."""
     bare = replace(BACKGROUND, distilled=False, depth={"source": "files"}, label_quality={})
     text = write(tmp_path / "r.html", inputs, background=bare, previous=None)
@@ -186,9 +187,21 @@ def test_a_part_without_content_is_left_out(tmp_path: Path, inputs: tuple[FrameS
     assert heads == {f"{name}-head" for name in SECTIONS if name not in ("changes", "depth", "labels")}
     assert "No term of the distillation has a weight" in text
     assert "learns to imitate" not in text
+    for none in ({"frames": 0, "boxes": "teacher"}, {"frames": 640, "boxes": "none"}):
+        assert write(tmp_path / "r.html", inputs, background=replace(bare, label_quality=none), previous=None) == text
 
 
-def test_three_classes_and_one_that_nobody_detects(tmp_path: Path, inputs: tuple[FrameSource, Results]) -> None:
+def test_the_source_of_boxes_is_named(tmp_path: Path, inputs: tuple[PageFrames, Results]) -> None:
+    """Boxes alone teach the student something that the control does not see."""
+    quality = {"frames": 640, "boxes": "labels"}
+    text = write(tmp_path / "r.html", inputs, background=replace(BACKGROUND, distilled=False, label_quality=quality))
+    assert "On frames without labels the student learns from the hidden true labels." in text
+    assert "As labels: the hidden true labels" in text
+    assert "and learns from the hidden true labels meanwhile" in text
+    assert "without distillation" not in text
+
+
+def test_three_classes_and_one_that_nobody_detects(tmp_path: Path, inputs: tuple[PageFrames, Results]) -> None:
     """Every class has its part, Car first though listed second; a class without any result is named as such."""
     results = write_results_of(tmp_path, {}, classes=("Pedestrian", "Car", "Cyclist"))
     results.ap.loc[results.ap["class"] == "Cyclist", ["ap", "low", "high"]] = None

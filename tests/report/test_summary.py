@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from monokd.errors import DataError
 from monokd.report.results import AP_COLUMNS, KEY
 from monokd.report.summary import finding, main, summary
+from tests.conftest import ROOT, set_params
 from tests.report.fakes import git, table
 
 
@@ -48,13 +50,30 @@ def test_summary_holds_the_headline_and_null_where_undefined() -> None:
     assert figures["control"]["Car"]["3d_loose"] is None
 
 
-def state(value: float) -> None:
-    """Results of the student in the working folder."""
-    folder = Path("metrics/student")
+def state(value: float, network: str = "student", classes: Sequence[str] = ("Car",)) -> None:
+    """Results of a network in the working folder."""
+    folder = Path("metrics", network)
     folder.mkdir(parents=True, exist_ok=True)
-    ap = table({"student": [{"iou": "loose", "metric": "3d", "ap": value}]})
+    ap = table({network: [{"class": name, "iou": "loose", "metric": "3d", "ap": value} for name in classes]})
     ap.drop(columns="network").to_csv(folder / "ap.csv", index=False)
     (folder / "kitti.json").write_text(json.dumps({"loose": {"Car": {"3d_R40": {"moderate": value}}}}))
+
+
+def test_the_terminal_says_what_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Car first though listed second, and nothing was distilled where no term has a weight and no boxes were labels."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    set_params(tmp_path, loss="none")
+    for value, network in enumerate(("control", "student")):
+        state(20.0 + value, network, ("Pedestrian", "Car"))
+    main()
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "here trained without distillation like the control, reaches 21.00 % (Car, 3D" in printed
+    Path("metrics/labels.json").write_text('{"frames": 640, "boxes": "teacher"}')
+    main()
+    assert "The student reaches 21.00 % (Car, 3D" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git on PATH")
@@ -62,6 +81,7 @@ def test_a_run_ends_with_its_table_and_its_change_against_the_last_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.setenv("COLUMNS", "120")
 

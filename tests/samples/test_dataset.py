@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from monokd.errors import DataError
 from monokd.kitti.frames import KittiFolder
 from monokd.samples.augment import Augmentation, Plan
 from monokd.samples.batch import collate
-from monokd.samples.dataset import Frames, InputSettings, pad_depth
+from monokd.samples.dataset import Frames, InputSettings
 from tests.samples.conftest import FRAMES, same
 
 SMALL = InputSettings(96, 320)
@@ -89,12 +87,3 @@ def test_boxes_of_a_detector(small_kitti: KittiFolder, tmp_path: Path) -> None:
     assert found is not None
     assert found.weight.sum() == 0.5
     assert found.mask_2d.sum() == 1
-
-
-def test_small_depth_maps_are_padded(small_kitti: KittiFolder) -> None:
-    """All missing rows on top, columns half left, the rest right, by the border's values."""
-    stored = np.arange(6, dtype=np.uint16).reshape(2, 3)
-    expected = [[0, 0, 1, 2, 2, 2]] * 3 + [[3, 3, 4, 5, 5, 5]]
-    np.testing.assert_array_equal(pad_depth(stored, 4, 6, Path("a.png")), expected)
-    with pytest.raises(DataError, match=r"a\.png: expected a depth map no larger than its image, 2×2, found 3×2"):
-        pad_depth(stored, 2, 2, Path("a.png"))

@@ -13,13 +13,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from monokd.errors import DataError
+from monokd.report.networks import CONTROL, STUDENT
 from monokd.report.tables import flatten
 
 PARAMS, METRICS = "params.yaml", "metrics/summary.json"
-# How to compute, not what: these may differ between runs that are compared.
-IGNORED = ("accelerator", "channels_last", "compile", "workers", "cache_images")
+# How to compute and what to log, not what is trained: these may differ between runs that are compared.
+IGNORED = ("accelerator", "channels_last", "compile", "workers", "cache_images", "save_minutes", "evaluate_every")
 ABSENT = "absent"
-RUN_COLUMNS = ["class", "metric", "value", "seed", "result"]
+RUN_COLUMNS = ["class", "metric", "value", "seed", "result", "control"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,9 @@ class Experiment:
 class Selection:
     """The runs that are compared."""
 
-    runs: pd.DataFrame  # one row a result, with the columns class, metric, value (of the key), seed and result
+    runs: pd.DataFrame  # one row a result; `value` is the key's, `control` what the result is compared with, or NaN
     left_out: list[tuple[str, str]]  # name of each other experiment and why it is left out
-    control: str  # the value of the key that others are compared with
+    control: str  # what they are compared with: the model control of the same run, or a value of the key
 
 
 def read_experiments(root: Path, revisions: tuple[str, ...] = (), *, all_commits: bool = False) -> list[Experiment]:
@@ -66,22 +67,24 @@ def read_experiments(root: Path, revisions: tuple[str, ...] = (), *, all_commits
 
 
 def select_runs(
-    experiments: list[Experiment], *, by: str = "loss", model: str = "student", control: str | None = None
+    experiments: list[Experiment], *, by: str = "loss", model: str = STUDENT, control: str | None = None
 ) -> Selection:
     """Choose the experiments that differ from the first only in `by` and the seed.
 
     Parameters of profiles and losses that a run does not use are not compared. Of two runs of the same value and seed
-    with different results, the newer one counts. The default control is `none` of losses, else the first one's value.
-    DataError where `by` is no dotted parameter of the first experiment.
+    with different results, the newer one counts. The default control of a student is its own run's, of other models
+    `none` of losses or the first one's value. DataError where `by` is no dotted parameter of the first experiment.
     """
     reference = experiments[0]
     if by not in reference.params or by == "seed":
         raise DataError(f"--by: expected a parameter of {PARAMS}, seed apart, found {by!r}")
-    control = control or ("none" if by == "loss" else str(reference.params[by]))
+    own = control is None and model == STUDENT
+    first = control or ("none" if by == "loss" else str(reference.params[by]))
     chosen: dict[tuple[str, int], Experiment] = {}
     left_out: list[tuple[str, str]] = []
     for each in sorted(experiments, key=lambda e: e.created or "9999"):  # the workspace is the newest
-        reason = each.problem or _difference(each, reference, by)
+        absent = [f"no {name} in {PARAMS}" for name in (by, "seed") if name not in each.params]
+        reason = each.problem or _difference(each, reference, by) or "".join(absent[:1])
         if not reason and model not in each.metrics:
             reason = f"no figures of {model} in {METRICS}: absent, or every one is null"
         if reason:
@@ -92,13 +95,13 @@ def select_runs(
         if older is not None and older.metrics[model] != each.metrics[model]:
             left_out.append((older.name, f"{by} {key[0]}, seed {key[1]} again in {each.name}, which is newer"))
         chosen[key] = each
-    rows = [
-        (class_name, metric, value, seed, result)
-        for (value, seed), each in sorted(chosen.items(), key=lambda item: (item[0][0] != control, item[0]))
-        for class_name, results in each.metrics[model].items()
-        for metric, result in results.items()
-    ]
-    return Selection(pd.DataFrame(rows, columns=RUN_COLUMNS), left_out, control)
+    rows: list[tuple[str | int | float, ...]] = []
+    for (value, seed), each in sorted(chosen.items(), key=lambda item: (item[0][0] != first, item[0])):
+        other = each if own else chosen.get((first, seed)) if value != first else None
+        paired = dict(flatten(other.metrics.get(CONTROL if own else model, {}) if other else {}))
+        for name, result in flatten(each.metrics[model]):
+            rows.append((*name.rsplit(".", 1), value, seed, result, paired.get(name, float("nan"))))
+    return Selection(pd.DataFrame(rows, columns=RUN_COLUMNS), left_out, CONTROL if own else first)
 
 
 def _experiment(row: Mapping[str, Any], executor: Mapping[str, Any] | None) -> Experiment:
@@ -150,6 +153,5 @@ def _used(each: Experiment) -> Iterator[str]:
     own = f"losses.{each.params.get('loss')}.", f"profiles.{each.params.get('profile')}."
     for name in each.params:
         foreign = name.startswith(("losses.", "profiles.")) and not name.startswith(own)
-        ignored = name == "launch" or (".machine." in name and name.rpartition(".")[2] in IGNORED)
-        if not (foreign or ignored):
+        if not (foreign or name == "launch" or name.rpartition(".")[2] in IGNORED):
             yield name

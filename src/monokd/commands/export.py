@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monokd import __version__
+from monokd.classes import CLASSES
 from monokd.commands.options import Model, ScoreDecimals
 from monokd.errors import DataError, printable
 from monokd.files import replacing
@@ -22,7 +23,7 @@ from monokd.models.checkpoint import DetectorInfo, load_detector
 from monokd.models.decode import image_geometry, merged_depth
 from monokd.models.detector import Detector
 from monokd.models.outputs import Rois
-from monokd.samples.constants import CLASSES, HEADING_BINS, IMAGE_MEAN, IMAGE_STD, MEAN_SIZES_M
+from monokd.samples.constants import HEADING_BINS, IMAGE_MEAN, IMAGE_STD, MEAN_SIZES_M
 
 OPSET = 17
 FORMAT = "monokd onnx 2"

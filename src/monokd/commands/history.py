@@ -8,6 +8,7 @@ import typer
 
 from monokd.errors import DataError
 from monokd.report.results import read_table
+from monokd.typing import WEIGHT
 
 LOGS = Path(__file__).parent / "published_logs"
 WINDOW = 3  # epochs on either side that make up the range
@@ -45,7 +46,7 @@ def _departure(own: pd.DataFrame, published: pd.DataFrame, name: str) -> str | N
     for epoch, value in own[own["epoch"] <= published["epoch"].max()].itertuples(index=False):
         near = published[(published["epoch"] - epoch).abs() <= WINDOW][name]
         low, high = float(near.min()), float(near.max())
-        slack = WEIGHT_TOLERANCE if name.startswith("weight_") else MARGIN * max(abs(low), abs(high))
+        slack = WEIGHT_TOLERANCE if name.startswith(WEIGHT) else MARGIN * max(abs(low), abs(high))
         if not low - slack <= value <= high + slack:
             outside.append(f"epoch {epoch:.0f}: {value:.4g}, published {low:.4g} to {high:.4g}")
     return f"leaves it at {outside[0]} ({len(outside)} epochs outside)" if outside else None

@@ -17,10 +17,10 @@ from rich.table import Column, Table
 from rich.text import Text
 from torch import Tensor
 
+from monokd.classes import CLASSES
 from monokd.errors import DataError, printable
 from monokd.models.checkpoint import COUNTER, DetectorInfo, empty_detector, fill, save_backbone, save_detector
 from monokd.models.torch_file import TorchFile, read_torch_file
-from monokd.samples.constants import CLASSES
 
 Network = Literal["image", "depth", "backbone"]
 Status = Literal["used", "ignored", "missing"]
@@ -58,8 +58,8 @@ def import_checkpoint(
 ) -> None:
     """Turn a published checkpoint into a model file, with a table of every key."""
     trained = tuple(classes.split(","))
-    if not set(trained) <= set(CLASSES):
-        raise DataError(f"--classes: expected some of {','.join(CLASSES)}, found {classes!r}")
+    if not set(trained) <= set(CLASSES) or len(set(trained)) < len(trained):
+        raise DataError(f"--classes: expected some of {','.join(CLASSES)}, each once, found {classes!r}")
     imported = read_published(checkpoint, part)
     console = Console()
     console.print(key_table(imported, checkpoint))

@@ -13,7 +13,7 @@ from monokd.depth.folder import densify_frame
 from monokd.errors import DataError, printable
 from monokd.kitti.calibration import Calibration
 from monokd.kitti.frames import FrameSource, KittiFolder, read_velodyne
-from monokd.kitti.images import read_depth, read_image
+from monokd.kitti.images import pad_depth, read_image, read_stored_depth
 from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.raw import frame_source
 from monokd.report import drawing
@@ -48,8 +48,12 @@ def show(
         files = KittiFolder(root, "testing")
     image, calibration = read_image(files.image(frame)), files.read_calibration(frame)
     layers = read_layers(files, frame, results or [], score_threshold)
-    depth_m = None if depth is None else read_depth(depth / f"{frame}.png")
-    points_m = None
+    depth_m: Floats32 | None = None
+    points_m: Floats | None = None
+    if depth is not None:
+        path = depth / f"{frame}.png"
+        stored = pad_depth(read_stored_depth(path), image.shape[0], image.shape[1], path)
+        depth_m = stored.astype(np.float32) / np.float32(256)
     if files.velodyne(frame).is_file():
         depth_m = densify_frame(files, frame) if depth_m is None else depth_m
         points_m = calibration.velodyne_to_camera(read_velodyne(files.velodyne(frame))[:, :3].astype(np.float64))
@@ -84,10 +88,7 @@ def compose(
     boxes = drawing.draw_boxes_3d(drawing.draw_boxes_3d(larger, layers[:-1], camera), layers[-1:], camera, labels=True)
     views = [_legend(layers, larger.shape[1]), boxes]
     if depth_m is not None:
-        # KITTI's own depth maps are cut at the top and the right.
-        padded = np.zeros(image.shape[:2], dtype=np.float32)
-        padded[-depth_m.shape[0] :, : depth_m.shape[1]] = depth_m
-        views.append(drawing.add_colour_bar(_resized(drawing.colour_depth(padded), factor, cv2.INTER_NEAREST)))
+        views.append(drawing.add_colour_bar(_resized(drawing.colour_depth(depth_m), factor, cv2.INTER_NEAREST)))
     left = np.concatenate(views)
     height_px, ahead_m = left.shape[0], None if points_m is None else points_m[points_m[:, 2] > 0]
     from_above = drawing.draw_birds_eye(

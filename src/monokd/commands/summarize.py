@@ -19,7 +19,7 @@ from monokd.report.tables import UNDEFINED, Cell, Column, Table, signed, to_mark
 def summarize(
     by: Annotated[str, typer.Option(help="The parameter whose values are compared.")] = "loss",
     model: Annotated[str, typer.Option(help="student, control, baseline or teacher.")] = "student",
-    control: Annotated[str | None, typer.Option(help="The value to compare with; of losses: none.")] = None,
+    control: Annotated[str | None, typer.Option(help="The value to compare with; default: the model control.")] = None,
     rev: Annotated[list[str] | None, typer.Option(help="A commit whose experiments to read; default HEAD.")] = None,
     all_commits: Annotated[bool, typer.Option("--all-commits", help="Those of every commit.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print GitHub tables.")] = False,
@@ -34,44 +34,40 @@ def summarize(
     if json:
         print(json_module.dumps(as_json(selection, by, model), indent=2, allow_nan=False))
     else:
-        pairs = f"differences are paired by seed against the control '{selection.control}'"
         for class_name, runs in selection.runs.groupby("class", sort=False):
             table = to_table(runs, selection.control, by)
-            show(table, f"{class_name}, moderate, AP|R40 of the {model}; {pairs}", markdown=markdown)
+            show(table, f"{class_name}, moderate, AP|R40 of the {model}; differences paired by seed", markdown=markdown)
         for name, reason in selection.left_out:
             say(f"left out: {name}: {reason}")
     if selection.runs.empty:
         raise DataError("expected experiments with results, found none; `dvc repro` or `dvc exp run` makes them")
 
 
-def statistics(runs: pd.DataFrame, control: str) -> pd.DataFrame:
+def statistics(runs: pd.DataFrame) -> pd.DataFrame:
     """Compute mean and spread over seeds, and those of the differences to the control.
 
-    A difference is paired: a seed's run is compared with the control's run of the same seed, so that what both share
-    (data, start, order of frames) cancels. Spreads are sample standard deviations (n − 1). NaN where undefined. One row
-    a class, metric and value; `wins` says on how many of the paired seeds the value beats the control.
+    A difference is paired: a seed's run is compared with the control of the same seed, so that what both share (data,
+    start, order of frames) cancels. Spreads are sample standard deviations (n − 1). NaN where undefined. One row a
+    class, metric and value; `wins` says on how many of the paired seeds the value beats the control.
     """
-    table = runs.pivot_table(index=["class", "metric", "value"], columns="seed", values="result", sort=False)
-    table = table[sorted(table.columns)]
-    is_control = table.index.get_level_values("value") == control
-    controls = table[is_control].reset_index("value", drop=True).reindex(table.reset_index("value").index)
-    paired = (table - controls.to_numpy())[~is_control].reindex(table.index)
-    numbers = {
-        "seeds": [tuple(row.dropna().index) for _, row in table.iterrows()],
-        "mean": table.mean(axis=1),
-        "spread": table.std(axis=1),
-        "paired_seeds": [tuple(row.dropna().index) for _, row in paired.iterrows()],
-        "difference": paired.mean(axis=1),
-        "difference_spread": paired.std(axis=1),
-        "wins": (paired > 0).sum(axis=1),
-    }
-    return pd.DataFrame(numbers).reset_index()
+    runs = runs.assign(difference=runs["result"] - runs["control"])
+    runs["paired"] = runs["seed"].where(runs["difference"].notna())
+    numbers = runs.groupby(["class", "metric", "value"], sort=False).agg(
+        seeds=("seed", tuple),
+        mean=("result", "mean"),
+        spread=("result", "std"),
+        paired_seeds=("paired", lambda seeds: tuple(seeds.dropna().astype(int))),
+        difference=("difference", "mean"),
+        difference_spread=("difference", "std"),
+        wins=("difference", lambda differences: (differences > 0).sum()),
+    )
+    return numbers.reset_index()
 
 
 def to_table(runs: pd.DataFrame, control: str, by: str) -> pd.DataFrame:
     """Write the statistics of one class as text: a row a value, two columns a metric."""
     rows: list[dict[str, str]] = []
-    for value, group in statistics(runs, control).groupby("value", sort=False):
+    for value, group in statistics(runs).groupby("value", sort=False):
         seeds = group["seeds"].map(len)
         least, most = seeds.min(), seeds.max()
         row = {by.rpartition(".")[2].capitalize(): str(value)}
@@ -94,8 +90,8 @@ def metric_title(name: str, class_name: str) -> str:
 def as_json(selection: Selection, by: str, model: str) -> dict[str, Any]:
     """Collect everything as plain data; None where undefined."""
     left_out = [{"name": name, "reason": reason} for name, reason in selection.left_out]
-    named = statistics(selection.runs, selection.control).rename(columns={"value": "loss", "metric": "value"})
-    plain = named.astype(object).where(named.notna(), None)
+    table = statistics(selection.runs)
+    plain = table.astype(object).where(table.notna(), None)
     classes = {name: mine.drop(columns="class").to_dict("records") for name, mine in plain.groupby("class", sort=False)}
     return {"by": by, "model": model, "control": selection.control, "classes": classes, "left_out": left_out}
 

@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from monokd.classes import DIFFICULTIES, NEIGHBOURS, Difficulty
-from monokd.classes import KITTI_NAMES as NAMES
+from monokd.classes import DIFFICULTIES, KITTI_NAMES, NEIGHBOURS, Difficulty
 from monokd.errors import DataError
 from monokd.evaluation import boxes, rules
 from monokd.evaluation.matching import Criteria, Pairs, match_frames
@@ -76,13 +75,6 @@ class Evaluation:
     curves: dict[CurveKey, Curve]
 
 
-def evaluate_folders(
-    labels: Path, results: Path, frames: Sequence[str] | None = None, rule: str = "le", classes: Sequence[str] = CLASSES
-) -> Evaluation:
-    """Score a folder of result files against a folder of label files: `read_result_set`, then `evaluate_results`."""
-    return evaluate_results(read_result_set(labels, results, frames), rule, classes)
-
-
 def read_result_set(labels: Path, results: Path, frames: Sequence[str] | None = None) -> ResultSet:
     """Read FRAME.txt of labels (15 fields a line) and results (16; no file counts as empty), and pair them up.
 
@@ -107,7 +99,7 @@ def label_frames(labels: Path) -> list[str]:
 
 def pair_up(frames: Sequence[str], labels: LabelTable, results: LabelTable) -> ResultSet:
     """Compute the overlaps of labels and detections of the same frames."""
-    visible = np.isin(labels.classes, [NAMES.index(name) for name in (*CLASSES, *NEIGHBOURS.values())])
+    visible = np.isin(labels.classes, [KITTI_NAMES.index(name) for name in (*CLASSES, *NEIGHBOURS.values())])
     edges = np.linspace(0, len(frames), 4 * (os.cpu_count() or 1) + 1).astype(np.int64)
 
     def pairs_of(k: int) -> tuple[Ints, Ints, Floats]:
@@ -132,7 +124,7 @@ def pair_up(frames: Sequence[str], labels: LabelTable, results: LabelTable) -> R
         order=np.lexsort((-scores, frame_of)),
         descending=np.argsort(-scores, kind="stable"),
     )
-    regions = labels.classes == NAMES.index("DontCare")
+    regions = labels.classes == KITTI_NAMES.index("DontCare")
     region_offsets = np.concatenate([[0], np.cumsum(regions)])[labels.offsets]
     shares = boxes.dont_care_shares(labels.rows[regions], region_offsets, results.rows, results.offsets)
     return ResultSet(tuple(frames), labels, results, pairs, np.ascontiguousarray(overlaps.T), shares)
@@ -146,16 +138,15 @@ def evaluate_results(
     metrics: Sequence[str] = METRICS,
     band_m: Band = (0.0, math.inf),
 ) -> Evaluation:
-    """Score a result set: DataError where there is no such rule or class.
+    """Score a result set: DataError where there is no such rule or class, or a class twice.
 
     Labels outside a band of distance are ignored, and so are detections outside it that find nothing: one just across
     the border still finds its label inside (as COCO's evaluation treats sizes).
     """
     if rule not in rules.RULES:
         raise DataError(f"rule: expected le (the current kit) or lt (the older one), found '{rule}'")
-    for name in classes:
-        if name not in CLASSES:
-            raise DataError(f"classes: expected some of {', '.join(CLASSES)}, found '{name}'")
+    if not set(classes) <= set(CLASSES) or len(set(classes)) < len(classes):
+        raise DataError(f"classes: expected some of {', '.join(CLASSES)}, each once, found '{', '.join(classes)}'")
     labels, results, pairs = result_set.labels, result_set.results, result_set.pairs
     far_labels, far_results = rules.out_of_band(labels, band_m), rules.out_of_band(results, band_m)
     states = {}

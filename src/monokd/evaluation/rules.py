@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from monokd.classes import DIFFICULTIES, NEIGHBOURS, Difficulty
-from monokd.classes import KITTI_NAMES as NAMES
+from monokd.classes import DIFFICULTIES, KITTI_NAMES, NEIGHBOURS, ClassName, Difficulty
 from monokd.evaluation.boxes import ALPHA, BOTTOM, HEIGHT, LEFT, LENGTH, OCCLUSION, TOP, TRUNCATION, WIDTH, X, Y, Z
 from monokd.kitti.labels import LabelTable
 from monokd.typing import Bools
@@ -13,7 +12,7 @@ Band = tuple[float, float]  # metres
 States = NDArray[np.int8]
 
 RULES = ("le", "lt")  # of the current development kit and of the older one
-CLASSES = ("Car", "Pedestrian", "Cyclist")  # in the order of tables and files
+CLASSES: tuple[ClassName, ...] = "Car", "Pedestrian", "Cyclist"  # in the order of KITTI's tables, which ours keep
 METRICS = ("3d", "bev", "bbox", "aos")
 OVERLAPS = ("bbox", "bev", "3d")  # in the order of `boxes.overlaps`; aos uses bbox
 POINTS = ("R40", "R11")
@@ -32,10 +31,10 @@ def label_states(labels: LabelTable, name: str, difficulty: Difficulty, rule: st
     low = height_px <= difficulty.min_height_px if rule == "le" else height_px < difficulty.min_height_px
     beyond = low | (rows[:, OCCLUSION] > difficulty.max_occlusion) | (rows[:, TRUNCATION] > difficulty.max_truncation)
     states = np.full(len(rows), INVISIBLE, dtype=np.int8)
-    own = classes == NAMES.index(name)
+    own = classes == KITTI_NAMES.index(name)
     states[own] = np.where(beyond[own], IGNORED, VALID)
     if name in NEIGHBOURS:
-        states[classes == NAMES.index(NEIGHBOURS[name])] = IGNORED
+        states[classes == KITTI_NAMES.index(NEIGHBOURS[name])] = IGNORED
     return states
 
 
@@ -45,7 +44,7 @@ def result_states(results: LabelTable, name: str, difficulty: Difficulty) -> Sta
     A low detection is ignored whatever its class, so that a low pedestrian can take a car: the kit tests height first.
     """
     height_px = np.abs(results.rows[:, BOTTOM] - results.rows[:, TOP])
-    own = results.classes == NAMES.index(name)
+    own = results.classes == KITTI_NAMES.index(name)
     states = np.where(own, VALID, INVISIBLE).astype(np.int8)
     states[height_px < difficulty.min_height_px] = IGNORED
     return states
@@ -66,7 +65,7 @@ def defined_metrics(results: LabelTable, name: str) -> tuple[str, ...]:
     A metric needs one detection of the class that has such a box (−1000 marks no location); aos needs the angle of
     every detection of every class (−10 marks none).
     """
-    rows = results.rows[results.classes == NAMES.index(name)]
+    rows = results.rows[results.classes == KITTI_NAMES.index(name)]
     placed = (rows[:, [X, Z]] != -1000).all(axis=1) & (rows[:, [WIDTH, LENGTH]] > 0).all(axis=1)
     in_image = bool((rows[:, LEFT] >= 0).any())
     defined = {

@@ -1,1 +1,1 @@
-"""A trained detector on images: prediction, pictures, export."""
+"""A trained detector over frames, into KITTI text."""

@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from monokd.typing import Bytes, Floats32, Uint16s
 
 MAX_PIXELS = 1 << 26  # 8192×8192; a file of a few bytes can claim any number, and the memory would be taken for it
 END_BYTES = 12  # of a PNG: its last chunk
-GREY16 = "I;16"
+_WARNINGS = threading.Lock()  # their filters belong to the whole process
 
 
 class PngHeader(NamedTuple):
@@ -62,7 +63,7 @@ def read_stored_depth(path: str | Path) -> Uint16s:
     """Read a KITTI depth PNG as H×W uint16: metres × 256, 0 = none; DataError as `read_image`."""
     content = read_bytes(path, "depth map", BINARY_LIMIT_BYTES)
     with _opened(io.BytesIO(content), path, "PNG") as image:
-        if image.mode != GREY16:
+        if image.mode != "I;16":
             raise DataError(f"expected one 16-bit channel, found a PNG of mode {image.mode}", path)
         image.verify()
     return np.asarray(_decode(content, cv2.IMREAD_UNCHANGED, path), dtype=np.uint16)
@@ -73,12 +74,22 @@ def read_depth(path: str | Path) -> Floats32:
     return read_stored_depth(path).astype(np.float32) / np.float32(256)
 
 
+def pad_depth(stored: Uint16s, height: int, width: int, path: Path) -> Uint16s:
+    """Grow a depth map to its image by its border, rows on top, columns half left; DataError where it is larger."""
+    rows, columns = height - stored.shape[0], width - stored.shape[1]
+    if rows < 0 or columns < 0:
+        found = f"{stored.shape[1]}×{stored.shape[0]}"
+        raise DataError(f"expected a depth map no larger than its image, {width}×{height}, found {found}", path)
+    sides = (rows, 0), (columns // 2, columns - columns // 2)
+    return np.pad(stored, sides, mode="edge") if rows or columns else stored
+
+
 @contextmanager
 def _opened(stream: BinaryIO, path: str | Path, *formats: str) -> Iterator[Image.Image]:
     """The image, its size checked; whatever Pillow says against it in the block becomes one error."""
     kinds = " or ".join(formats)
     try:
-        with warnings.catch_warnings():
+        with _WARNINGS, warnings.catch_warnings():
             warnings.simplefilter("error")  # Pillow only warns of some sizes and of damage
             image = Image.open(stream, formats=formats)
             width_px, height_px = image.size

@@ -16,7 +16,6 @@ from monokd.kitti.calibration import parse_number
 from monokd.kitti.objects import Objects, from_rows
 from monokd.typing import Bools, Floats, Ints
 
-CLASSES = KITTI_NAMES
 OTHER = -1
 LARGEST = 1e6  # pixels, metres or radians; beyond, areas and volumes lose their digits
 FIELDS = (
@@ -24,7 +23,7 @@ FIELDS = (
     *("height", "width", "length", "x", "y", "z", "rotation_y", "score"),
 )
 TEXT = bytes(range(32, 127)) + b"\t\n\v\f\r"
-_CODES = {name.lower().encode(): code for code, name in enumerate(CLASSES)}
+_CODES = {name.lower().encode(): code for code, name in enumerate(KITTI_NAMES)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +31,7 @@ class LabelTable:
     """The lines of F files as columns, N lines in all, in the order of the files and of their lines."""
 
     rows: Floats  # N×15 numbers of the lines in KITTI's order, the score last (NaN in labels)
-    classes: Ints  # N indices into `CLASSES` (names match in any case), `OTHER` for names that KITTI does not know
+    classes: Ints  # N indices into `KITTI_NAMES` (names match in any case), `OTHER` for names that KITTI does not know
     offsets: Ints  # F+1; file f has the rows offsets[f] to offsets[f + 1]
     missing: tuple[int, ...]  # indices of the files that do not exist
     unknown: dict[str, int]  # how often each name occurs that KITTI does not know, by first appearance
@@ -54,10 +53,9 @@ def read_results(path: str | Path) -> Objects:
 
 
 def read_table(folder: str | Path, frames: Sequence[str], *, scores: bool, missing_ok: bool = False) -> LabelTable:
-    """Read FOLDER/FRAME.txt of many frames at once, results (16 fields) or labels (15).
+    """Read FOLDER/FRAME.txt of many frames at once, results (16 fields) or labels (15); DataError as `read_labels`.
 
-    Raises:
-        DataError: as `read_labels`; or a missing file, which counts as empty with `missing_ok`.
+    A missing file counts as empty with `missing_ok`.
     """
     paths = [f"{folder}{os.sep}{frame}.txt" for frame in frames]
     present = [not missing_ok or os.path.lexists(path) for path in paths]

@@ -13,12 +13,12 @@ import torch
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
+from monokd.classes import CLASSES
 from monokd.errors import DataError
 from monokd.files import read_bytes, replacing
 from monokd.models.detector import Detector, build_detector
 from monokd.models.torch_file import LIMIT_BYTES, read_torch_file
 from monokd.quirks import Quirks
-from monokd.samples.constants import CLASSES
 from monokd.samples.dataset import InputSettings
 from monokd.typing import Architecture, Modality
 

@@ -4,12 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from monokd.classes import CLASSES
 from monokd.kitti.boxes3d import wrap_angle
 from monokd.kitti.objects import Objects
 from monokd.models.detector import Detector
 from monokd.models.geometry import feature_boxes, peak_points
 from monokd.models.outputs import DetectorOutput, RoiOutput
-from monokd.samples.constants import CLASSES, HEADING_BINS, MEAN_SIZES_M
+from monokd.samples.constants import HEADING_BINS, MEAN_SIZES_M
 from monokd.typing import Floats
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from monokd.classes import CLASSES
 from monokd.models.dla import DLA34, DLA34_CHANNELS, initialise, scaled_channels
 from monokd.models.geometry import feature_boxes, image_scale, points_to_image, ray_cells
 from monokd.models.heads import cell_head, map_head, maps_at, pooled_head
@@ -16,7 +17,7 @@ from monokd.models.neck import DLAUp
 from monokd.models.outputs import DetectorOutput, RoiOutput, Rois
 from monokd.models.roi import roi_align
 from monokd.quirks import Quirks
-from monokd.samples.constants import CELLS, CLASSES, HEADING_BINS, MEAN_SIZES_M, STRIDE
+from monokd.samples.constants import CELLS, HEADING_BINS, MEAN_SIZES_M, STRIDE
 from monokd.typing import Architecture
 
 HEATMAP_BIAS = -2.19

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from monokd.report.networks import style_of
 from monokd.report.results import HEADLINE, LEVEL, Results, headline_ap
 from monokd.report.tables import METRIC_NAMES, iou_of
+from monokd.typing import WEIGHT
 
 Numbers = NDArray[np.floating]
 WIDTH_PX, HEIGHT_PX = 360, 250
@@ -31,7 +32,6 @@ SETTINGS: Any = {
     "xtick.major.size": 0, "ytick.major.size": 0, "xtick.minor.size": 0, "ytick.minor.size": 0,
 }  # fmt: skip
 NO_METADATA: Any = dict.fromkeys(("Date", "Creator", "Type", "Format"))
-WEIGHT = "weight_"
 NOT_TERMS = ("network", "epoch", "step", "lr")
 WIDE_RANGE = 12  # from which a loss has a logarithmic axis
 

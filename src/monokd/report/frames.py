@@ -116,7 +116,7 @@ def choose(mine: Mapping[str, Counts], control: Mapping[str, Counts]) -> dict[st
 
 
 @dataclass(frozen=True, slots=True)
-class FrameSource:
+class PageFrames:
     """The evaluated frames; of most only the labels are read."""
 
     folder: KittiFolder
@@ -158,7 +158,7 @@ class MatchedFrames:
     predicted: set[str]  # the classes that some network predicts, and `class_name`
 
 
-def match_frames(results: Results, source: FrameSource, class_name: str) -> MatchedFrames:
+def match_frames(results: Results, source: PageFrames, class_name: str) -> MatchedFrames:
     """Read and match the labels and every network's boxes of all frames; DataError where a file is broken."""
     truths = {frame: read_labels(source.folder.label(frame)) for frame in source.ids}
     matched = MatchedFrames(class_name, truths, boxes := {}, counts := {}, thresholds := {}, predicted := {class_name})
@@ -176,7 +176,7 @@ def match_frames(results: Results, source: FrameSource, class_name: str) -> Matc
     return matched
 
 
-def draw_frames(folder: Path, matched: MatchedFrames, source: FrameSource) -> list[FramePictures]:
+def draw_frames(folder: Path, matched: MatchedFrames, source: PageFrames) -> list[FramePictures]:
     """Choose frames by what student and control find, and draw them into `folder`."""
     chosen = choose(matched.counts[STUDENT], matched.counts[CONTROL])
     heat = source.heat_maps(list(chosen)) if chosen else {}
@@ -184,7 +184,7 @@ def draw_frames(folder: Path, matched: MatchedFrames, source: FrameSource) -> li
 
 
 def _draw_frame(
-    folder: Path, matched: MatchedFrames, source: FrameSource, heat: HeatMaps, frame: str, reason: str
+    folder: Path, matched: MatchedFrames, source: PageFrames, heat: HeatMaps, frame: str, reason: str
 ) -> FramePictures:
     def save(name: str, drawn: Bytes, alt: str, caption: str) -> Picture:
         drawing.write_picture(folder / f"{frame}-{name}", drawn)

@@ -7,15 +7,14 @@ import cv2
 import numpy as np
 import torch
 
+from monokd.classes import CLASSES
 from monokd.kitti.frames import KittiFolder
 from monokd.models.checkpoint import load_detector
 from monokd.samples.affine import crop_affine
 from monokd.samples.batch import collate
-from monokd.samples.constants import CLASSES
+from monokd.samples.constants import STRIDE
 from monokd.samples.dataset import Frames
 from monokd.typing import Floats32
-
-STRIDE = 4
 
 
 def heat_maps(model: Path, folder: KittiFolder, ids: Sequence[str], *, depth_dir: Path) -> dict[str, Floats32]:

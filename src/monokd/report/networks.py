@@ -1,6 +1,8 @@
 """The networks of the pipeline: their order, what they are, and how they look in every picture, chart and table."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 RGB = tuple[int, int, int]
 NETWORKS = ("teacher", "baseline", "control", "student")
@@ -36,9 +38,22 @@ EXPLAINED = {
     "baseline": "sees the camera image only and is trained on the labels alone. Control and student start from it.",
     "control": "sees the camera image only. It trains on from the baseline for as long as the student, by the same "
     "schedule, on the labels alone: what it gains is not the teacher's doing.",
-    "student": "sees the camera image only. It trains on like the control, and learns to imitate the teacher "
-    "meanwhile (distillation). In use it needs the camera alone.",
 }
+BOXES = {"teacher": "boxes by the teacher", "baseline": "boxes by the baseline", "files": "boxes from files"}
+BOXES |= {"labels": "the hidden true labels"}  # on frames without labels, by profiles.P.unlabelled.boxes
+
+
+def box_source(quality: Mapping[str, Any]) -> str:
+    """Name the boxes of metrics/labels.json that the student learned from; empty where there were none."""
+    return BOXES.get(str(quality.get("boxes")), "") if quality.get("frames") else ""
+
+
+def explain(source: str, *, distilled: bool) -> dict[str, str]:
+    """Say what each network is; the student's terms of the distillation may be off, and its source of boxes empty."""
+    learns = " and ".join(filter(None, ["to imitate the teacher" * distilled, source and f"from {source}"]))
+    text = f"It trains on like the control, and learns {learns} meanwhile. In use it needs no teacher."
+    same = "No term of the distillation has a weight: it is trained like the control."
+    return EXPLAINED | {"student": f"sees the camera image only. {text if learns else same}"}
 
 
 def style_of(name: str) -> Style:

@@ -10,13 +10,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from monokd.files import write_text
 from monokd.report import charts, tables
-from monokd.report.frames import REACH_M, FrameSource, draw_frames, match_frames
-from monokd.report.networks import EXPLAINED, NETWORKS, STYLES, TRUTH, UNPREDICTED, style_of
+from monokd.report.frames import REACH_M, PageFrames, draw_frames, match_frames
+from monokd.report.networks import NETWORKS, STYLES, TRUTH, UNPREDICTED, box_source, explain, style_of
 from monokd.report.previous import Previous
-from monokd.report.results import Results, headline_ap
+from monokd.report.results import Results, classes_of, headline_ap
 from monokd.report.summary import finding, spread_note
-
-UNDISTILLED = "sees the camera image only. No term of the distillation has a weight: it is trained like the control."
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,7 @@ class Background:
 
     settings: Mapping[str, Any]  # how the results were made, nested
     training_data: str  # in a few words
-    distilled: bool  # whether the student was
+    distilled: bool  # whether a term of the distillation has a weight
     depth: Mapping[str, Any]  # metrics/depth.json, without errors where the user gave the depth
     label_quality: Mapping[str, Any]  # metrics/labels.json, empty without such labels
     resamples: int  # of the intervals
@@ -33,23 +31,22 @@ class Background:
 
 
 def write_report(
-    out: Path, title: str, results: Results, frames: FrameSource, background: Background, previous: Previous | None
+    out: Path, title: str, results: Results, frames: PageFrames, background: Background, previous: Previous | None
 ) -> None:
     """Write the page `out`, its pictures into the folder of the same name without suffix.
 
     The headline is of cars, or else of the first class; some of the evaluated `frames` are chosen and drawn. DataError
     where a file of a frame is broken.
     """
-    ap, networks = results.ap, results.networks
-    classes = sorted(map(str, ap["class"].unique()), key=lambda name: name != "Car")
+    ap, networks, classes = results.ap, results.networks, classes_of(results.ap)
     matched = match_frames(results, frames, classes[0])
     drawn = draw_frames(out.parent / out.stem, matched, frames)
     figures = headline_ap(ap, classes[0], networks)
     scores = {name: tables.ap_cell(figures[name, "loose", "3d"]) for name in networks}
-    explained = EXPLAINED if background.distilled else EXPLAINED | {"student": UNDISTILLED}
+    quality, source = background.label_quality, box_source(background.label_quality)
+    explained = explain(source, distilled=background.distilled)
     made = {name: background.settings[name] for name in ("profile", "loss", "seed", "behaviour")}
     made |= {"trained on": background.training_data, "evaluated frames": results.frames}
-    quality = background.label_quality
     environment = Environment(loader=PackageLoader("monokd.report", "."), autoescape=True, undefined=StrictUndefined)
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters |= {"svg": charts.to_svg, "urlquote": quote}
@@ -58,7 +55,7 @@ def write_report(
         folder=quote(out.stem),
         class_name=classes[0],
         loose_iou=tables.iou_of("loose", classes[0]),
-        finding=finding(ap, classes[0], distilled=background.distilled),
+        finding=finding(ap, classes[0], distilled=bool(background.distilled or source)),
         legend=[{"name": n, "style": STYLES[n], "explained": explained[n], "score": scores[n]} for n in networks],
         styles={name: STYLES[name] for name in NETWORKS},
         made_with=made,
@@ -87,7 +84,8 @@ def write_report(
         training=charts.training_charts(results),
         weights=list(charts.training_charts(results, weights=True)),
         depth=tables.depth_errors(background.depth) if "bands" in background.depth else None,
-        label_quality=tables.key_values("The teacher's boxes as labels", quality) if quality else None,
+        label_quality=tables.key_values(f"As labels: {source}", quality) if source else None,
+        box_source=source,
         details=[table for name in classes for table in tables.details(ap, name, networks)],
         settings=tables.key_values("Settings", background.settings, ("Setting", "Value")),
     )

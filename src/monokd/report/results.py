@@ -59,6 +59,11 @@ def read_results(folder: Path, networks: Sequence[str], predictions: Path) -> Re
     return Results(tuple(networks), ap, curves, bands, history, predictions, frames, rule)
 
 
+def classes_of(ap: pd.DataFrame) -> list[str]:
+    """List the classes of `Results.ap`, Car first."""
+    return sorted(map(str, ap["class"].unique()), key=lambda name: name != "Car")
+
+
 def read_ap(folder: Path, networks: Sequence[str]) -> pd.DataFrame:
     """Read `Results.ap` alone; raises DataError like `read_results`."""
     return _read_tables(folder, networks, "ap.csv", (*KEY, "points"), AP_COLUMNS)

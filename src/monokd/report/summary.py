@@ -10,9 +10,10 @@ from rich.console import Console
 
 from monokd.errors import DataError, printable, run
 from monokd.files import read_json
-from monokd.report.networks import CONTROL, NETWORKS, STUDENT
+from monokd.params import load_params
+from monokd.report.networks import CONTROL, NETWORKS, STUDENT, box_source
 from monokd.report.previous import committed_metrics
-from monokd.report.results import LEVEL, headline_ap, read_ap
+from monokd.report.results import LEVEL, classes_of, headline_ap, read_ap
 from monokd.report.tables import METRIC_NAMES, changes, differences, headline, iou_of, signed, to_rich
 
 FOLDER = Path("metrics")
@@ -70,9 +71,9 @@ def spread_note(spread: Mapping[str, Any]) -> str:
     return f"For comparison: {'; '.join(kinds)}." if kinds else ""
 
 
-def read_spread() -> dict[str, Any]:
-    """Read metrics/spread.json, empty where there is none."""
-    path = FOLDER / "spread.json"
+def read_metrics(name: str) -> dict[str, Any]:
+    """Read metrics/NAME.json, empty where there is none."""
+    path = FOLDER / f"{name}.json"
     return dict(read_json(path)) if path.exists() else {}
 
 
@@ -85,19 +86,19 @@ def main() -> None:
     files = {name: FOLDER / name / "kitti.json" for name in networks}
     committed = committed_metrics("HEAD", files)
     same = all(read_json(files[name]) == tree for name, tree in committed.items())
-    classes = list(ap["class"].unique())
+    classes, distilled = classes_of(ap), bool(load_params().term_weights() or box_source(read_metrics("labels")))
     for class_name in classes:
         for table in (headline(ap, class_name, networks), differences(ap, class_name, networks)):
             if table is not None:
                 console.print(to_rich(table))
         if not same:
             console.print(to_rich(changes(ap, committed, class_name, networks)))
-    notes = [finding(ap, class_name) for class_name in classes[:1]]
+    notes = [finding(ap, class_name, distilled=distilled) for class_name in classes[:1]]
     if committed and same:
         notes.append("These are the figures of the last commit.")
     elif committed:
         notes.append("Changes are against the last commit; bold ones lie outside the 95 % interval of today's figure.")
-        notes.append(spread_note(read_spread()))
+        notes.append(spread_note(read_metrics("spread")))
     for note in filter(None, notes):
         console.print(printable(note), markup=False)
 

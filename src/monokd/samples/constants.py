@@ -2,8 +2,6 @@
 
 import numpy as np
 
-CLASSES = ("Pedestrian", "Car", "Cyclist")
-DRAWN_AS_CAR = ("Van", "Truck", "DontCare")
 MEAN_SIZES_M = np.array(  # height, width, length, by class
     [
         [1.76255119, 0.66068622, 0.84422524],

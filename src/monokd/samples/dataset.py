@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from monokd.classes import CLASSES
 from monokd.errors import DataError
 from monokd.kitti.calibration import Calibration
 from monokd.kitti.frames import FrameSource
-from monokd.kitti.images import read_image, read_png_header, read_stored_depth
+from monokd.kitti.images import pad_depth, read_image, read_png_header, read_stored_depth
 from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.objects import Objects
 from monokd.progress import worker_count
 from monokd.samples.affine import crop_affine, warp_depth, warp_image
 from monokd.samples.augment import Augmentation, Plan, crop_of, depth_map, image_map, mirror_objects, plan_augmentation
 from monokd.samples.batch import Batch
-from monokd.samples.constants import CLASSES
 from monokd.samples.targets import area_average, frame_targets
 from monokd.typing import Bytes, Floats, Modality, Uint16s
 
@@ -30,7 +30,7 @@ class InputSettings:
 
     height_px: int  # of the network's input, a multiple of 32
     width_px: int  # of the network's input, a multiple of 32
-    classes: tuple[str, ...] = CLASSES  # names that train; Van, Truck and DontCare only draw on Car's heatmap
+    classes: tuple[str, ...] = CLASSES  # names that train
     depth_scaled_twice: bool = True  # quirk Q8: depth inputs are metres / 256, as published, instead of metres
     modalities: tuple[Modality, ...] = ("image", "depth")  # inputs that samples carry, where the frames have them
 
@@ -195,21 +195,6 @@ class JoinedFrames:
 
 
 SampleSet = Frames | JoinedFrames
-
-
-def pad_depth(stored: Uint16s, height: int, width: int, path: Path) -> Uint16s:
-    """Grow a depth map to the image by its border: all missing rows on top, columns half left, the rest right.
-
-    Raises:
-        DataError: the map is larger than the image.
-    """
-    rows, columns = height - stored.shape[0], width - stored.shape[1]
-    if rows < 0 or columns < 0:
-        found = f"{stored.shape[1]}×{stored.shape[0]}"
-        raise DataError(f"expected a depth map no larger than its image, {width}×{height}, found {found}", path)
-    if rows == 0 and columns == 0:
-        return stored
-    return np.pad(stored, ((rows, 0), (columns // 2, columns - columns // 2)), mode="edge")
 
 
 def _rounded(values: Floats) -> Floats:

@@ -5,12 +5,13 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
+from monokd.classes import CLASSES, HARD
 from monokd.compiled import compiled
 from monokd.kitti.calibration import Calibration
 from monokd.kitti.objects import Objects
 from monokd.samples.affine import Affine, transform_points
 from monokd.samples.batch import Targets
-from monokd.samples.constants import CELLS, CLASSES, DRAWN_AS_CAR, HEADING_BINS, MAX_OBJECTS, MEAN_SIZES_M, STRIDE
+from monokd.samples.constants import CELLS, HEADING_BINS, MAX_OBJECTS, MEAN_SIZES_M, STRIDE
 from monokd.samples.masks import gaussian_radius
 from monokd.typing import Bools, Floats, Floats32, Ints
 
@@ -28,15 +29,13 @@ def frame_targets(
 ) -> Targets:
     """Compute what a frame's labels ask of the network (DID-M3D, Peng et al. 2022, section 4.1).
 
-    Label lines past `MAX_OBJECTS` are ignored; those of `classes` train, where Van, Truck and DontCare only draw peaks
-    on Car's heatmap. Boxes of a detector, which have scores, weigh as much as their score, and their headings may be
-    off by half a turn (`axis_headings`); its DontCare lines are boxes that are too uncertain: what is in them is
-    unknown, not background. Objects and calibration are mirrored if the frame is. `depth_m` is the warped dense depth,
-    h×w; None leaves `vis_depth_m` empty.
+    Label lines past `MAX_OBJECTS` are ignored; those of `classes` train. Boxes of a detector, which have scores, weigh
+    as much as their score, and their headings may be off by half a turn (`axis_headings`); its DontCare lines are boxes
+    that are too uncertain: what is in them is unknown, not background. Objects and calibration are mirrored if the
+    frame is. `depth_m` is the warped dense depth, h×w; None leaves `vis_depth_m` empty.
     """
     height, width = affine.height_px // STRIDE, affine.width_px // STRIDE
-    wanted = np.array([name in classes and name in (*CLASSES, *DRAWN_AS_CAR) for name in objects.names], dtype=bool)
-    drawn = np.flatnonzero((trainable(objects) & wanted)[:MAX_OBJECTS])
+    drawn = np.flatnonzero((trainable(objects) & np.isin(objects.names, classes))[:MAX_OBJECTS])
     count = min(len(objects), MAX_OBJECTS)
     ignore = _uncertain(objects, affine)
     objects = objects.select(drawn)
@@ -46,15 +45,11 @@ def frame_targets(
     peaks = centres.astype(np.int64)
     boxes_px = transform_points(affine.forward, objects.boxes_px.reshape(-1, 2)).reshape(-1, 4).astype(np.float32)
     boxes = boxes_px / np.float32(STRIDE)
-    on_map = ((peaks >= 0) & (peaks < (width, height))).all(axis=1)
-    class_ids = np.array([CLASSES.index("Car" if n in DRAWN_AS_CAR else n) for n in objects.names], dtype=np.int64)
-    heatmap = _heatmap(class_ids[on_map], peaks[on_map], boxes[on_map], height, width)
-
-    trains = on_map & np.array([name in CLASSES for name in objects.names], dtype=bool)
-    ignore[peaks[trains, 1], peaks[trains, 0]] = False
-    slots, objects = drawn[trains], objects.select(trains)
-    peaks, class_ids, boxes = peaks[trains], class_ids[trains], boxes[trains]
-    heading_bin, heading_residual_rad = heading_classes(angles_rad[trains])
+    on_map = np.flatnonzero(((peaks >= 0) & (peaks < (width, height))).all(axis=1))
+    slots, objects, peaks, boxes = drawn[on_map], objects.select(on_map), peaks[on_map], boxes[on_map]
+    class_ids = np.array([CLASSES.index(name) for name in objects.names], dtype=np.int64)
+    ignore[peaks[:, 1], peaks[:, 0]] = False
+    heading_bin, heading_residual_rad = heading_classes(angles_rad[on_map])
     z = objects.locations_m[:, 2].astype(np.float32)
 
     def put(values: NDArray[np.generic], at: Ints = slots, dtype: DTypeLike = np.float32) -> Tensor:
@@ -63,14 +58,14 @@ def frame_targets(
         return torch.from_numpy(out)
 
     return Targets(
-        heatmap=torch.from_numpy(heatmap),
+        heatmap=torch.from_numpy(_heatmap(class_ids, peaks, boxes, height, width)),
         indices=put(peaks[:, 1] * width + peaks[:, 0], dtype=np.int64),
         mask_2d=put(np.ones(len(slots)), dtype=np.bool_),
         class_ids=put(class_ids, dtype=np.int64),
         boxes_px=put(boxes_px, drawn),
         size_2d=put(boxes[:, 2:] - boxes[:, :2]),
         offset_2d=put((boxes[:, :2] + boxes[:, 2:]) / np.float32(2) - peaks),
-        offset_3d=put(centres[trains] - peaks),
+        offset_3d=put(centres[on_map] - peaks),
         size_3d=put(objects.sizes_m.astype(np.float32) - MEAN_SIZES_M[class_ids]),
         heading_bin=put(heading_bin, dtype=np.int64),
         heading_residual_rad=put(heading_residual_rad),
@@ -86,8 +81,8 @@ def frame_targets(
 def trainable(objects: Objects) -> Bools:
     """Choose objects of KITTI's level hard, which holds the others, by 2D height + 1, and at least 2 m ahead."""
     top, bottom = (objects.boxes_px[:, i].astype(np.float32).astype(np.float64) for i in (1, 3))
-    hard = (bottom - top + 1 >= 25) & (objects.truncation <= 0.5) & (objects.occlusion <= 2)
-    return hard & (objects.locations_m[:, 2] >= 2)
+    seen = (objects.truncation <= HARD.max_truncation) & (objects.occlusion <= HARD.max_occlusion)
+    return seen & (bottom - top + 1 >= HARD.min_height_px) & (objects.locations_m[:, 2] >= 2)
 
 
 def project_centres(objects: Objects, calibration: Calibration) -> Floats:

@@ -220,12 +220,11 @@ _CROWNS = {
     "tall": ((0, 2.6, 0, 0.9), (0.1, 3.7, 0.1, 0.85), (-0.1, 4.8, 0, 0.7), (0, 5.7, 0, 0.4)),
     "bush": ((0, 0.6, 0, 0.7), (0.6, 0.5, 0.2, 0.55), (-0.6, 0.45, -0.2, 0.55)),
 }
-BACKGROUND = ("block", "house", *_CROWNS, "lamp", "sign")
 
 
 @cache
 def background(shape: str) -> Template:
-    """One of `BACKGROUND`: `PAINT` walls, crowns, plates; `DARK` roofs, trunks, posts; ridges and arms along x."""
+    """One solid by its name: `PAINT` walls, crowns, plates; `DARK` roofs, trunks, posts; ridges and arms along x."""
     build, origin, eave = Builder(), (0.0, 0.0, 0.0), 0.68
     if shape == "block":
         build.box(PAINT, (-0.5, 0.0, -0.5), (0.5, 1.0, 0.5))

@@ -6,8 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from monokd.files import write_text
-
-WEIGHT = "weight_"
+from monokd.typing import WEIGHT
 
 
 def write_history(path: Path, rows: list[dict[str, float]]) -> None:

@@ -18,9 +18,10 @@ from monokd.losses.task_weights import TaskWeights
 from monokd.progress import progress_bar
 from monokd.samples.batch import Batch
 from monokd.samples.loader import EpochLoader
-from monokd.training.history import WEIGHT, history_line, write_history
+from monokd.training.history import history_line, write_history
 from monokd.training.state import StateWriter, load_state
 from monokd.training.steps import DetectionStep
+from monokd.typing import WEIGHT
 
 READ_EVERY = 50  # steps between reads of the losses on an accelerator, each of which waits for it
 
