@@ -48,6 +48,9 @@ def test_summary_holds_the_headline_and_null_where_undefined() -> None:
     figures = summary(loose(15.0, None, 30.0), ("control", "student"))
     assert figures["student"]["Car"] == {"3d_loose": 15.0, "bev_loose": None, "3d_strict": None, "bev_strict": None}
     assert figures["control"]["Car"]["3d_loose"] is None
+    assert figures["gain"]["Car"]["3d_loose"] is None
+    assert summary(loose(15.0, 10.0, 30.0), ("control", "student"))["gain"]["Car"]["3d_loose"] == 5
+    assert "gain" not in summary(loose(15.0, 10.0, 30.0), ("student",))
 
 
 def state(value: float, network: str = "student", classes: Sequence[str] = ("Car",)) -> None:

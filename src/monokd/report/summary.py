@@ -17,6 +17,7 @@ from monokd.report.results import LEVEL, classes_of, headline_ap, read_ap
 from monokd.report.tables import METRIC_NAMES, changes, differences, headline, iou_of, signed, to_rich
 
 FOLDER = Path("metrics")
+GAIN = "gain"
 SPREADS = {
     "seed_std": "trainings from different seeds differ by (standard deviation)",
     "threads": "one seed on different numbers of threads differs by",
@@ -24,12 +25,20 @@ SPREADS = {
 
 
 def summary(ap: pd.DataFrame, networks: Sequence[str]) -> dict[str, dict[str, dict[str, float | None]]]:
-    """Collect moderate AP|R40 in percent by network, class and `METRIC_IOU` (3d_loose, bev_strict and so on)."""
+    """Collect moderate AP|R40 in percent by network, class and `METRIC_IOU` (3d_loose, bev_strict and so on).
+
+    What the student has beyond its control stands beside the networks, as `gain`.
+    """
     result: dict[str, dict[str, dict[str, float | None]]] = {name: {} for name in networks}
     for class_name in ap["class"].unique():
         for (network, iou, metric), figure in headline_ap(ap, class_name, networks).items():
             values = result[network].setdefault(class_name, {})
             values[f"{metric}_{iou}"] = None if math.isnan(figure.ap) else figure.ap
+    own, control = result.get(STUDENT, {}), result.get(CONTROL, {})
+    for class_name in (name for name in own if name in control):
+        pairs = ((key, value, control[class_name][key]) for key, value in own[class_name].items())
+        gain = {key: None if a is None or b is None else a - b for key, a, b in pairs}
+        result.setdefault(GAIN, {})[class_name] = gain
     return result
 
 
