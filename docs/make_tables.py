@@ -126,7 +126,7 @@ def study_table(which: str, only: Sequence[str], metrics: Path) -> str:
         if not only or run["arm"] in only:
             arms.setdefault((run.get("labelled", 0), run["arm"]), {})[run["seed"]] = run
     rows = []
-    for (labelled, name), own in arms.items():
+    for (labelled, name), own in sorted(arms.items(), key=lambda item: item[0][0]):
         control, ceiling = arms.get((labelled, CONTROL), {}), arms.get((labelled, CEILING))
         row = {"Labelled frames": str(labelled)} if labelled else {}
         row |= {"Arm": name, "Seeds": str(len(own))}
