@@ -72,6 +72,7 @@ def desk(tiny_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     for path in [*training.glob("*/000002.*"), folder / "data/depth/000002.png"]:
         shutil.copy(path, path.with_stem("000320"))  # a frame that pages name
     (folder / "examples").symlink_to(ROOT / "examples")
+    shutil.copy(ROOT / "params.yaml", folder)
     (folder / "data/kitti").symlink_to(folder / "data/demo")
     for name in ("student", "baseline"):
         write_detector(folder / f"data/models/{name}.safetensors", biases={"heatmap.2.bias": 0.0})  # sure peaks
