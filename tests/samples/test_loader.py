@@ -84,6 +84,13 @@ def test_the_death_of_a_worker_is_one_line(small_kitti: KittiFolder, way: signal
         list(build_loader(frames, batch_size=2, workers=1).batches(0))
 
 
+def test_an_error_in_a_worker_keeps_its_name(small_kitti: KittiFolder) -> None:
+    frames = Dying(small_kitti, FRAMES, InputSettings(384, 1280))
+    frames.way = "a mistake in the code"
+    with pytest.raises(RuntimeError, match="a mistake in the code"):
+        list(build_loader(frames, batch_size=2, workers=1).batches(0))
+
+
 def test_workers_by_cores() -> None:
     """A setting is at most the cores; −1 leaves one core to the training and stops at 16."""
     assert [loader_workers(setting, 4) for setting in (0, 3, 8, -1)] == [0, 3, 4, 3]

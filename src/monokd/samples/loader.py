@@ -68,7 +68,7 @@ class EpochLoader:
                 if any(hint in message for hint in ("Bus error", "shared memory", "No space left on device")):
                     reason = "a worker process died because shared memory is full (docker: --shm-size)"
                     raise DataError(reason, SHARED) from error
-                if "DataLoader worker" in message:
+                if "DataLoader worker (pid" in message:  # one that raised an error has a number there
                     reason = "a worker process that reads frames was killed (out of memory?); run again"
                     raise DataError(reason) from error
                 raise
