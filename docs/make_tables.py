@@ -6,8 +6,8 @@ tests/test_tables.py. A table whose file is missing says so.
 metrics/study.json, by benchmarks/study.py: {"runs": [{"table": "arms", "arm": "control", "seed": 0, "3d_loose": 27.9,
 …}, …]}. Every run is one network's moderate AP|R40 of Car by the names of metrics/summary.json; arms of a table are
 compared by seed with the arm `control`, those with the teacher's boxes also with these alone, the share of the ceiling
-with the arm `labels`. Runs of the curve have a number
-of `labelled` frames too, and are compared with the control of as many.
+with the arm `labels`. Runs of the curve have a number of `labelled` frames too, and are compared with the control of as
+many.
 """
 
 import re

@@ -52,8 +52,7 @@ def unlabelled_frames(params: Params) -> tuple[FrameSource, list[str]]:
         return split_files(root, name), []
     if name == NEAR_VAL:
         raise DataError(f"{where}: expected frames that do not look like one of val, found {name}", "params.yaml")
-    val, val_files = set(split_frames(params.data_root, data.val_split)), split_files(params.data_root, data.val_split)
-    source: FrameSource = split_files(root, name)
+    val = split_frames(params.data_root, data.val_split)
     if name in get_args(UnlabelledSplit):
         source, frames = splits.unlabelled_frames(
             cast(UnlabelledSplit, name),
@@ -64,10 +63,11 @@ def unlabelled_frames(params: Params) -> tuple[FrameSource, list[str]]:
             scored=val if has_labels(data.val_split) else (),
         )
     else:
-        frames = split_frames(root, name)
+        source, frames = split_files(root, name), split_frames(root, name)
     if name == "test" and not (params.data_root / "ImageSets" / f"{NEAR_VAL}.txt").exists():
         say(f"{where}: frames that look like one of val may be among them; `monokd check --near-val` lists these")
-    if isinstance(source, KittiFolder) and source.folder.resolve() == val_files.folder.resolve():
+    val_folder = split_files(params.data_root, data.val_split).folder
+    if isinstance(source, KittiFolder) and source.folder.resolve() == val_folder.resolve():
         refuse_shared(frames, val, f"{where}: expected frames that are not scored", data.val_split)
     return source, frames
 

@@ -19,7 +19,7 @@ from monokd.progress import map_frames, worker_count
 
 GROUPS = ("files", "images", "calibration", "labels", "scans", "depth", "splits", "disk")
 SUFFIXES = {"image_2": ".png", "calib": ".txt", "label_2": ".txt", "velodyne": ".bin"}
-# What a half must hold (its scans only where it is the unlabelled split), and KITTI's own number of frames.
+# What a half must hold (the testing one scans too, where it has a folder for them), and KITTI's own number of frames.
 NEEDED = {"training": tuple(SUFFIXES), "testing": ("image_2", "calib")}
 OFFICIAL = {"training": 7481, "testing": 7518}
 # What follows: a dense depth PNG a frame, in its folder and in DVC's cache; weights and training states.

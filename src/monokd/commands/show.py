@@ -13,7 +13,7 @@ from monokd.depth.folder import densify_frame
 from monokd.errors import DataError, printable
 from monokd.kitti.calibration import Calibration
 from monokd.kitti.frames import FrameSource, KittiFolder, read_velodyne
-from monokd.kitti.images import pad_depth, read_image, read_stored_depth
+from monokd.kitti.images import pad_depth, read_depth, read_image
 from monokd.kitti.labels import read_labels, read_results
 from monokd.kitti.raw import frame_source
 from monokd.report import drawing
@@ -52,8 +52,7 @@ def show(
     points_m: Floats | None = None
     if depth is not None:
         path = depth / f"{frame}.png"
-        stored = pad_depth(read_stored_depth(path), image.shape[0], image.shape[1], path)
-        depth_m = stored.astype(np.float32) / np.float32(256)
+        depth_m = pad_depth(read_depth(path), image.shape[0], image.shape[1], path)
     if files.velodyne(frame).is_file():
         depth_m = densify_frame(files, frame) if depth_m is None else depth_m
         points_m = calibration.velodyne_to_camera(read_velodyne(files.velodyne(frame))[:, :3].astype(np.float64))

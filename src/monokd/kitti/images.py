@@ -7,10 +7,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from monokd.errors import DataError
@@ -19,6 +20,7 @@ from monokd.typing import Bytes, Floats32, Uint16s
 
 MAX_PIXELS = 1 << 26  # 8192×8192; a file of a few bytes can claim any number, and the memory would be taken for it
 END_BYTES = 12  # of a PNG: its last chunk
+D = TypeVar("D", bound=np.generic)
 _WARNINGS = threading.Lock()  # their filters belong to the whole process
 
 
@@ -74,14 +76,14 @@ def read_depth(path: str | Path) -> Floats32:
     return read_stored_depth(path).astype(np.float32) / np.float32(256)
 
 
-def pad_depth(stored: Uint16s, height: int, width: int, path: Path) -> Uint16s:
+def pad_depth(depth: NDArray[D], height: int, width: int, path: Path) -> NDArray[D]:
     """Grow a depth map to its image by its border, rows on top, columns half left; DataError where it is larger."""
-    rows, columns = height - stored.shape[0], width - stored.shape[1]
+    rows, columns = height - depth.shape[0], width - depth.shape[1]
     if rows < 0 or columns < 0:
-        found = f"{stored.shape[1]}×{stored.shape[0]}"
+        found = f"{depth.shape[1]}×{depth.shape[0]}"
         raise DataError(f"expected a depth map no larger than its image, {width}×{height}, found {found}", path)
     sides = (rows, 0), (columns // 2, columns - columns // 2)
-    return np.pad(stored, sides, mode="edge") if rows or columns else stored
+    return np.pad(depth, sides, mode="edge") if rows or columns else depth
 
 
 @contextmanager
