@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from monokd.distill.student import train_student
 from monokd.errors import run
 from monokd.params import load_params
+from monokd.training.stage import train_control
 
 MODELS = Path("data/models")
 
 
 def main() -> None:
     baseline, out = MODELS / "baseline.safetensors", MODELS / "control.safetensors"
-    train_student(load_params(), "control", baseline=baseline, out=out, history=Path("metrics/control/history.csv"))
+    train_control(load_params(), baseline=baseline, out=out, history=Path("metrics/control/history.csv"))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ MODELS = Path("data/models")
 def main() -> None:
     teacher, baseline, out = (MODELS / f"{name}.safetensors" for name in ("teacher", "baseline", "student"))
     history = Path("metrics/student/history.csv")
-    train_student(load_params(), "distill", teacher=teacher, baseline=baseline, out=out, history=history)
+    train_student(load_params(), teacher=teacher, baseline=baseline, out=out, history=history)
 
 
 if __name__ == "__main__":

@@ -59,4 +59,4 @@ def test_a_saved_state_belongs_to_the_code_that_the_stage_lists(stage: str) -> N
 def test_no_stage_reaches_a_command_and_only_the_student_reaches_distillation() -> None:
     reaching = {name: reached(path) for path in (ROOT / "stages").glob("*.py") for name in [path.stem]}
     assert not any("commands" in packages for packages in reaching.values())
-    assert {name for name, packages in reaching.items() if "distill" in packages} == {"control", "distill"}
+    assert {name for name, packages in reaching.items() if "distill" in packages} == {"distill"}

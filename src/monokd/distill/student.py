@@ -1,9 +1,8 @@
-"""Training the student and its control: parameters in, weights and history out."""
+"""Training the student: parameters in, weights and history out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +19,8 @@ from monokd.params import Params
 from monokd.quirks import Quirks
 from monokd.roles import labelled_frames, unlabelled_frames
 from monokd.samples.batch import Batch
-from monokd.samples.dataset import SampleSet
 from monokd.training.data import TEACHER_SEES, input_settings, mixed_set, training_set
-from monokd.training.stage import Stage
+from monokd.training.stage import Stage, trained_further
 from monokd.training.steps import DetectionStep, in_turn, targets_of, trained_rois
 from monokd.typing import Modality
 
@@ -90,43 +88,30 @@ class DistillationStep(DetectionStep):
         return terms, self.distillation(output, target, targets, self.chunk)
 
 
-def train_student(
-    params: Params,
-    name: Literal["control", "distill"],
-    *,
-    baseline: Path,
-    out: Path,
-    history: Path,
-    teacher: Path | None = None,
-) -> None:
+def train_student(params: Params, *, teacher: Path, baseline: Path, out: Path, history: Path) -> None:
     """Train the student from the baseline's weights, by labels, a teacher and frames without labels.
-
-    Its control has no teacher: it learns from labels alone.
 
     Raises:
         DataError: data missing or broken, start weights that do not fit, or a loss that is not finite.
     """
-    stage = Stage(name, params, out, history)
+    stage = Stage("distill", params, out, history)
     quirks, processes = stage.quirks, stage.processes
     detector, info = load_detector(baseline, "image")
     step = DetectionStep(detector, modality="image", quirks=quirks, processes=processes)
-    frames: SampleSet
     weights: dict[str, float] = {}
     starts, modalities, depth_scaled_twice = [baseline], IMAGE, info.depth_scaled_twice
-    if teacher is not None and (wanted := params.term_weights()):
+    if wanted := params.term_weights():
         frozen, teacher_info = load_detector(teacher, TEACHER_SEES)
         starts, modalities, depth_scaled_twice = [baseline, teacher], BOTH, teacher_info.depth_scaled_twice
         channels = detector.channels
         distillation = DistillationLoss(wanted, fused_channels=channels, backbone_channels=channels, quirks=quirks)
         step = DistillationStep(detector, frozen, distillation, quirks=quirks, processes=processes, chunk=stage.chunk)
         weights = {term: wanted[term] for term in distillation.terms}
-    elif teacher is not None and params.loss != "none":
-        say(f"{name}: every term of loss {params.loss} is off")
+    elif params.loss != "none":
+        say(f"distill: every term of loss {params.loss} is off")
     inputs = input_settings(params, depth_scaled_twice=depth_scaled_twice, modalities=modalities)
-    labelled = frames = training_set(params, stage.settings, labelled_frames(params), inputs)
-    source, unlabelled = (None, []) if teacher is None else unlabelled_frames(params)
-    if source is not None and unlabelled:
-        frames = mixed_set(params, labelled, source, unlabelled)
-    data = params.active.data  # what the detector computes stays as the baseline's file says
-    info = replace(info, classes=data.classes, height_px=data.height_px, width_px=data.width_px)
-    stage.train(step, frames, info, unlabelled=len(unlabelled), starts=starts, weights=weights)
+    labelled = training_set(params, stage.settings, labelled_frames(params), inputs)
+    source, unlabelled = unlabelled_frames(params)
+    frames = mixed_set(params, labelled, source, unlabelled) if unlabelled else labelled
+    own = trained_further(info, params)
+    stage.train(step, frames, own, unlabelled=len(unlabelled), starts=starts, weights=weights)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ from monokd.errors import DataError, say
 from monokd.kitti.splits import has_labels, split_files, split_frames
 from monokd.losses.task_weights import TaskWeights
 from monokd.models.arithmetic import from_torchrun
-from monokd.models.checkpoint import DetectorInfo, load_backbone, save_detector
+from monokd.models.checkpoint import DetectorInfo, load_backbone, load_detector, save_detector
 from monokd.models.detector import build_detector
 from monokd.params import Params, Training
 from monokd.progress import worker_count
@@ -208,3 +209,23 @@ def train_detector(params: Params, name: Literal["teacher", "baseline"], *, out:
     frames = teacher_frames(params) if name == "teacher" else labelled_frames(params)
     inputs = input_settings(params, depth_scaled_twice=info.depth_scaled_twice, modalities=(modality,))
     stage.train(step, training_set(params, stage.settings, frames, inputs), info)
+
+
+def train_control(params: Params, *, baseline: Path, out: Path, history: Path) -> None:
+    """Train the student's control: from the baseline's weights, as long as the student, by labels alone.
+
+    Raises:
+        DataError: data missing or broken, start weights that do not fit, or a loss that is not finite.
+    """
+    stage = Stage("control", params, out, history)
+    detector, info = load_detector(baseline, "image")
+    step = DetectionStep(detector, modality="image", quirks=stage.quirks, processes=stage.processes)
+    inputs = input_settings(params, depth_scaled_twice=info.depth_scaled_twice, modalities=("image",))
+    frames = training_set(params, stage.settings, labelled_frames(params), inputs)
+    stage.train(step, frames, trained_further(info, params), starts=[baseline])
+
+
+def trained_further(info: DetectorInfo, params: Params) -> DetectorInfo:
+    """Return what a detector's file says once it was trained with `params`: what it computes stays as it was."""
+    data = params.active.data
+    return replace(info, classes=data.classes, height_px=data.height_px, width_px=data.width_px)
